@@ -1,0 +1,564 @@
+/* ad.c: reverse mode: one backward sweep over a straight line, and the rules of the regions.
+ *
+ * Needs: verified functions; a rule for each operator (op.def).  Gives: the derivative as ordinary functions of the same
+ * IR, so it can be differentiated again.
+ *
+ * A callee is differentiated once for each set of wanted inputs and seeded outputs, as a pair: `fwd`, the function with
+ * further outputs (residuals: what the reverse needs to know), and `bwd`, from residuals and cotangents to gradients.
+ * Cotangents always have the type of their value: where a per-sample contribution reaches a shared value a sum over the
+ * batch is put in, and a broadcast the other way round (acc).
+ * Elsewhere: which values the tape keeps over a whole solve is the runtime's (tape.c). */
+#include "ir.h"
+
+#include <string.h>
+
+typedef enum TakesKind { TAKES_ARG, TAKES_SEED, TAKES_RESIDUAL } TakesKind;
+typedef struct Takes {
+    TakesKind kind;
+    int index;
+} Takes;
+
+struct Pair {
+    const Fn *fn;
+    bool *want, *seed;
+    Fn *fwd, *bwd;
+    LIST(Takes) takes; /* what bwd's inputs are */
+    int n_want;        /* bwd's outputs */
+};
+
+/* ---- what depends on what ---- */
+typedef struct Active {
+    bool *value;  /* depends on a wanted input ... */
+    bool *live;   /* ... and a seeded output depends on it */
+} Active;
+
+static bool passes(Op op, int k)
+{
+    const char *rule = op_info[op].rule;
+    for (int i = 0; rule && i < k && op_info[op].n_arg >= 0; i++)
+        rule = strchr(rule, ';') + 1;
+    while (rule && *rule == ' ')
+        rule++;
+    return rule && !(rule[0] == '0' && (rule[1] == 0 || rule[1] == ';'));
+}
+
+/* Which outputs depend on the wanted inputs (out), or which wanted inputs reach the seeded outputs (in); either may be
+ * NULL. */
+static void reach(Module *m, const Fn *fn, const bool *want, const bool *seed, bool *out, bool *in);
+
+static void mark_active(Module *m, const Fn *fn, bool *value)
+{
+    for (int v = 0; v < fn->ins.n; v++) {
+        const Ins *ins = &fn->ins.at[v];
+        if (op_info[ins->op].op_class == CLASS_region && ins->op != OP_result) {
+            for (int k = 0; k < ins->n_arg; k++)
+                value[v] |= value[ins->arg[k]];
+        } else if (ins->op == OP_result && value[ins->arg[0]]) {
+            const Ins *region = &fn->ins.at[ins->arg[0]];
+            value[v] = true;
+            if (region->op == OP_call) {
+                bool *want = ARENA_NEW(m->arena, bool, region->n_arg + 1);
+                bool *out = ARENA_NEW(m->arena, bool, region->imm.fn->out.n + 1);
+                for (int k = 0; k < region->n_arg; k++)
+                    want[k] = value[region->arg[k]];
+                reach(m, region->imm.fn, want, NULL, out, NULL);
+                value[v] = out[ins->imm.index];
+            } else if (region->op == OP_solve) {
+                const Solve *s = region->imm.solve;
+                int i = ins->imm.index, first = solve_drawn(s, 0, 0);
+                value[v] = i < solve_evaluations(s) &&
+                           !(i >= first && i < solve_quantity(s, 0) && (i - first) % (s->n_state + 3) >= s->n_state);
+            }
+        } else
+            for (int k = 0; k < ins->n_arg; k++)
+                value[v] |= value[ins->arg[k]] && passes(ins->op, k);
+    }
+}
+
+static void mark_live(Module *m, const Fn *fn, const Active *a)
+{
+    for (int v = fn->ins.n - 1; v >= 0; v--) {
+        const Ins *ins = &fn->ins.at[v];
+        if (!a->live[v] || !a->value[v])
+            continue;
+        if (ins->op != OP_call) {
+            for (int k = 0; k < ins->n_arg; k++)
+                a->live[ins->arg[k]] |= a->value[ins->arg[k]] &&
+                                        (op_info[ins->op].op_class == CLASS_region || passes(ins->op, k));
+            continue;
+        }
+        bool *want = ARENA_NEW(m->arena, bool, ins->n_arg + 1), *in = ARENA_NEW(m->arena, bool, ins->n_arg + 1);
+        bool *seed = ARENA_NEW(m->arena, bool, ins->imm.fn->out.n + 1);
+        for (int k = 0; k < ins->n_arg; k++)
+            want[k] = a->value[ins->arg[k]];
+        for (int w = v + 1; w < fn->ins.n; w++)
+            if (fn->ins.at[w].op == OP_result && fn->ins.at[w].arg[0] == (Val)v && a->live[w] && a->value[w])
+                seed[fn->ins.at[w].imm.index] = true;
+        reach(m, ins->imm.fn, want, seed, NULL, in);
+        for (int k = 0; k < ins->n_arg; k++)
+            a->live[ins->arg[k]] |= in[k];
+    }
+}
+
+static void reach(Module *m, const Fn *fn, const bool *want, const bool *seed, bool *out, bool *in)
+{
+    Active a = {ARENA_NEW(m->arena, bool, fn->ins.n + 1), ARENA_NEW(m->arena, bool, fn->ins.n + 1)};
+    for (int i = 0; i < fn->n_in; i++)
+        a.value[i] = want[i];
+    mark_active(m, fn, a.value);
+    for (int i = 0; out && i < fn->out.n; i++)
+        out[i] = a.value[fn->out.at[i]];
+    if (!in)
+        return;
+    for (int i = 0; i < fn->out.n; i++)
+        a.live[fn->out.at[i]] |= seed[i];
+    mark_live(m, fn, &a);
+    for (int i = 0; i < fn->n_in; i++)
+        in[i] = a.live[i] && a.value[i];
+}
+
+/* ---- the sweep ---- */
+typedef struct Sweep {
+    Module *m;
+    Fn *from;      /* the function, its active calls replaced by their fwd */
+    Fn *to;        /* where the reverse goes; may be `from` itself */
+    int n;         /* instructions of `from` when the sweep began */
+    Active a;
+    Pair **pair;   /* of each active call */
+    Val *cotangent;/* [n], values of to */
+    Val *copy;     /* [room]: pair mode: value of from -> value of to */
+    int room;
+    Pair *result;  /* pair mode: what is being made; NULL if to == from */
+    int n_residual;
+} Sweep;
+
+static Pair *pair_of(Module *m, const Fn *fn, const bool *want, const bool *seed);
+
+static Val zero_of(Module *m, Fn *to, Type t)
+{
+    Val zero = fn_const(m, to, 0);
+    if (t.rank > 0)
+        zero = fn_op(m, to, OP_fill, 1, &zero, (Imm){.to = t}, to->span);
+    return t.is_batched ? fn_op1(m, to, OP_bcast, zero) : zero;
+}
+
+static void acc(Sweep *s, Val v, Val g)
+{
+    Type t = fn_type(s->from, v), tg = fn_type(s->to, g);
+    if (t.rank == 0 && tg.rank != 0)
+        g = fn_op1(s->m, s->to, OP_sum, g);
+    else if (t.rank != 0 && tg.rank == 0)
+        g = fn_op(s->m, s->to, OP_fill, 1, &g, (Imm){.to = t}, s->to->span);
+    if (!t.is_batched && tg.is_batched)
+        g = fn_op1(s->m, s->to, OP_bsum, g);
+    if (t.is_batched && !tg.is_batched)
+        g = fn_op1(s->m, s->to, OP_bcast, g);
+    Val *sum = &s->cotangent[v];
+    *sum = *sum == NO_VAL ? g : fn_op2(s->m, s->to, OP_add, *sum, g);
+}
+
+/* Is it cheaper to form v again in bwd than to hand it over? Shared values always are: a callee runs once a tile. */
+static bool is_cheap(const Ins *ins)
+{
+    if (!ins->type.is_batched)
+        return true;
+    return op_info[ins->op].op_class == CLASS_form && ins->op != OP_detach && ins->op != OP_onehot;
+}
+
+static Val take(Sweep *s, TakesKind kind, int index, Type type, const char *name)
+{
+    Ins ins = {.op = OP_input, .type = type, .span = s->from->span, .name = name, .imm = {.index = s->result->takes.n}};
+    list_push(s->m->arena, s->result->takes, ((Takes){kind, index}));
+    list_push(s->m->arena, s->to->ins, ins);
+    return (Val)(s->to->ins.n - 1);
+}
+
+/* The forward value v where the reverse code stands. */
+static Val use(void *context, Val v)
+{
+    Sweep *s = context;
+    if (s->to == s->from)
+        return v;
+    if ((int)v < s->room && s->copy[v] != NO_VAL)
+        return s->copy[v];
+    const Ins ins = s->from->ins.at[v];
+    Val out;
+    if (ins.op == OP_input)
+        out = take(s, TAKES_ARG, (int)v, ins.type, ins.name);
+    else if (is_cheap(&ins)) {
+        Ins again = ins;
+        again.arg = ARENA_NEW(s->m->arena, Val, ins.n_arg + 1);
+        for (int k = 0; k < ins.n_arg; k++)
+            again.arg[k] = use(s, ins.arg[k]);
+        list_push(s->m->arena, s->to->ins, again);
+        out = (Val)(s->to->ins.n - 1);
+    } else {
+        out = take(s, TAKES_RESIDUAL, s->n_residual++, ins.type, ins.name);
+        fn_out(s->m, s->from, v, ins.name);
+    }
+    for (; s->room <= (int)v; s->room++)
+        BUG("'%s': residual %u has no place", s->from->name, v);
+    s->copy[v] = out;
+    return out;
+}
+
+static void sweep_call(Sweep *s, Val v)
+{
+    const Ins ins = s->from->ins.at[v];
+    Pair *p = s->pair[v];
+    Val *arg = ARENA_NEW(s->m->arena, Val, p->takes.n + 1);
+    const Fn *callee = p->fn;
+    Val *seed = ARENA_NEW(s->m->arena, Val, callee->out.n + 1);
+    for (int i = 0; i < callee->out.n; i++)
+        seed[i] = NO_VAL;
+    for (int w = (int)v + 1; w < s->n; w++)
+        if (s->from->ins.at[w].op == OP_result && s->from->ins.at[w].arg[0] == v)
+            seed[s->from->ins.at[w].imm.index] = s->cotangent[w];
+    for (int i = 0; i < p->takes.n; i++) {
+        Takes t = p->takes.at[i];
+        if (t.kind == TAKES_ARG)
+            arg[i] = use(s, ins.arg[t.index]);
+        else if (t.kind == TAKES_SEED)
+            arg[i] = seed[t.index] != NO_VAL ? seed[t.index]
+                                             : zero_of(s->m, s->to, fn_type(callee, callee->out.at[t.index]));
+        else {
+            Val out = p->fwd->out.at[callee->out.n + t.index];
+            arg[i] = use(s, fn_result(s->m, s->from, v, callee->out.n + t.index, fn_type(p->fwd, out)));
+        }
+    }
+    Val call = fn_call(s->m, s->to, p->bwd, p->takes.n, arg, ins.span);
+    for (int k = 0, n = 0; k < callee->n_in; k++)
+        if (p->want[k]) {
+            acc(s, ins.arg[k], fn_result(s->m, s->to, call, n, fn_type(p->bwd, p->bwd->out.at[n])));
+            n++;
+        }
+}
+
+static SolveVjp *solve_reverse(Module *m, const Solve *s, const bool *want, const bool *seed);
+
+static void sweep_solve(Sweep *s, Val v)
+{
+    const Ins ins = s->from->ins.at[v];
+    const Solve *solve = ins.imm.solve;
+    if (s->to != s->from)
+        BUG("'%s': a solve inside a called function cannot be differentiated", s->from->name);
+    int n_result = solve_n_result(solve), n_arg = ins.n_arg;
+    bool *want = ARENA_NEW(s->m->arena, bool, n_arg + 1), *seed = ARENA_NEW(s->m->arena, bool, n_result);
+    Val *g = ARENA_NEW(s->m->arena, Val, n_result), *arg = ARENA_NEW(s->m->arena, Val, n_arg + n_result);
+    for (int w = (int)v + 1; w < s->n; w++)
+        if (s->from->ins.at[w].op == OP_result && s->from->ins.at[w].arg[0] == v && s->cotangent[w] != NO_VAL) {
+            seed[s->from->ins.at[w].imm.index] = true;
+            g[s->from->ins.at[w].imm.index] = s->cotangent[w];
+        }
+    for (int k = 0; k < n_arg; k++) {
+        want[k] = s->a.value[ins.arg[k]];
+        arg[k] = ins.arg[k];
+    }
+    for (int i = 0; i < n_result; i++)
+        if (seed[i])
+            arg[n_arg++] = g[i];
+    SolveVjp *vjp = solve_reverse(s->m, solve, want, seed);
+    list_push(s->m->arena, s->m->vjps, vjp);
+    Val call = fn_op(s->m, s->to, OP_solve_vjp, n_arg, arg,
+                     (Imm){.solve = (Solve *)solve, .index = s->m->vjps.n - 1}, ins.span);
+    for (int k = 0, n = 0; k < ins.n_arg; k++)
+        if (want[k])
+            acc(s, ins.arg[k], fn_result(s->m, s->to, call, n++, fn_type(s->from, ins.arg[k])));
+}
+
+static void sweep_back(Sweep *s)
+{
+    for (int v = s->n - 1; v >= 0; v--) {
+        const Ins ins = s->from->ins.at[v]; /* a copy: the list may grow */
+        if (!s->a.value[v] || !s->a.live[v])
+            continue;
+        if (ins.op == OP_call && s->pair[v])
+            sweep_call(s, (Val)v);
+        else if (ins.op == OP_solve)
+            sweep_solve(s, (Val)v);
+        else if (ins.op == OP_solve_vjp)
+            BUG("second derivatives through a solve");
+        else if (op_info[ins.op].op_class != CLASS_region && s->cotangent[v] != NO_VAL)
+            for (int k = 0; k < ins.n_arg; k++)
+                if (s->a.value[ins.arg[k]]) {
+                    Val g = op_rule(s->m, s->to, s->from, (Val)v, k, s->cotangent[v], use, s);
+                    if (g != NO_VAL)
+                        acc(s, ins.arg[k], g);
+                }
+    }
+}
+
+/* Replaces each active call of s->from by its fwd. */
+static void augment(Sweep *s)
+{
+    for (int v = 0; v < s->n; v++) {
+        Ins *ins = &s->from->ins.at[v];
+        if (ins->op != OP_call || !s->a.value[v] || !s->a.live[v])
+            continue;
+        bool *want = ARENA_NEW(s->m->arena, bool, ins->n_arg + 1), any = false;
+        bool *seed = ARENA_NEW(s->m->arena, bool, ins->imm.fn->out.n + 1);
+        for (int w = v + 1; w < s->n; w++)
+            if (s->from->ins.at[w].op == OP_result && s->from->ins.at[w].arg[0] == (Val)v && s->a.live[w] &&
+                s->a.value[w])
+                any = seed[s->from->ins.at[w].imm.index] = true;
+        if (!any)
+            continue;
+        for (int k = 0; k < ins->n_arg; k++)
+            want[k] = s->a.value[ins->arg[k]];
+        reach(s->m, ins->imm.fn, want, seed, NULL, want);
+        s->pair[v] = pair_of(s->m, ins->imm.fn, want, seed);
+        s->from->ins.at[v].imm.fn = s->pair[v]->fwd;
+    }
+}
+
+static Sweep sweep_new(Module *m, Fn *from, Fn *to)
+{
+    int n = from->ins.n;
+    Sweep s = {.m = m, .from = from, .to = to, .n = n, .room = 64 * n + 1024};
+    s.a = (Active){ARENA_NEW(m->arena, bool, n), ARENA_NEW(m->arena, bool, n)};
+    s.pair = ARENA_NEW(m->arena, Pair *, n);
+    s.cotangent = ARENA_NEW(m->arena, Val, n);
+    memset(s.cotangent, 0xff, sizeof(Val) * (size_t)n);
+    if (to != from) {
+        s.copy = ARENA_NEW(m->arena, Val, s.room);
+        memset(s.copy, 0xff, sizeof(Val) * (size_t)s.room);
+    }
+    return s;
+}
+
+static Fn *copy_of(Module *m, const Fn *fn, const char *name)
+{
+    Fn *to = fn_new(m, name, fn->span);
+    to->note = fn->note;
+    to->n_in = fn->n_in;
+    for (int v = 0; v < fn->ins.n; v++)
+        list_push(m->arena, to->ins, fn->ins.at[v]);
+    for (int i = 0; i < fn->out.n; i++)
+        fn_out(m, to, fn->out.at[i], fn->out_name.at[i]);
+    return to;
+}
+
+/* ---- pairs ---- */
+static bool same_mask(const bool *a, const bool *b, int n)
+{
+    return memcmp(a, b, sizeof(bool) * (size_t)n) == 0;
+}
+
+/* bwd with its inputs in front and without those that it does not read. */
+static Fn *inputs_first(Module *m, const Fn *fn, Pair *p)
+{
+    bool *is_read = ARENA_NEW(m->arena, bool, fn->ins.n + 1);
+    Val *map = ARENA_NEW(m->arena, Val, fn->ins.n + 1), *stack = ARENA_NEW(m->arena, Val, fn->ins.n + 1);
+    int depth = 0;
+    for (int i = 0; i < fn->out.n; i++)
+        if (!is_read[fn->out.at[i]])
+            is_read[stack[depth++] = fn->out.at[i]] = true;
+    while (depth > 0) {
+        const Ins *ins = &fn->ins.at[stack[--depth]];
+        for (int k = 0; k < ins->n_arg; k++)
+            if (!is_read[ins->arg[k]])
+                is_read[stack[depth++] = ins->arg[k]] = true;
+    }
+    Fn *to = fn_new(m, fn->name, fn->span);
+    Pair old = *p;
+    p->takes.n = 0;
+    p->takes.at = NULL;
+    p->takes.room = 0;
+    for (int v = 0; v < fn->ins.n; v++)
+        if (fn->ins.at[v].op == OP_input && is_read[v]) {
+            map[v] = fn_input(m, to, fn->ins.at[v].type, fn->ins.at[v].name);
+            list_push(m->arena, p->takes, old.takes.at[fn->ins.at[v].imm.index]);
+        }
+    for (int v = 0; v < fn->ins.n; v++) {
+        Ins ins = fn->ins.at[v];
+        if (ins.op == OP_input || !is_read[v])
+            continue;
+        ins.arg = ARENA_NEW(m->arena, Val, ins.n_arg + 1);
+        for (int k = 0; k < ins.n_arg; k++)
+            ins.arg[k] = map[fn->ins.at[v].arg[k]];
+        list_push(m->arena, to->ins, ins);
+        map[v] = (Val)(to->ins.n - 1);
+    }
+    for (int i = 0; i < fn->out.n; i++)
+        fn_out(m, to, map[fn->out.at[i]], fn->out_name.at[i]);
+    return to;
+}
+
+static Pair *pair_make(Module *m, const Fn *fn, const bool *want, const bool *seed)
+{
+    Pair *p = ARENA_NEW(m->arena, Pair, 1);
+    p->fn = fn;
+    p->want = ARENA_NEW(m->arena, bool, fn->n_in + 1);
+    p->seed = ARENA_NEW(m->arena, bool, fn->out.n + 1);
+    memcpy(p->want, want, sizeof(bool) * (size_t)fn->n_in);
+    memcpy(p->seed, seed, sizeof(bool) * (size_t)fn->out.n);
+    Fn *fwd = copy_of(m, fn, str_format(m->arena, "%s_fwd", fn->name));
+    Fn *bwd = fn_new(m, str_format(m->arena, "%s_vjp", fn->name), fn->span);
+    Sweep s = sweep_new(m, fwd, bwd);
+    s.result = p;
+    for (int i = 0; i < fn->n_in; i++)
+        s.a.value[i] = want[i];
+    mark_active(m, fwd, s.a.value);
+    for (int i = 0; i < fn->out.n; i++)
+        s.a.live[fn->out.at[i]] |= seed[i];
+    mark_live(m, fwd, &s.a);
+    augment(&s);
+    for (int i = 0; i < fn->out.n; i++)
+        if (seed[i])
+            acc(&s, fn->out.at[i], take(&s, TAKES_SEED, i, fn_type(fn, fn->out.at[i]), "g"));
+    sweep_back(&s);
+    for (int i = 0; i < fn->n_in; i++)
+        if (want[i]) {
+            Val g = s.cotangent[i] != NO_VAL ? s.cotangent[i] : zero_of(m, bwd, fn_type(fn, (Val)i));
+            fn_out(m, bwd, g, fn->ins.at[i].name ? str_format(m->arena, "g_%s", fn->ins.at[i].name) : NULL);
+            p->n_want++;
+        }
+    fwd->note = str_format(m->arena, "%s, and what its reverse needs", fn->name);
+    p->fwd = module_add(m, canon(m, fwd));
+    bwd = canon(m, inputs_first(m, bwd, p));
+    bwd->note = str_format(m->arena, "reverse of %s: from the cotangents g to gradients", fn->name);
+    p->bwd = module_add(m, bwd);
+    return p;
+}
+
+static Pair *pair_of(Module *m, const Fn *fn, const bool *want, const bool *seed)
+{
+    for (int i = 0; i < m->pairs.n; i++) {
+        Pair *p = m->pairs.at[i];
+        if (p->fn == fn && same_mask(p->want, want, fn->n_in) && same_mask(p->seed, seed, fn->out.n))
+            return p;
+    }
+    Pair *p = pair_make(m, fn, want, seed);
+    list_push(m->arena, m->pairs, p);
+    return p;
+}
+
+/* ---- whole functions ---- */
+Fn *ad_vjp(Module *m, const Fn *fn, const char *name, const bool *wanted, const bool *seeded, bool with_value)
+{
+    Fn *to = fn_new(m, name, fn->span);
+    Val *map = ARENA_NEW(m->arena, Val, fn->ins.n + 1), *g = ARENA_NEW(m->arena, Val, fn->out.n + 1);
+    for (int i = 0; i < fn->n_in; i++)
+        map[i] = fn_input(m, to, fn->ins.at[i].type, fn->ins.at[i].name);
+    for (int i = 0; i < fn->out.n; i++)
+        if (seeded[i])
+            g[i] = fn_input(m, to, fn_type(fn, fn->out.at[i]),
+                            str_format(m->arena, "g_%s", fn->out_name.at[i] ? fn->out_name.at[i] : "out"));
+    for (int v = fn->n_in; v < fn->ins.n; v++) {
+        Ins ins = fn->ins.at[v];
+        ins.arg = ARENA_NEW(m->arena, Val, ins.n_arg + 1);
+        for (int k = 0; k < ins.n_arg; k++)
+            ins.arg[k] = map[fn->ins.at[v].arg[k]];
+        list_push(m->arena, to->ins, ins);
+        map[v] = (Val)(to->ins.n - 1);
+    }
+    Sweep s = sweep_new(m, to, to);
+    for (int i = 0; i < fn->n_in; i++)
+        s.a.value[i] = wanted[i];
+    mark_active(m, to, s.a.value);
+    for (int i = 0; i < fn->out.n; i++)
+        s.a.live[map[fn->out.at[i]]] |= seeded[i];
+    mark_live(m, to, &s.a);
+    augment(&s);
+    for (int i = 0; i < fn->out.n; i++)
+        if (seeded[i])
+            acc(&s, map[fn->out.at[i]], g[i]);
+    sweep_back(&s);
+    for (int i = 0; with_value && i < fn->out.n; i++)
+        fn_out(m, to, map[fn->out.at[i]], fn->out_name.at[i]);
+    for (int i = 0; i < fn->n_in; i++)
+        if (wanted[i])
+            fn_out(m, to, s.cotangent[i] != NO_VAL ? s.cotangent[i] : zero_of(m, to, fn_type(fn, (Val)i)),
+                   fn->ins.at[i].name ? str_format(m->arena, "g_%s", fn->ins.at[i].name) : NULL);
+    return canon(m, to);
+}
+
+void ad_gradient(Module *m, Fn *fn, Val loss, int n_param, Val *grad)
+{
+    Sweep s = sweep_new(m, fn, fn);
+    for (int v = 0; v < s.n; v++)
+        s.a.value[v] = fn->ins.at[v].op == OP_param;
+    mark_active(m, fn, s.a.value);
+    s.a.live[loss] = true;
+    mark_live(m, fn, &s.a);
+    augment(&s);
+    acc(&s, loss, fn_const(m, fn, 1));
+    sweep_back(&s);
+    for (int i = 0; i < n_param; i++)
+        grad[i] = NO_VAL;
+    for (int v = 0; v < s.n; v++)
+        if (fn->ins.at[v].op == OP_param && s.cotangent[v] != NO_VAL) {
+            Val *g = &grad[fn->ins.at[v].imm.index];
+            *g = *g == NO_VAL ? s.cotangent[v] : fn_op2(m, fn, OP_add, *g, s.cotangent[v]);
+        }
+}
+
+/* ---- solve ---- */
+/* Which carries the reverse of a step hands back: those that a seeded output needs, over any number of steps. */
+static void seed_carries(Module *m, const Solve *s, const Fn *step, bool *out_seed, SolveVjp *vjp)
+{
+    bool *all = ARENA_NEW(m->arena, bool, step->n_in + 1), *in = ARENA_NEW(m->arena, bool, step->n_in + 1);
+    for (int i = 0; i < step->n_in; i++)
+        all[i] = true;
+    for (bool is_new = true; is_new;) {
+        is_new = false;
+        reach(m, step, all, out_seed, NULL, in);
+        for (int c = 0; c < s->n_carry; c++)
+            if (in[s->n_state + c] && !vjp->seed_carry[c])
+                is_new = vjp->seed_carry[c] = out_seed[s->n_state + c] = true;
+    }
+}
+
+static Fn *reverse_dense(Module *m, const Solve *s)
+{
+    int n = s->dense->n_in;
+    bool *want = ARENA_NEW(m->arena, bool, n), *seed = ARENA_NEW(m->arena, bool, s->n_state);
+    for (int i = 0; i < n - 2; i++)
+        want[i] = true; /* all but h and theta */
+    for (int i = 0; i < s->n_state; i++)
+        seed[i] = true;
+    return module_add(m, ad_vjp(m, s->dense, str_format(m->arena, "%s_dense_vjp", s->name), want, seed, false));
+}
+
+static SolveVjp *solve_reverse(Module *m, const Solve *s, const bool *want, const bool *seed)
+{
+    SolveVjp *vjp = ARENA_NEW(m->arena, SolveVjp, 1);
+    int n_result = solve_n_result(s), first_arg = s->n_state + s->n_carry + 2;
+    vjp->want = ARENA_NEW(m->arena, bool, s->n_state + s->n_arg);
+    vjp->seed = ARENA_NEW(m->arena, bool, n_result);
+    vjp->seed_carry = ARENA_NEW(m->arena, bool, s->n_carry + 1);
+    memcpy(vjp->want, want, sizeof(bool) * (size_t)(s->n_state + s->n_arg));
+    memcpy(vjp->seed, seed, sizeof(bool) * (size_t)n_result);
+    for (int i = s->n_state; i < solve_quantity(s, 0); i++)
+        vjp->seed_dense |= seed[i];
+    const Fn *step = vjp->seed_dense ? s->step_keep : s->step;
+    bool *out_seed = ARENA_NEW(m->arena, bool, step->out.n), *in_want = ARENA_NEW(m->arena, bool, step->n_in);
+    for (int i = 0; i < s->n_state; i++)
+        out_seed[i] = in_want[i] = true;
+    for (int q = 0; q < s->n_quantity; q++)
+        out_seed[s->n_state + s->n_carry + 1 + q] = seed[solve_quantity(s, q)];
+    for (int i = 0; vjp->seed_dense && i < s->n_dense; i++)
+        out_seed[s->n_state + s->n_carry + 1 + s->n_quantity + i] = true;
+    seed_carries(m, s, step, out_seed, vjp);
+    for (int c = 0; c < s->n_carry; c++)
+        in_want[s->n_state + c] = vjp->seed_carry[c];
+    for (int i = 0; i < s->n_arg; i++)
+        in_want[first_arg + i] = want[s->n_state + i];
+    vjp->step_vjp =
+        module_add(m, ad_vjp(m, step, str_format(m->arena, "%s_step_vjp", s->name), in_want, out_seed, false));
+    if (vjp->seed_dense)
+        vjp->dense_vjp = reverse_dense(m, s);
+    bool any_carry = false;
+    for (int c = 0; c < s->n_carry; c++)
+        any_carry |= vjp->seed_carry[c];
+    if (any_carry) {
+        bool *w = ARENA_NEW(m->arena, bool, s->init->n_in);
+        for (int i = 0; i < s->n_state; i++)
+            w[i] = true;
+        for (int i = 0; i < s->n_arg; i++)
+            w[s->n_state + 1 + i] = want[s->n_state + i];
+        vjp->init_vjp = module_add(
+            m, ad_vjp(m, s->init, str_format(m->arena, "%s_init_vjp", s->name), w, vjp->seed_carry, false));
+    }
+    return vjp;
+}

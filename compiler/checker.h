@@ -1,0 +1,251 @@
+/* checker.h: what the files of the checker share: values, scopes, builders. Nobody else includes it.
+ *
+ * Checking and lowering are one walk over the tree: evaluating an expression gives its value, and if that is not known
+ * when compiling, the value is an instruction appended to the function being built. A wrong expression gives poison,
+ * which agrees with everything, so that no error is caused by another. */
+#ifndef NDEC_CHECKER_H
+#define NDEC_CHECKER_H
+
+#include "model.h"
+
+typedef struct Check Check;
+typedef struct Builder Builder;
+typedef struct Scope Scope;
+typedef struct Symbol Symbol;
+typedef struct Value Value;
+typedef struct SolveInfo SolveInfo;
+typedef struct Internals Internals;
+
+typedef enum ValueKind {
+    VALUE_poison,
+    VALUE_number,   /* static scalar: num */
+    VALUE_array,    /* static tensor: type, array */
+    VALUE_tensor,   /* an instruction: home, val, type */
+    VALUE_param,    /* index in model->params */
+    VALUE_data,     /* index in model->data */
+    VALUE_sample,   /* index in model->samples */
+    VALUE_setting,  /* index in model->settings */
+    VALUE_leaf,     /* training step (index 0), number of steps (1) */
+    VALUE_states,   /* one tensor for each state: n, many */
+    VALUE_stages,   /* k[1] ..: n stages of states: many[stage] is VALUE_states */
+    VALUE_fn,       /* a user's or the prelude's fn: symbol */
+    VALUE_op,       /* a row of op.def: index */
+    VALUE_builtin,  /* a row of builtin.c: index */
+    VALUE_recipe,   /* layer recipe: symbol */
+    VALUE_layer,    /* layer instance: symbol of the recipe, path, statics */
+    VALUE_layers,   /* n, many */
+    VALUE_solve,    /* solve */
+    VALUE_series,   /* NAME.z: solve, index of the state; called with a time */
+    VALUE_string,   /* text */
+    VALUE_quantity, /* symbol */
+    VALUE_tableau   /* tableau */
+} ValueKind;
+
+struct Value {
+    ValueKind kind;
+    const Rat *num;
+    Type type;
+    const double *array;
+    Builder *home;
+    Val val;
+    int index, n;
+    Value *many;
+    Symbol *symbol;
+    const char *path, *text;
+    Scope *statics;    /* of a layer: its static arguments */
+    SolveInfo *solve;
+    const Tableau *tableau;
+    int classes;       /* of a label: number of classes, else 0 */
+    bool is_frozen;    /* of a layer */
+};
+
+struct Symbol {
+    const char *name;
+    Span span;
+    Node *node;        /* the declaration */
+    Scope *scope;      /* where it was declared */
+    Value value;
+    bool is_used, is_assignable;
+    const char *noun;  /* "data field", "parameter", ...: for messages */
+};
+
+typedef enum ScopeKind {
+    SCOPE_prelude,
+    SCOPE_file,
+    SCOPE_body,        /* of a fn, layer or quantity: sees const, param, layer, fn of the file, but no values of a sample */
+    SCOPE_block        /* sees all of its parent */
+} ScopeKind;
+struct Scope {
+    Scope *parent;
+    ScopeKind kind;
+    LIST(Symbol *) symbols;
+};
+
+/* What a function under construction uses of the outside. Several functions of one solve share one list. */
+typedef struct Keys {
+    LIST(Value) at;    /* param, sample, data, leaf, or a tensor of an outer builder */
+} Keys;
+struct Builder {
+    Fn *fn;
+    Builder *parent;   /* whose tensors may be captured; NULL: none */
+    Keys *keys;        /* NULL: top level, where leaves are instructions */
+    int n_fixed;       /* inputs that are not captured */
+    LIST(Val) captured;/* [key]: the input, or NO_VAL */
+};
+
+struct SolveInfo {
+    Solve *solve;
+    Val ins;           /* OP_solve in `home` */
+    Builder *home;
+    Value from, to, save; /* static values of the bounds and of the saved times (poison: none) */
+    bool is_written;   /* the instruction exists: results can be asked for */
+};
+
+typedef struct Instance { /* a fn for given argument types */
+    Symbol *symbol;
+    int n;
+    Type *type;
+    bool training;
+    Fn *fn;
+    Keys *keys;
+} Instance;
+
+struct Check {
+    Arena *arena;
+    Diags *diags;
+    Module *module;
+    Model *model;
+    Scope *prelude, *file;
+    Builder *main;     /* of the program being built */
+    bool training;
+    Span site;         /* in prelude code: the user's place; source NULL elsewhere */
+    const char *path;  /* prefix of parameters being declared: "field." */
+    bool is_frozen;    /* within a frozen layer */
+    const char *setting; /* if set, number literals become settings of that name */
+    int n_setting_literal, setting_literal; /* in this clause: how many, how many seen */
+    int depth;         /* of calls being inlined: there is no recursion, but a message is better than a crash */
+    LIST(Instance *) instances;
+    LIST(SolveInfo *) solves;
+    LIST(Val) losses;
+    LIST(Val) penalties;
+    LIST(Val) metrics;
+    LIST(Val) outputs;
+    Node *optimizer;
+    const Internals *internals; /* while a quantity is evaluated */
+};
+
+/* ---- scope.c ---- */
+Scope *scope_new(Check *c, Scope *parent, ScopeKind kind);
+/* Declares a name; reports a second declaration in the same block. */
+Symbol *scope_add(Check *c, Scope *s, const char *name, Span span, Value value, const char *noun);
+/* Finds a name that may be used from s; reports when there is none or when it must be passed as an argument. */
+Symbol *scope_find(Check *c, Scope *s, const char *name, Span span);
+Symbol *scope_lookup(Scope *s, const char *name); /* no message, no rule about bodies */
+void scope_unused(Check *c, const Scope *s);
+Span check_span(const Check *c, const Node *node);
+
+/* ---- build.c ---- */
+Value value_poison(void);
+Value value_num(const Rat *r);
+Value value_int(Check *c, long n);
+Value value_val(Builder *b, Val v);
+bool value_is_static(const Value *v);
+bool value_int_of(const Value *v, long *out);
+/* The type of what can be a tensor; false for the rest. */
+bool value_type(const Check *c, const Value *v, Type *out);
+const char *value_text(Check *c, const Value *v); /* "real[3]", "a layer", ... */
+/* As an instruction of b, captured if it belongs further out. v must have a type. */
+Val build_val(Check *c, Builder *b, const Value *v);
+Builder *build_new(Check *c, const char *name, Span span, Builder *parent, Keys *keys);
+Val build_input(Check *c, Builder *b, Type type, const char *name);
+/* The finished function: fixed inputs first, then one for each key, in order; canonical, in the module. */
+Fn *build_finish(Check *c, Builder *b);
+/* The values of the keys in b, appended to arg. */
+int build_keys(Check *c, Builder *b, const Keys *keys, Val *arg);
+Val build_op(Check *c, Builder *b, Op op, int n, const Val *arg, Imm imm, Span span);
+Val build_map(Check *c, Builder *b, Op op, Val a, Val b2, Span span);
+/* sqrt(mean of squares) over all states, elements and samples (Hairer, Norsett & Wanner 1993, II.4.11); a shared scalar */
+Val build_rms(Check *c, Builder *b, int n, const Val *x);
+
+/* ---- expr.c ---- */
+Value eval(Check *c, Scope *s, Builder *b, Node *node);
+/* A scalar known when compiling, or poison after a message that says what it is for. */
+Value eval_static(Check *c, Scope *s, Node *node, const char *what);
+bool eval_int(Check *c, Scope *s, Node *node, const char *what, long *out);
+/* As a tensor instruction of b; NO_VAL after a message. */
+Val eval_tensor(Check *c, Scope *s, Builder *b, Node *node, const char *what);
+Value apply_op(Check *c, Builder *b, Op op, int n, const Value *arg, Node *node);
+Value concat_values(Check *c, Builder *b, int n, Value *entry, Node *node);
+
+/* ---- builtin.c ---- */
+int builtin_find(const char *name);
+const char *builtin_name(int index);
+Value builtin_call(Check *c, Scope *s, Builder *b, int index, Node *call);
+
+/* ---- declare.c ---- */
+/* One declaration or statement of a body or of the file. */
+void declare(Check *c, Scope *s, Builder *b, Node *node);
+/* A block: gives the value of its return, poison if there is none. */
+bool run_block(Check *c, Scope *s, Builder *b, Node *block, Value *out);
+Value call_fn(Check *c, Scope *s, Builder *b, Symbol *fn, Node *call);
+Value call_layer(Check *c, Scope *s, Builder *b, const Value *layer, Node *call);
+Value make_layer(Check *c, Scope *s, Node *expr, const char *path);
+
+/* ---- equation.c ---- */
+void declare_solve(Check *c, Scope *s, Builder *b, Node *node);
+Value solve_member(Check *c, Builder *b, const Value *solve, Node *node);
+Value series_at(Check *c, Scope *s, Builder *b, const Value *series, Node *call);
+/* A number of a clause as a setting. */
+int clause_setting(Check *c, Scope *s, Node *node, const char *name, const char *what);
+
+/* ---- step.c: one step of a method as IR ---- */
+typedef struct Problem {  /* what a step needs of its solve, in the builder where it stands */
+    Solve *solve;
+    Fn *field;            /* (u.., t, p..) -> du.. */
+    const Val *arg;       /* p */
+    int n_arg;            /* those that the field takes */
+} Problem;
+struct Internals {
+    const Tableau *method;
+    int n_state;
+    Val **k, **stage;     /* [stage][state] */
+    Val *u0, *u1, *err;   /* err NULL without an embedded method */
+    Val t, h;
+    Val atol, rtol;
+};
+void step_field(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Val *du);
+/* Stages, new state and error estimate of a step from u with the signed step h; k1 NULL: evaluated here. */
+Internals step_internals(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h);
+/* The scaled error norm, 1 = the tolerance: rms(err / (atol + rtol max(|u0|, |u1|))). */
+Val step_error(Check *c, Builder *b, const Internals *in);
+/* x over the tolerance: x / (atol + rtol max(|u0|, |u1|)), for one state. */
+Val step_scaled(Check *c, Builder *b, const Internals *in, int state, Val x);
+/* The automatic initial step over the signed span, signed. f0: field at (u, t). */
+Val step_guess(Check *c, Builder *b, const Problem *p, const Val *u, const Val *f0, Val t, Val span);
+/* init, guess, step, step_keep, dense of a solve. */
+typedef struct Terms Terms;
+void step_functions(Check *c, Solve *solve, Fn *field, Keys *keys, Builder *parent, Scope *s, const Terms *terms);
+
+/* ---- regularize.c ---- */
+typedef struct Term {     /* one `regularize` clause */
+    Node *clause, *quantity, *weight;
+    int draws;            /* 0: global */
+    int how;              /* global: 0 sum, 1 mean, 2 max */
+    int first;            /* first draw, or the quantity's index */
+    bool is_biased, through_state, at_accepted;
+} Term;
+struct Terms {
+    LIST(Term) at;
+};
+void regularize_read(Check *c, Scope *s, Solve *solve, Node *clause, Terms *terms);
+/* The value of a quantity over one step, a shared scalar. */
+Val regularize_quantity(Check *c, Scope *s, Builder *b, const Internals *in, Node *quantity);
+/* Adds the weighted terms to the penalties of the program. */
+void regularize_add(Check *c, Scope *s, SolveInfo *info, const Problem *p, const Terms *terms);
+
+/* ---- training.c ---- */
+void declare_train(Check *c, Scope *s, Node *node);
+int setting_add(Check *c, const char *name, double value, bool is_default, Span span);
+void train_hyper(Check *c);
+
+#endif

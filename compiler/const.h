@@ -1,0 +1,55 @@
+/* const.h: exact rational numbers and tableaus, what tableau blocks and `const` are made of. */
+#ifndef NDEC_CONST_H
+#define NDEC_CONST_H
+
+#include <gmp.h>
+
+#include "ast.h"
+
+/* A rational that lives until rat_free_all (GMP keeps its own memory; main.c ends it with the compilation). Immutable
+ * once made; passed by pointer. `is_exact` is false once an irrational function or an unrepresentable power was used:
+ * then q holds the double nearest to it. */
+typedef struct Rat {
+    mpq_t q;
+    bool is_exact;
+} Rat;
+const Rat *rat_parse(Arena *a, const char *digits); /* "1.4e-8", "28": exactly; NULL if the exponent is absurd */
+const Rat *rat_int(Arena *a, long n);
+const Rat *rat_double(Arena *a, double x); /* finite; not exact */
+const Rat *rat_add(Arena *a, const Rat *x, const Rat *y);
+const Rat *rat_sub(Arena *a, const Rat *x, const Rat *y);
+const Rat *rat_mul(Arena *a, const Rat *x, const Rat *y);
+const Rat *rat_div(Arena *a, const Rat *x, const Rat *y); /* NULL when y is 0 */
+const Rat *rat_pow(Arena *a, const Rat *x, const Rat *y); /* exact for integer |y| <= 64, else by pow(); NULL if not finite */
+const Rat *rat_neg(Arena *a, const Rat *x);
+int rat_sign(const Rat *x);
+bool rat_is_int(const Rat *x, long *out);
+double rat_to_double(const Rat *x); /* rounded to nearest, once */
+void rat_free_all(void);
+
+/* A Runge-Kutta method (Hairer, Norsett & Wanner 1993, II.1). All rows have `stages` entries; doubles are the exact
+ * values rounded once. e = b - bhat, NULL without an embedded method. */
+typedef struct Tableau {
+    const char *name;
+    Span span;
+    int stages, order, embedded; /* embedded 0: none */
+    bool fsal;                   /* last stage is the first of the next step: a_s = b, c_s = 1 */
+    double stability;            /* extent of the stability region on the negative real axis, 0: not given */
+    double *c, *b, *e;           /* e may be NULL */
+    double **a;
+    int degree;                  /* of the interpolant in theta, 0: none */
+    double **interpolant;        /* [stage][degree]: coefficients of theta, theta^2, ... of b_i(theta) */
+    int interpolant_order;
+} Tableau;
+
+/* Reads and proves a TABLEAU node: shapes of the rows, row sums, FSAL, every rooted-tree order condition of b, bhat and
+ * interpolant up to the claimed orders, exactly where all coefficients involved are exact rationals written as
+ * fractions or short decimals, else with the tolerance of the same recursion on absolute values times 64 epsilon.
+ * Names in the rows are looked up with `lookup` (consts of the file). NULL after reporting. */
+typedef const Rat *RatLookup(void *context, const char *name);
+const Tableau *tableau_check(Arena *a, Diags *d, const Node *node, RatLookup *lookup, void *context);
+
+/* The exact value of a scalar expression of numbers, names and + - * / ^, or NULL after reporting. */
+const Rat *const_scalar(Arena *a, Diags *d, const Node *expr, RatLookup *lookup, void *context);
+
+#endif

@@ -1,0 +1,513 @@
+/* emit_group.c: the statements of a part: loops, kernel calls, sums, calls, solves.
+ *
+ * Needs: groups and places (plan.h), texts of operands (emit_name.c).  Gives: the body of one C function.
+ * Elsewhere: its head, its outputs and tables (emit.c). */
+#include "emit.h"
+
+#include <string.h>
+
+static const Ins *ins_of(const Emit *e, Val v)
+{
+    return &e->f->fn->ins.at[v];
+}
+
+static bool is_tile_part(const Emit *e)
+{
+    return e->f->part[e->part].is_tile;
+}
+
+static const char *tile_text(Emit *e)
+{
+    if (e->f->kind == FN_shared)
+        return "tile";
+    if (!is_tile_part(e))
+        return "-1";
+    e->uses_at = true;
+    return "at->tile";
+}
+
+/* The statement that makes room for v, before the group that computes it. */
+static void declare(Emit *e, Val v)
+{
+    const Place *place = &e->f->place[v];
+    const char *name = e->name[v];
+    bool is_batched = ins_of(e, v)->type.is_batched;
+    const Part *part = &e->f->part[e->part];
+    if (place->where == WHERE_out && e->f->kind == FN_top && e->f->root[v] == NO_VAL) {
+        e->uses_at = e->uses_work = true;
+        text_line(e->t, "Vec *const %s = nde_at_or(&at->frame->out[%d], at->tile, work + %d * ROW);", name, place->offset,
+                  place->scratch);
+    }
+    if (place->where != WHERE_work)
+        return;
+    e->uses_work = true;
+    if (is_batched)
+        text_line(e->t, "Vec *const %s = (Vec *)(work + %d * ROW);", name, place->offset);
+    else
+        text_line(e->t, "Real *const %s = (Real *)(work + %d * ROW + %d * sizeof(Real));", name, part->rows,
+                  place->offset);
+}
+
+/* ---- watching for numbers that are not finite ---- */
+static void watch(Emit *e, Val v, const char *what)
+{
+    const Ins *ins = ins_of(e, v);
+    const char *user = ins->name ? ins->name : what;
+    const char *text = emit_string(e->a, user, strlen(user));
+    int line = emit_line_of(e, ins->span);
+    e->uses_run = true;
+    if (plan_is_number(e->f, v))
+        text_line(e->t, "d_watch(run, %s, %s, %d, %s);", tile_text(e), emit_number(e, v), line, text);
+    else
+        text_line(e->t, "%c_watch(run, %s, %s, %d, %d, %s);", ins->type.is_batched ? 'v' : 'r', tile_text(e),
+                  emit_at(e, v, 0), plan_size(e->f, v), line, text);
+}
+
+/* ---- loops ---- */
+static bool is_loop_sum(const Emit *e, Val v)
+{
+    return ins_of(e, v)->op == OP_sum;
+}
+
+static bool can_be_flat(Emit *e, const Group *g, Loop *loop)
+{
+    for (int k = 0; k < g->ins.n; k++) /* for the question, every value of the loop has a variable */
+        loop->is_variable[g->ins.at[k]] = true;
+    bool is_flat = g->is_batched && g->n > 1;
+    for (int k = 0; k < g->ins.n; k++) {
+        const Ins *ins = ins_of(e, g->ins.at[k]);
+        is_flat &= ins->op != OP_sum;
+        for (int a = 0; a < ins->n_arg; a++)
+            is_flat &= emit_is_flat(e, loop, ins->arg[a]);
+    }
+    for (int k = 0; k < g->ins.n; k++)
+        loop->is_variable[g->ins.at[k]] = false;
+    return is_flat;
+}
+
+/* Is v read in its own loop? */
+static bool is_read_here(const Emit *e, const Group *g, Val v)
+{
+    for (int k = 0; k < g->ins.n; k++) {
+        const Ins *ins = ins_of(e, g->ins.at[k]);
+        for (int a = 0; a < ins->n_arg; a++) {
+            int offset;
+            if (plan_base(e->f, ins->arg[a], &offset) == v && plan_size(e->f, v) == g->n && !is_loop_sum(e, v))
+                return true;
+        }
+    }
+    return false;
+}
+
+static const char *stored_at(Emit *e, const Loop *loop, Val v)
+{
+    const char *at = emit_at(e, v, 0);
+    if (loop->is_batched && plan_size(e->f, v) == 1)
+        return str_format(e->a, "%s[q]", at);
+    return str_format(e->a, loop->is_flat || !loop->is_batched ? "%s[i]" : "%s[i * NV + q]", at);
+}
+
+static const char *map_text(Emit *e, const Loop *loop, Val v)
+{
+    const Ins *ins = ins_of(e, v);
+    const char *arg[MAX_ARG] = {0};
+    const char *value = op_info[ins->op].value;
+    bool has_call = !value || strchr(value, '('); /* the operand of a function must be a vector already */
+    for (int a = 0; a < ins->n_arg; a++) {
+        arg[a] = emit_element(e, loop, ins->arg[a]);
+        if (loop->is_batched && has_call && !fn_type(e->f->fn, ins->arg[a]).is_batched)
+            arg[a] = str_format(e->a, "v_set(%s)", arg[a]);
+    }
+    return emit_map(e, ins->op, loop->is_batched ? 'v' : 'r', arg);
+}
+
+static void loop_line(Emit *e, Loop *loop, const Group *g, Val v)
+{
+    const char *type = loop->is_batched ? "Vec" : "Real";
+    if (is_loop_sum(e, v)) {
+        text_line(e->t, "%s_i[q] += %s;", e->name[v], emit_element(e, loop, ins_of(e, v)->arg[0]));
+        return;
+    }
+    const char *value = map_text(e, loop, v);
+    if (e->f->place[v].where == WHERE_local) {
+        text_line(e->t, "const %s %s = %s;", type, e->name[v], value);
+        loop->is_variable[v] = true;
+    } else if (is_read_here(e, g, v)) {
+        text_line(e->t, "const %s %s_i = %s;", type, e->name[v], value);
+        text_line(e->t, "%s = %s_i;", stored_at(e, loop, v), e->name[v]);
+        loop->is_variable[v] = true;
+    } else {
+        text_line(e->t, "%s = %s;", stored_at(e, loop, v), value);
+    }
+}
+
+static void loop_sums(Emit *e, const Group *g, bool is_start)
+{
+    for (int k = 0; k < g->ins.n; k++) {
+        Val v = g->ins.at[k];
+        if (!is_loop_sum(e, v))
+            continue;
+        if (is_start)
+            text_line(e->t, "Vec %s_i[NV];", e->name[v]);
+        text_open(e->t, "for (int q = 0; q < NV; q++)");
+        if (is_start)
+            text_line(e->t, "%s_i[q] = v_set(0);", e->name[v]);
+        else
+            text_line(e->t, "%s[q] = %s_i[q];", emit_at(e, v, 0), e->name[v]);
+        e->t->depth--;
+    }
+}
+
+static void emit_loop(Emit *e, const Group *g)
+{
+    Loop loop = {g->n, g->is_batched, false, ARENA_NEW(e->a, bool, e->f->fn->ins.n + 1), e->f};
+    loop.is_flat = can_be_flat(e, g, &loop);
+    loop_sums(e, g, true);
+    bool is_nested = loop.is_batched && !loop.is_flat && g->n > 1;
+    if (is_nested)
+        text_open(e->t, "for (int i = 0; i < %d; i++)", g->n);
+    if (loop.is_flat)
+        text_open(e->t, "for (int i = 0; i < %d * NV; i++) {", g->n);
+    else if (loop.is_batched)
+        text_open(e->t, "for (int q = 0; q < NV; q++) {");
+    else
+        text_open(e->t, "for (int i = 0; i < %d; i++) {", g->n);
+    for (int k = 0; k < g->ins.n; k++)
+        loop_line(e, &loop, g, g->ins.at[k]);
+    text_close(e->t, "}");
+    e->t->depth -= is_nested;
+    loop_sums(e, g, false);
+}
+
+static void emit_one_number(Emit *e, Val v)
+{
+    const Ins *ins = ins_of(e, v);
+    const char *arg[MAX_ARG] = {0};
+    for (int a = 0; a < ins->n_arg; a++)
+        arg[a] = emit_number(e, ins->arg[a]);
+    const char *value = emit_map(e, ins->op, 'd', arg);
+    if (e->f->place[v].where == WHERE_local)
+        text_line(e->t, "const double %s = %s;", e->name[v], value);
+    else
+        text_line(e->t, "%s = %s;", emit_number(e, v), value);
+}
+
+/* ---- kernels ---- */
+static const char *pattern(const Emit *e, Val v)
+{
+    const Ins *ins = ins_of(e, v);
+    if (plan_is_number(e->f, v))
+        return "d";
+    if (!ins->type.is_batched)
+        return "r";
+    if (op_info[ins->op].op_class != CLASS_product)
+        return "v";
+    bool a = fn_type(e->f->fn, ins->arg[0]).is_batched, b = fn_type(e->f->fn, ins->arg[1]).is_batched;
+    return a && b ? "v" : a ? "x" : "w";
+}
+
+/* Where a kernel writes v; a number of this C function is declared first. */
+static const char *result_at(Emit *e, Val v)
+{
+    if (!plan_is_number(e->f, v))
+        return emit_at(e, v, 0);
+    if (e->f->place[v].where == WHERE_local)
+        text_line(e->t, "double %s;", e->name[v]);
+    return str_format(e->a, "&%s", emit_number(e, v));
+}
+
+static void emit_permute(Emit *e, Val v)
+{
+    const Ins *ins = ins_of(e, v);
+    Type a = fn_type(e->f->fn, ins->arg[0]);
+    int step[MAX_RANK], dim[MAX_RANK] = {1, 1, 1, 1}, from[MAX_RANK] = {0}, at = 1;
+    for (int i = a.rank - 1; i >= 0; at *= a.dim[i--])
+        step[i] = at;
+    for (int i = 0; i < a.rank; i++) {
+        int to = i, axis = ins->imm.perm[i];
+        if (ins->op == OP_unpermute) {
+            to = ins->imm.perm[i];
+            axis = i;
+        }
+        dim[to] = a.dim[axis];
+        from[to] = step[axis];
+    }
+    text_line(e->t, "%s_permute(%s, %s, (const int[]){%d, %d, %d, %d}, (const int[]){%d, %d, %d, %d});", pattern(e, v),
+              result_at(e, v), emit_array(e, ins->arg[0]), dim[0], dim[1], dim[2], dim[3], from[0], from[1], from[2],
+              from[3]);
+}
+
+static void emit_one_kernel(Emit *e, Val v)
+{
+    if (ins_of(e, v)->op == OP_permute || ins_of(e, v)->op == OP_unpermute) {
+        emit_permute(e, v);
+        return;
+    }
+    const char *y = result_at(e, v);
+    text_line(e->t, "%s;", emit_kernel(e, v, pattern(e, v), y, ""));
+}
+
+static void emit_concat(Emit *e, Val v)
+{
+    const Ins *ins = ins_of(e, v);
+    int o = 1, i = 1, axis = ins->imm.axis, from = 0;
+    for (int k = 0; k < ins->type.rank; k++)
+        if (k != axis)
+            *(k < axis ? &o : &i) *= ins->type.dim[k];
+    for (int k = 0; k < ins->n_arg; k++) {
+        Type a = fn_type(e->f->fn, ins->arg[k]);
+        int x = a.rank > axis ? a.dim[axis] : 1;
+        const char *prefix = !ins->type.is_batched ? "r" : a.is_batched ? "v" : "w";
+        text_line(e->t, "%s_put(%s, %s, %d, %d, %d, %d, %d);", prefix, emit_at(e, v, 0), emit_array(e, ins->arg[k]), o, x,
+                  i, from, ins->type.dim[axis]);
+        from += x;
+    }
+}
+
+static void emit_detach(Emit *e, Val v)
+{
+    const Ins *ins = ins_of(e, v);
+    int n = plan_size(e->f, v);
+    e->uses_run = true;
+    if (plan_is_number(e->f, v)) {
+        const char *value = emit_number(e, ins->arg[0]);
+        text_line(e->t, "%s%s = %s;", e->f->place[v].where == WHERE_local ? "double " : "", emit_number(e, v), value);
+        text_line(e->t, "d_hold(run, %s, &%s);", tile_text(e), emit_number(e, v));
+        return;
+    }
+    char family = ins->type.is_batched ? 'v' : 'r';
+    text_line(e->t, "%c_copy(%s, %s, %d);", family, emit_at(e, v, 0), emit_array(e, ins->arg[0]), n);
+    text_line(e->t, "%c_hold(run, %s, %s, %d);", family, tile_text(e), emit_at(e, v, 0), n);
+}
+
+/* ---- sums over the batch ---- */
+/* Where the sum with this root is collected. */
+static const char *collected_at(Emit *e, Val root)
+{
+    const Place *place = &e->f->place[root];
+    if (e->f->kind == FN_top) {
+        e->uses_sum = true;
+        return str_format(e->a, "%ssum->%s", plan_is_number(e->f, root) ? "&" : "", e->name[root]);
+    }
+    if (plan_is_number(e->f, root) && place->where == WHERE_local)
+        return str_format(e->a, "&%s", e->name[root]);
+    return e->name[root];
+}
+
+static void emit_sum(Emit *e, const Group *g)
+{
+    Val v = g->ins.at[0], a = ins_of(e, v)->arg[0];
+    const char *y = collected_at(e, e->f->root[v]);
+    e->uses_at = true;
+    for (Val under = a; ins_of(e, under)->op == OP_reshape || e->f->is_absorbed[under];
+         under = ins_of(e, under)->arg[0]) {
+        if (!e->f->is_absorbed[under])
+            continue;
+        const char *more = str_format(e->a, ", at->mask, (Real *)(work + %d * ROW)", g->scratch);
+        e->uses_work = true;
+        text_line(e->t, "%s;", emit_kernel(e, under, "s", y, more));
+        return;
+    }
+    if (plan_is_number(e->f, v))
+        text_line(e->t, "%s%s += v_lanes(%s, at->mask);", y[0] == '&' ? "" : "*", y + (y[0] == '&'), emit_at(e, a, 0));
+    else
+        text_line(e->t, "s_sum(%s, %s, %d, at->mask);", y, emit_at(e, a, 0), plan_size(e->f, v));
+}
+
+/* ---- calls ---- */
+static const char *call_work(Emit *e, const PlanFn *callee)
+{
+    const Part *part = &e->f->part[e->part];
+    if (callee->rows + callee->reals == 0)
+        return "NULL";
+    if (e->f->kind == FN_top && !is_tile_part(e)) {
+        e->uses_shared = true;
+        return "(char *)shared->spare";
+    }
+    e->uses_work = true;
+    return str_format(e->a, "work + %d * ROW + %d * sizeof(Real)", part->rows, part->reals);
+}
+
+static const char *result_text(Emit *e, Val v)
+{
+    if (e->f->root[v] != NO_VAL)
+        return collected_at(e, e->f->root[v]);
+    return result_at(e, v);
+}
+
+static void emit_call(Emit *e, Val v)
+{
+    const Ins *ins = ins_of(e, v);
+    const PlanFn *callee = plan_callee(e->p, ins->imm.fn);
+    int n = 0, n_out = callee->fn->out.n;
+    const char **item = ARENA_NEW(e->a, const char *, ins->n_arg + n_out + 3);
+    if (callee->kind == FN_tile) {
+        e->uses_at = true;
+        item[n++] = "at";
+    } else {
+        e->uses_run = true;
+        item[n++] = "run";
+        item[n++] = tile_text(e);
+    }
+    item[n++] = call_work(e, callee);
+    for (int k = 0; k < ins->n_arg; k++)
+        item[n++] = plan_is_number(e->f, ins->arg[k]) ? emit_number(e, ins->arg[k]) : emit_at(e, ins->arg[k], 0);
+    for (int i = 0; i < n_out; i++)
+        item[n++] = result_text(e, plan_result(e->f, v, i));
+    text_line(e->t, "%s", emit_join(e, str_format(e->a, "%s(", emit_fn_name(e, callee)), n, item, ");"));
+    for (int i = 0; i < n_out; i++) {
+        Val result = plan_result(e->f, v, i);
+        if (e->f->root[result] == NO_VAL)
+            watch(e, result, callee->fn->name);
+    }
+}
+
+/* ---- solves: where the runtime finds arrays of all tiles ---- */
+static const char *solve_ref(Emit *e, Val v)
+{
+    int offset;
+    Val b = plan_base(e->f, v, &offset);
+    const Ins *ins = ins_of(e, b);
+    if (plan_is_number(e->f, v))
+        return str_format(e->a, "{(double[]){%s}, 0}", emit_number(e, v));
+    if (!fn_type(e->f->fn, v).is_batched)
+        return str_format(e->a, "{(void *)(%s), 0}", emit_at(e, v, 0));
+    const char *skip = offset ? str_format(e->a, " + %d * ROW", offset) : "";
+    if (e->f->place[b].where == WHERE_kept)
+        return str_format(e->a, "{frame->kept + offsetof(struct kept_%s, %s)%s, sizeof(struct kept_%s)}", e->f->fn->name,
+                          e->name[b], skip, e->f->fn->name);
+    const char *table = ins->op == OP_input ? "frame->in" : ins->op == OP_data ? "run->data" : "run->sample";
+    e->uses_run |= ins->op != OP_input;
+    return str_format(e->a, "{(char *)%s[%d].at%s, %s[%d].step}", table, ins->imm.index, skip, table, ins->imm.index);
+}
+
+static const char *result_ref(Emit *e, Val v)
+{
+    if (v == NO_VAL)
+        return "{NULL, 0}";
+    if (!plan_is_number(e->f, v))
+        return solve_ref(e, v);
+    return str_format(e->a, "{&%s, 0}", emit_number(e, v));
+}
+
+static void ref_table(Emit *e, const char *name, int n, const char *const *item)
+{
+    text_line(e->t, "const NdeRef %s[] = {", name);
+    for (int i = 0; i < n; i++)
+        text_line(e->t, "    %s,", item[i]);
+    if (n == 0)
+        text_line(e->t, "    {NULL, 0},");
+    text_line(e->t, "};");
+}
+
+static void emit_solve(Emit *e, Val v)
+{
+    const Ins *ins = ins_of(e, v);
+    const Solve *s = ins->imm.solve;
+    int n_own = s->n_state + s->n_arg, n_out = region_n_result(e->p->m, ins);
+    const char **item = ARENA_NEW(e->a, const char *, ins->n_arg + n_out + 1);
+    e->uses_frame = e->uses_run = true;
+    text_open(e->t, "{");
+    for (int k = 0; k < ins->n_arg; k++)
+        item[k] = solve_ref(e, ins->arg[k]);
+    ref_table(e, "in", n_own, item);
+    if (ins->op == OP_solve_vjp)
+        ref_table(e, "seed", ins->n_arg - n_own, item + n_own);
+    for (int i = 0; i < n_out; i++)
+        item[i] = result_ref(e, plan_result(e->f, v, i));
+    ref_table(e, "out", n_out, item);
+    if (ins->op == OP_solve)
+        text_line(e->t, "int code = NDE_NAME(nde_solve)(run, &nde_solve_%s, in, out);", s->name);
+    else
+        text_line(e->t, "int code = NDE_NAME(nde_solve_vjp)(run, &nde_solve_vjp_%d, in, seed, out);", ins->imm.index);
+    text_open(e->t, "if (code)");
+    text_line(e->t, "return code;");
+    e->t->depth--;
+    text_close(e->t, "}");
+}
+
+/* ---- groups ---- */
+static void source_line(Emit *e, Span span)
+{
+    const Source *source = e->p->model->source;
+    int line = 0, column = 0;
+    if (!span.source || span.source != source)
+        return;
+    span_line(span, &line, &column);
+    if (line == e->line)
+        return;
+    e->line = line;
+    size_t from = span.at, to = span.at;
+    while (from > 0 && source->text[from - 1] != '\n')
+        from--;
+    while (to < source->n && source->text[to] != '\n')
+        to++;
+    while (from < to && source->text[from] == ' ')
+        from++;
+    text_line(e->t, "/* %d: %s */", line, emit_comment(e->a, source->text + from, to - from));
+}
+
+static void emit_one_group(Emit *e, const Group *g)
+{
+    Val v = g->ins.at[0];
+    switch (g->kind) {
+    case GROUP_loop:
+        emit_loop(e, g);
+        break;
+    case GROUP_number:
+        emit_one_number(e, v);
+        break;
+    case GROUP_kernel:
+        emit_one_kernel(e, v);
+        break;
+    case GROUP_concat:
+        emit_concat(e, v);
+        break;
+    case GROUP_copy:
+        emit_detach(e, v);
+        break;
+    case GROUP_sum:
+        emit_sum(e, g);
+        break;
+    case GROUP_call:
+        emit_call(e, v);
+        break;
+    case GROUP_solve:
+        emit_solve(e, v);
+        break;
+    }
+}
+
+/* Room for what the group computes: its values, or the results of its call. */
+static void declare_group(Emit *e, const Group *g)
+{
+    for (int k = 0; k < g->ins.n; k++)
+        if (e->f->root[g->ins.at[k]] == NO_VAL)
+            declare(e, g->ins.at[k]);
+    if (g->kind != GROUP_call)
+        return;
+    const Fn *callee = ins_of(e, g->ins.at[0])->imm.fn;
+    for (int i = 0; i < callee->out.n; i++) {
+        Val result = plan_result(e->f, g->ins.at[0], i);
+        if (e->f->root[result] == NO_VAL)
+            declare(e, result);
+    }
+}
+
+void emit_groups(Emit *e)
+{
+    const Part *part = &e->f->part[e->part];
+    e->line = 0;
+    for (int g = 0; g < part->groups.n; g++) {
+        const Group *group = part->groups.at[g];
+        source_line(e, ins_of(e, group->ins.at[group->ins.n - 1])->span);
+        declare_group(e, group);
+        emit_one_group(e, group);
+        bool has_value = group->kind != GROUP_sum && group->kind != GROUP_call && group->kind != GROUP_solve;
+        for (int k = 0; has_value && k < group->ins.n; k++) {
+            Val v = group->ins.at[k];
+            if (group->kind != GROUP_loop || e->f->place[v].where != WHERE_local)
+                watch(e, v, op_info[ins_of(e, v)->op].name);
+        }
+    }
+}

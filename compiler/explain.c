@@ -1,0 +1,126 @@
+/* explain.c: parameters, costs, memory and settings of a model, as text.
+ *
+ * Needs: a checked model and its plan.  Elsewhere: the plan itself (plan.c). */
+#include "explain.h"
+
+#include "plan.h"
+#include "prelude.h"
+
+#include <string.h>
+
+bool explain_list(const char *what, FILE *to)
+{
+    if (str_eq(what, "operators")) {
+        for (int i = 0; i < OP_COUNT; i++)
+            if (op_info[i].op_class == CLASS_map)
+                fprintf(to, "%-10s %d  %-45s derivative: %s\n", op_info[i].name, op_info[i].n_arg, op_info[i].what,
+                        op_info[i].rule);
+        return true;
+    }
+    if (!str_eq(what, "methods"))
+        return false;
+    for (int i = 0; prelude_file[i].name; i++)
+        for (const char *at = strstr(prelude_file[i].text, "tableau "); at; at = strstr(at + 1, "\ntableau ")) {
+            at += at[0] == '\n';
+            const char *order = strstr(at, "order ");
+            fprintf(to, "%-10.*s %.*s\n", (int)strcspn(at + 8, " {"), at + 8, order ? (int)strcspn(order, "\n") : 0,
+                    order ? order : "");
+        }
+    return true;
+}
+
+static void parameters(Arena *a, const Model *m, FILE *to)
+{
+    long total = 0;
+    fprintf(to, "parameters\n");
+    for (int i = 0; i < m->params.n; i++) {
+        const Param *p = &m->params.at[i];
+        total += type_size(p->type);
+        fprintf(to, "  %-28s %-18s %s%s\n", p->path, type_text(a, p->type), p->init, p->is_frozen ? ", frozen" : "");
+    }
+    fprintf(to, "  %ld numbers in all, in float%d\n", total, m->is_double ? 64 : 32);
+}
+
+/* The start of the line of a number as people write it: 1.2 k, 3.4 M. */
+static const char *human(Arena *a, double x)
+{
+    static const char *const unit[] = {"", " k", " M", " G", " T"};
+    int i = 0;
+    for (; x >= 1000 && i < 4; i++)
+        x /= 1000;
+    return str_format(a, x < 10 && i ? "%.2f%s" : "%.4g%s", x, unit[i]);
+}
+
+static double fn_flops(const Plan *plan, const Fn *fn, int n_set)
+{
+    const PlanFn *f = fn ? plan_find(plan, fn, n_set) : NULL;
+    return f ? f->flops : 0;
+}
+
+static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve *s, FILE *to)
+{
+    const Tableau *t = s->method;
+    int evaluations = t->stages - t->fsal, state = 0;
+    for (int j = 0; j < s->n_state; j++)
+        state += type_size(s->state_type[j]);
+    int bytes = m->is_double ? 8 : 4;
+    fprintf(to, "solve %s\n", s->name);
+    fprintf(to, "  %s: order %d, %s, %d stages, %d evaluations a step%s\n", t->name, t->order,
+            t->e ? str_format(a, "embedded order %d", t->embedded) : "no error estimate", t->stages, evaluations,
+            t->fsal ? " (the last is the first of the next)" : "");
+    fprintf(to, "  %s multiply-adds and functions a step and sample\n", human(a, fn_flops(plan, s->step, s->step->out.n)));
+    fprintf(to, "  %d numbers of state; the tape keeps %d bytes a step and sample\n", state,
+            bytes * state * (1 + (s->n_carry > 0)));
+}
+
+static void programs(Arena *a, const Plan *plan, FILE *to)
+{
+    fprintf(to, "memory of the functions (bytes: shared, for each 16 samples, scratch of a thread)\n");
+    (void)a;
+    for (int i = 0; i < plan->fns.n; i++) {
+        const PlanFn *f = plan->fns.at[i];
+        if (f->kind == FN_top)
+            fprintf(to, "  %-24s %s operations a sample, scratch of %d numbers a sample\n", f->fn->name, human(a, f->flops),
+                    f->rows);
+    }
+}
+
+static void settings(Arena *a, const Model *m, FILE *to)
+{
+    fprintf(to, "settings (each can be changed with --set NAME=VALUE)\n");
+    for (int i = 0; i < m->settings.n; i++) {
+        const Setting *s = &m->settings.at[i];
+        const char *dot = strrchr(s->name, '.');
+        if (strstr(s->name, ".save.") && !str_eq(dot, ".1"))
+            continue; /* a vector of times: the first stands for all */
+        fprintf(to, "  %-32s %-12s%s\n", s->name, num_text(a, s->value, false), s->is_default ? " (default)" : "");
+    }
+}
+
+static void choices(const Model *m, FILE *to)
+{
+    fprintf(to, "choices\n");
+    for (int i = 0; i < m->module->solves.n; i++) {
+        const Solve *s = m->module->solves.at[i];
+        fprintf(to, "  %s.controller %s, batching joint, adjoint discrete, initial step %s\n", s->name, s->controller,
+                s->is_initial_warm ? "warm" : s->set_initial >= 0 ? "given" : "auto");
+    }
+    if (m->train_block)
+        fprintf(to, "  optimizer %s\n", m->train_block->optimizer);
+}
+
+void explain_model(Arena *a, const Model *model, FILE *to)
+{
+    const Plan *plan = plan_build(model);
+    parameters(a, model, to);
+    for (int i = 0; i < model->module->solves.n; i++) {
+        bool seen = false;
+        for (int j = 0; j < i; j++)
+            seen |= str_eq(model->module->solves.at[j]->name, model->module->solves.at[i]->name);
+        if (!seen)
+            solve_costs(a, model, plan, model->module->solves.at[i], to);
+    }
+    programs(a, plan, to);
+    choices(model, to);
+    settings(a, model, to);
+}

@@ -1,0 +1,145 @@
+/* group.c: which instructions share a loop, and the order of everything in a part.
+ *
+ * Needs: the parts of a function (plan.c).  Gives: its groups in order.
+ * Instructions are visited last to first, and so are groups made: every user of a value is in a group made before the
+ * value is visited. A map joins the loop that needs it first, if no group between must see the whole of it; else the
+ * group made last, if that is a loop over as many elements. So a value is made where it is used, and the sum of a stage
+ * is one loop.
+ * Elsewhere: memory (store.c). */
+#include "plan.h"
+
+#include <string.h>
+
+typedef struct Grouping {
+    Plan *p;
+    PlanFn *f;
+    int part;
+    int *latest;  /* of a value: the number of the group, in order of making, that needs it first in time; -1: none */
+    int *blocked; /* the same for groups that need all of its elements at once */
+    LIST(Group *) made;
+} Grouping;
+
+static GroupKind kind_of(const PlanFn *f, Val v)
+{
+    const Ins *ins = &f->fn->ins.at[v];
+    if (plan_is_map(ins->op))
+        return plan_is_number(f, v) ? GROUP_number : GROUP_loop;
+    if (ins->op == OP_sum && ins->type.is_batched)
+        return GROUP_loop;
+    if (ins->op == OP_concat)
+        return GROUP_concat;
+    if (ins->op == OP_detach)
+        return GROUP_copy;
+    if (ins->op == OP_bsum)
+        return GROUP_sum;
+    if (ins->op == OP_call)
+        return GROUP_call;
+    return ins->op == OP_solve || ins->op == OP_solve_vjp ? GROUP_solve : GROUP_kernel;
+}
+
+/* Group g reads v; loop: the number of elements if it is a loop that reads v element by element, else 0. */
+static void note_use(Grouping *s, Val v, int g, int loop)
+{
+    const PlanFn *f = s->f;
+    const Ins *ins = &f->fn->ins.at[v];
+    int offset;
+    bool is_view = plan_is_view(f->fn, v, &offset);
+    if (plan_is_leaf(f, v))
+        return;
+    if (ins->op == OP_result) {
+        note_use(s, ins->arg[0], g, 0);
+    } else if (is_view || (f->root[v] != NO_VAL && ins->op != OP_bsum)) {
+        bool is_same = is_view && plan_size(f, ins->arg[0]) == plan_size(f, v);
+        for (int k = 0; k < ins->n_arg; k++)
+            note_use(s, ins->arg[k], g, is_same ? loop : 0);
+    } else if (f->in_part[v] == s->part) {
+        if (g > s->latest[v])
+            s->latest[v] = g;
+        if ((loop == 0 || plan_size(f, v) != loop) && g > s->blocked[v])
+            s->blocked[v] = g;
+    }
+}
+
+static bool is_loop_of(const Group *g, int n, bool is_batched)
+{
+    return g->kind == GROUP_loop && g->n == n && g->is_batched == is_batched;
+}
+
+static int new_group(Grouping *s, GroupKind kind, int n, bool is_batched)
+{
+    Group *g = ARENA_NEW(s->p->m->arena, Group, 1);
+    g->kind = kind;
+    g->n = n;
+    g->is_batched = is_batched;
+    list_push(s->p->m->arena, s->made, g);
+    return s->made.n - 1;
+}
+
+/* Which loop takes v. A sum is known only behind its loop, so its users are in later ones. */
+static int find_loop(Grouping *s, Val v)
+{
+    const Ins *ins = &s->f->fn->ins.at[v];
+    bool is_sum = ins->op == OP_sum;
+    int n = plan_size(s->f, is_sum ? ins->arg[0] : v), first = s->latest[v], newest = s->made.n - 1;
+    if (!is_sum && first >= 0 && s->blocked[v] < first && is_loop_of(s->made.at[first], n, ins->type.is_batched))
+        return first;
+    if (newest > first && is_loop_of(s->made.at[newest], n, ins->type.is_batched))
+        return newest;
+    return new_group(s, GROUP_loop, n, ins->type.is_batched);
+}
+
+/* The product under a sum over the batch, if it is not formed. */
+static Val absorbed_under(const PlanFn *f, Val v)
+{
+    Val a = f->fn->ins.at[v].arg[0];
+    while (f->fn->ins.at[a].op == OP_reshape && !f->is_absorbed[a])
+        a = f->fn->ins.at[a].arg[0];
+    return f->is_absorbed[a] ? a : NO_VAL;
+}
+
+static void place_ins(Grouping *s, Val v)
+{
+    const Ins *ins = &s->f->fn->ins.at[v];
+    GroupKind kind = kind_of(s->f, v);
+    int g = kind == GROUP_loop ? find_loop(s, v) : new_group(s, kind, 0, ins->type.is_batched);
+    Group *group = s->made.at[g];
+    list_push(s->p->m->arena, group->ins, v);
+    s->f->group[v] = g;
+    Val product = kind == GROUP_sum ? absorbed_under(s->f, v) : NO_VAL;
+    if (product != NO_VAL) {
+        ins = &s->f->fn->ins.at[product];
+        s->f->group[product] = g;
+    }
+    for (int k = 0; k < ins->n_arg; k++)
+        note_use(s, ins->arg[k], g, kind == GROUP_loop ? group->n : 0);
+}
+
+void group_part(Plan *p, PlanFn *f, int part)
+{
+    Grouping s = {p, f, part, NULL, NULL, {0}};
+    int n = f->fn->ins.n;
+    s.latest = ARENA_NEW(p->m->arena, int, n + 1);
+    s.blocked = ARENA_NEW(p->m->arena, int, n + 1);
+    memset(s.latest, 0xff, sizeof(int) * (size_t)n);
+    memset(s.blocked, 0xff, sizeof(int) * (size_t)n);
+    for (int v = n - 1; v >= 0; v--)
+        if (f->in_part[v] == part && plan_has_group(f, (Val)v))
+            place_ins(&s, (Val)v);
+    for (int g = s.made.n - 1; g >= 0; g--) { /* last made, first run */
+        Group *group = s.made.at[g];
+        for (int i = 0, k = group->ins.n - 1; i < k; i++, k--) {
+            Val v = group->ins.at[i];
+            group->ins.at[i] = group->ins.at[k];
+            group->ins.at[k] = v;
+        }
+        list_push(p->m->arena, f->part[part].groups, group);
+    }
+    for (int v = 0; v < n; v++) {
+        if (f->in_part[v] != part)
+            continue;
+        if (f->fn->ins.at[v].op == OP_result)
+            f->group[v] = f->group[f->fn->ins.at[v].arg[0]];
+        else if (f->group[v] >= 0)
+            f->group[v] = s.made.n - 1 - f->group[v];
+    }
+}

@@ -1,0 +1,229 @@
+/* ir.h: the intermediate representation: straight-line functions of one sample on dense arrays.
+ *
+ * A Fn is closed: whatever it uses is an argument or a leaf (OP_param, OP_data, ... in top-level functions only).
+ * Values are indices into fn->ins; operands stand before their users. All control flow is in OP_call, OP_solve and
+ * OP_solve_vjp, which own other functions. A type says whether a value exists once (shared) or once per sample. */
+#ifndef NDEC_IR_H
+#define NDEC_IR_H
+
+#include "base.h"
+#include "const.h"
+
+enum { MAX_RANK = 4, MAX_ARG = 3 /* of an operator row; concat, call and solve take any number */ };
+
+typedef struct Type {
+    bool is_batched; /* once per sample */
+    int rank;
+    int dim[MAX_RANK];
+} Type;
+
+typedef enum OpClass {
+    CLASS_leaf,    /* inputs and constants */
+    CLASS_map,     /* elementwise; a scalar operand combines with any shape */
+    CLASS_form,    /* moves data: linear, no arithmetic */
+    CLASS_reduce,  /* over axes of one sample */
+    CLASS_product, /* matrix products */
+    CLASS_batch,   /* across the batch */
+    CLASS_region   /* owns functions */
+} OpClass;
+
+typedef enum Op {
+#define LEAF(id, what) OP_##id,
+#define MAP(id, n, value, rule, lo, hi, what) OP_##id,
+#define CALL(id, n, kind, type, value, rule, lo, hi, what) OP_##id,
+#define REGION(id, what) OP_##id,
+#include "op.def"
+#undef LEAF
+#undef MAP
+#undef CALL
+#undef REGION
+    OP_COUNT
+} Op;
+
+typedef uint32_t Val;
+#define NO_VAL UINT32_MAX
+
+typedef struct Fn Fn;
+typedef struct Solve Solve;
+typedef struct OpRules OpRules;
+typedef struct SimplifyRules SimplifyRules;
+typedef struct Pair Pair;
+
+/* What an instruction holds besides its operands; which fields count is said in op.def. */
+typedef struct Imm {
+    double num;        /* const */
+    int index;         /* input, param, data, sample, setting, result: which; detach: its identity */
+    int axis, from;    /* concat slice pad repeat sum_axis max_axis */
+    Type to;           /* slice pad repeat reshape fill onehot: the shape of the result */
+    int perm[MAX_RANK];/* permute: axis i of the result is axis perm[i] of the operand */
+    const double *array; /* array: a constant tensor, row-major, in the arena */
+    Fn *fn;            /* call */
+    Solve *solve;      /* solve, solve_vjp */
+} Imm;
+
+typedef struct Ins {
+    Op op;
+    Type type;         /* of the result; of call, solve, solve_vjp: nothing (their results are OP_result) */
+    int n_arg;
+    Val *arg;
+    Imm imm;
+    Span span;
+    const char *name;  /* the user's, or NULL */
+} Ins;
+
+/* Inputs of a Fn are its first instructions, OP_input 0 .. n_in-1. */
+struct Fn {
+    const char *name;  /* unique, a C identifier without the model's prefix */
+    const char *note;  /* one line for the reader of the generated code: what it is, with the signature */
+    Span span;
+    LIST(Ins) ins;
+    int n_in;
+    LIST(Val) out;
+    LIST(const char *) out_name; /* parallel to out; entries may be NULL */
+};
+
+/* A differential equation region. States u_i, carries c_j (what one accepted step hands to the next besides the state:
+ * k1 of a method that is first-same-as-last), arguments p_k (whatever the equations use, shared or per sample).
+ * Scalars t, h (signed step), theta are shared. `err` is the scaled norm of the local error (1 = the tolerance).
+ *   init      (u.., t, p..)                     -> c..
+ *   guess     (u.., t, span, p..)               -> h          automatic initial step (Hairer, Norsett & Wanner II.4), signed
+ *   step      (u.., c.., t, h, p..)             -> u1.., c1.., err, q..
+ *   step_keep (u.., c.., t, h, p..)             -> u1.., c1.., err, q.., d..     d: what dense needs (stage derivatives)
+ *   dense     (u.., u1.., d.., h, theta)        -> u(t + theta h)..
+ * NULL where not needed (no error estimate: guess NULL and err a constant 0). */
+struct Solve {
+    const char *name;
+    Span span;
+    const Tableau *method;
+    int n_state, n_carry, n_arg, n_quantity, n_dense; /* n_dense: number of d */
+    const char **state_name;
+    Type *state_type;  /* always batched */
+    int n_save;        /* saved times */
+    int n_draw;        /* local times drawn in one solve */
+    bool has_estimate; /* adaptive */
+    bool saves_dense;  /* each step keeps d, because times are saved */
+    bool saves_exactly;
+    bool is_biased;    /* draws: false: uniform in the span (unbiased); true: start of an accepted step (biased) */
+    int quantity_how[8]; /* for each q: 0 sum, 1 mean, 2 max over accepted steps */
+    Fn *init, *guess, *step, *step_keep, *dense;
+    /* Settings (index into the settings table, -1: not given). */
+    int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save0; /* saves: n_save settings */
+    bool is_initial_warm;
+    const char *controller; /* row of control.def */
+};
+/* Operands of OP_solve: u0.., p...  Results, in this order (each one OP_result with imm.index):
+ *   n_state   states at the end of the span
+ *   n_state   saved series [n_save, shape..]                       (only if n_save > 0)
+ *   n_draw x (n_state states at the drawn time, then t, then the time left (t1 - t, signed), then h of the step that
+ *             contains t)                                                        shared scalars after the states
+ *   n_quantity accumulated quantities                              shared scalars
+ *   evaluations, accepted steps, rejected steps                    shared scalars
+ * The helpers below give the index. */
+int solve_end(const Solve *s, int state);
+int solve_saved(const Solve *s, int state);
+int solve_drawn(const Solve *s, int draw, int state);
+int solve_drawn_time(const Solve *s, int draw);
+int solve_drawn_left(const Solve *s, int draw);
+int solve_drawn_step(const Solve *s, int draw);
+int solve_quantity(const Solve *s, int q);
+int solve_evaluations(const Solve *s);
+int solve_accepted(const Solve *s);
+int solve_rejected(const Solve *s);
+int solve_n_result(const Solve *s);
+
+/* The reverse of a solve for a set of wanted operands and seeded results. Operands of OP_solve_vjp: those of the solve
+ * (u0.., p..), then the cotangents of the seeded results in order. imm.index: which entry of solve->vjps. Results: the
+ * gradients of the wanted operands in order. States at the end are always seeds of step_vjp.
+ *   step_vjp  (u.., c.., t, h, p.., g of u1.., g of c1 (those in seed_carry).., g of q (seeded).., g of d (if seed_dense)..)
+ *             -> g of u.., g of c (in seed_carry).., g of the wanted p..
+ *   dense_vjp (u.., u1.., d.., h, theta, g of u(t + theta h)..) -> g of u.., g of u1.., g of d..
+ *   init_vjp  (u.., t, p.., g of c (in seed_carry)..)           -> g of u.., g of the wanted p..
+ * dense_vjp is NULL if no saved or drawn state is seeded; init_vjp is NULL if no carry is in seed_carry. Gradients of
+ * shared p are sums over samples: the generated code adds them to what is there. */
+typedef struct SolveVjp {
+    bool *want;        /* [n_state + n_arg] */
+    bool *seed;        /* [solve_n_result] */
+    bool *seed_carry;  /* [n_carry] */
+    bool seed_dense;
+    Fn *step_vjp, *dense_vjp, *init_vjp;
+} SolveVjp;
+
+/* Everything a stage needs of the compilation. */
+typedef struct Module {
+    Arena *arena;
+    Diags *diags;
+    LIST(Fn *) fns;           /* in the order in which they were finished: callees first */
+    LIST(Solve *) solves;
+    LIST(SolveVjp *) vjps;    /* imm.index of OP_solve_vjp */
+    LIST(Pair *) pairs;/* ad.c: what was derived already */
+    OpRules *rules;           /* op.c: parsed rules */
+    const SimplifyRules *simplify;
+    int n_detach;             /* identities given out */
+} Module;
+
+/* ---- op.c: the rows of op.def, expanded ---- */
+typedef struct OpInfo {
+    const char *name;
+    OpClass op_class;
+    int n_arg;            /* -1: any number */
+    const char *value;    /* C text over a b c, or NULL */
+    const char *type;     /* CALL: the type rule's name */
+    const char *rule;     /* derivative: one expression for each operand, separated by ';' */
+    double lo, hi;        /* domain for tests */
+    const char *what;
+} OpInfo;
+extern const OpInfo op_info[OP_COUNT];
+int op_find(const char *name); /* -1 if there is none */
+/* The type of the result, or false with a reason in `why` (256 bytes) that names the sizes. */
+bool op_type(Op op, int n_arg, const Type *arg, const Imm *imm, Type *out, char *why);
+/* Evaluates a map row on numbers. */
+double op_eval_map(Op op, double a, double b, double c);
+/* The gradient of operand k of instruction `ins` of `fn`: values appended to `to`, where map[v] is fn's value v in `to`,
+ * y the result and g its cotangent in `to`. NO_VAL: no gradient. `use` is asked for each forward value that is read. */
+typedef Val RuleUse(void *context, Val v);
+Val op_rule(Module *m, Fn *to, const Fn *fn, Val v, int k, Val g, RuleUse *use, void *context);
+
+/* ---- ir.c ---- */
+Type type_real(bool is_batched, int rank, const int *dim);
+Type type_scalar(bool is_batched);
+int type_size(Type t);                       /* number of elements of one sample */
+bool type_same_shape(Type a, Type b);
+bool type_equal(Type a, Type b);
+const char *type_text(Arena *a, Type t);     /* "real[3, 2]" */
+
+Fn *fn_new(Module *m, const char *name, Span span);
+Val fn_input(Module *m, Fn *fn, Type type, const char *name);
+/* Appends op; checks the operands with op_type and calls BUG if they do not fit (the checker has seen to it). */
+Val fn_op(Module *m, Fn *fn, Op op, int n_arg, const Val *arg, Imm imm, Span span);
+Val fn_op1(Module *m, Fn *fn, Op op, Val a);
+Val fn_op2(Module *m, Fn *fn, Op op, Val a, Val b);
+Val fn_const(Module *m, Fn *fn, double x);
+Val fn_leaf(Module *m, Fn *fn, Op op, int index, Type type, const char *name);
+/* A call: returns the instruction; its outputs with fn_result. */
+Val fn_call(Module *m, Fn *fn, Fn *callee, int n_arg, const Val *arg, Span span);
+Val fn_result(Module *m, Fn *fn, Val call, int index, Type type);
+void fn_out(Module *m, Fn *fn, Val v, const char *name);
+Type fn_type(const Fn *fn, Val v);
+void fn_verify(const Fn *fn);                /* BUG on a broken invariant */
+void fn_print(Text *t, const Fn *fn);        /* --dump */
+/* Adds a finished, canonical function to the module; if an equal one is there already (same text but for the name)
+ * that one is returned. Makes the name unique. */
+Fn *module_add(Module *m, Fn *fn);
+/* Number of results and their types of a call, solve or solve_vjp. */
+int region_n_result(const Module *m, const Ins *ins);
+Type region_type(const Module *m, const Fn *fn, const Ins *ins, int index);
+
+/* ---- canon.c ---- */
+/* Dead code out, duplicates merged, simplify.def applied, numbered in the order a reader of the outputs meets them.
+ * Inputs stay. */
+Fn *canon(Module *m, const Fn *fn);
+
+/* ---- ad.c ---- */
+/* fn's reverse: (inputs of fn.., g of the seeded outputs..) -> (outputs of fn, if with_value).., gradients of the wanted
+ * inputs... wanted[i] for inputs, seeded[j] for outputs. */
+Fn *ad_vjp(Module *m, const Fn *fn, const char *name, const bool *wanted, const bool *seeded, bool with_value);
+/* Appends to a top-level function the gradient of the shared scalar `loss` with respect to every OP_param; fills
+ * grad[param index] (NO_VAL: no gradient). */
+void ad_gradient(Module *m, Fn *fn, Val loss, int n_param, Val *grad);
+
+#endif

@@ -1,0 +1,116 @@
+/* plan.h: what a function becomes in C: parts, groups in order, and a place for each value.
+ *
+ * A *callee* is a C function over one tile, or over shared values if nothing in it is per sample. A *top-level* function
+ * is cut by its sums over the batch into phases; phase p has a shared part S_p and then a tile part T_p.
+ * Arrays below are indexed by value. */
+#ifndef NDEC_PLAN_H
+#define NDEC_PLAN_H
+
+#include "ir.h"
+#include "model.h"
+
+typedef enum GroupKind {
+    GROUP_loop,   /* maps over n elements, and sums of them, in one loop */
+    GROUP_number, /* a map of shared numbers: one double */
+    GROUP_kernel, /* one function of runtime/nde_kernel.h */
+    GROUP_concat, /* copies into one array */
+    GROUP_copy,   /* detach */
+    GROUP_sum,    /* adds to a sum over the batch; of a per-sample product: an outer product */
+    GROUP_call,
+    GROUP_solve   /* solve or solve_vjp */
+} GroupKind;
+
+typedef struct Group {
+    GroupKind kind;
+    int n;           /* loop: elements */
+    bool is_batched; /* in lanes */
+    LIST(Val) ins;   /* ascending; one but for loops */
+    int scratch;     /* sum of a product: row of the turned operand */
+} Group;
+
+typedef struct Part {
+    int phase;
+    bool is_tile;
+    LIST(Group *) groups; /* in order */
+    int rows, reals;      /* work memory: numbers of each sample; shared numbers behind them */
+} Part;
+
+typedef enum Where {
+    WHERE_none,    /* needs no place: a call, an addition of sums, a product that is summed at once */
+    WHERE_leaf,    /* input, number, parameter, data, ...: the instruction says where */
+    WHERE_view,    /* elements of another value, from `offset` on */
+    WHERE_local,   /* a variable of its loop, or a double of its C function */
+    WHERE_work,    /* work memory at row or real `offset` */
+    WHERE_kept,    /* the tile's memory between parts */
+    WHERE_shared,  /* the function's shared memory */
+    WHERE_out      /* output `offset` itself */
+} Where;
+
+typedef struct Place {
+    Where where;
+    int offset;
+    int scratch; /* out of a top-level function: row used where nobody wants the output */
+    Val of;      /* view: the value that has memory */
+} Place;
+
+typedef enum FnKind { FN_top, FN_tile, FN_shared } FnKind;
+
+typedef struct PlanFn {
+    const Fn *source; /* as the module has it */
+    const Fn *fn;     /* with the calls that cannot stay expanded */
+    FnKind kind;
+    int n_set;        /* top-level: outputs from here on are added to what is there */
+    int index;        /* top-level: in the model's table */
+    bool needs_inline;/* a callee whose sums are not linear parts of its outputs: callers expand it */
+    bool *out_is_sum; /* tile callee, shared outputs: added to (a part of a sum over the batch), not set */
+    int *phase;       /* top-level: shared values: of S_p; per sample: of T_p */
+    int *in_part;     /* part that computes the value (or absorbs it); -1: leaves, views, additions of sums */
+    Val *root;        /* of a sum over the batch: the value whose accumulator it is added to; else NO_VAL */
+    bool *is_absorbed;/* a per-sample product that is summed at once */
+    int *n_use;       /* operands and outputs that are this value */
+    int *group;       /* number of the group of its part that computes it, or -1 */
+    Place *place;
+    int *sum_out;     /* root: the output that is nothing but this sum, or -1 */
+    int n_part;
+    Part *part;       /* top-level: S_0, T_0, S_1, ..; a callee has one */
+    int rows, reals;  /* work memory with callees */
+    int spare;        /* top-level: shared numbers that shared callees need as work memory */
+    double flops;     /* of one sample */
+} PlanFn;
+
+typedef struct Plan {
+    const Model *model;
+    Module *m;
+    bool is_double;      /* the number type to emit for */
+    LIST(PlanFn *) fns; /* callees before their callers */
+} Plan;
+
+/* ---- plan.c ---- */
+Plan *plan_build(const Model *model);
+/* NULL if the model has no such top-level function. */
+PlanFn *plan_find(const Plan *p, const Fn *source, int n_set);
+/* The solve that a reverse solve of some program belongs to; NULL if no program runs it. */
+const Solve *plan_solve_of(const Model *model, int vjp);
+/* Outputs of step_vjp that are set: gradients of states and carries; the rest is collected over the steps. */
+int plan_step_vjp_set(const Solve *s, const SolveVjp *vjp);
+PlanFn *plan_callee(Plan *p, const Fn *fn);
+PlanFn *plan_top(Plan *p, const Fn *fn, int n_set);
+int plan_size(const PlanFn *f, Val v);
+bool plan_is_number(const PlanFn *f, Val v); /* shared, one element: a double */
+bool plan_is_leaf(const PlanFn *f, Val v);
+bool plan_is_map(Op op);                     /* elementwise in a loop: map rows, fill, bcast */
+bool plan_is_view(const Fn *fn, Val v, int *offset); /* some elements of its operand, in place */
+bool plan_has_group(const PlanFn *f, Val v); /* is computed by a group of its own or of a loop */
+/* The value that has memory for v, and the element at which v begins in it. */
+Val plan_base(const PlanFn *f, Val v, int *offset);
+/* Result `index` of a call or solve, or NO_VAL. */
+Val plan_result(const PlanFn *f, Val call, int index);
+void plan_print(Text *t, const Plan *p);     /* --dump=plan */
+
+/* ---- group.c: which instructions share a loop, and the order of everything in a part ---- */
+void group_part(Plan *p, PlanFn *f, int part);
+
+/* ---- store.c: a place for each value ---- */
+void store_fn(Plan *p, PlanFn *f);
+
+#endif

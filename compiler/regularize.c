@@ -1,0 +1,254 @@
+/* regularize.c: regularisation terms: quantities of one step, at drawn times (local) or over all accepted steps (global).
+ *
+ * Local (Pal, Edelman & Rackauckas 2023): at a drawn time t_r of the solve, with the state u_r there, one step of the
+ * method is taken with the automatic initial step for (t_r, t1). u_r, the first stage derivative and the step size are
+ * constants of the gradient; `through state` lets it pass into u_r and k_1, `at accepted` takes the solver's own step.
+ * Global (Pal, Ma, Shah & Rackauckas 2021): the quantity of each accepted step, added up by the solve.
+ * Elsewhere: the step (step.c), the draw (runtime/solve.c). */
+#include "checker.h"
+
+/* ---- reading the clause ---- */
+static bool read_sampling(Check *c, Scope *s, Node *at, Term *term)
+{
+    Node *name = at->kind == NODE_CALL ? at->kid[0] : at;
+    long n = 1;
+    if (name->kind != NODE_NAME)
+        return false;
+    if (str_eq(name->text, "global")) {
+        static const char *const how[] = {"sum", "mean", "max"};
+        term->draws = 0;
+        if (at->kind == NODE_NAME)
+            return true;
+        for (int i = 0; i < 3; i++)
+            if (at->n == 2 && at->kid[1]->kind == NODE_NAME && str_eq(at->kid[1]->text, how[i])) {
+                term->how = i;
+                return true;
+            }
+        return false;
+    }
+    term->is_biased = str_eq(name->text, "biased");
+    if (!term->is_biased && !str_eq(name->text, "unbiased"))
+        return false;
+    if (at->kind == NODE_CALL && (at->n != 2 || !eval_int(c, s, at->kid[1], "a number of draws", &n) || n < 1 || n > 100))
+        return false;
+    term->draws = (int)n;
+    return true;
+}
+
+static void read_option(Check *c, Scope *s, Node *at, Term *term)
+{
+    bool known = true;
+    if (at->kind != NODE_WORD)
+        known = read_sampling(c, s, at, term);
+    else if (str_eq(at->text, "weight") && at->n)
+        term->weight = at->kid[0];
+    else if (str_eq(at->text, "through") || str_eq(at->text, "state"))
+        term->through_state = true;
+    else if (str_eq(at->text, "at") || str_eq(at->text, "accepted"))
+        term->at_accepted = true;
+    else
+        known = false;
+    if (!known)
+        DIAG_AT(c->diags, CLAUSE_VALUE, at->span, "regularize", "regularize error, unbiased, weight 2.5");
+}
+
+void regularize_read(Check *c, Scope *s, Solve *solve, Node *clause, Terms *terms)
+{
+    Term term = {.clause = clause, .draws = 1};
+    if (!clause->n || !clause->kid[0]->n) {
+        DIAG_AT(c->diags, CLAUSE_VALUE, clause->span, "regularize", "regularize error, unbiased, weight 2.5");
+        return;
+    }
+    term.quantity = clause->kid[0]->kid[0];
+    for (int g = 0; g < clause->n; g++)
+        for (int i = g == 0; i < clause->kid[g]->n; i++)
+            read_option(c, s, clause->kid[g]->kid[i], &term);
+    if (term.draws == 0) {
+        if (solve->n_quantity == 8) {
+            DIAG_AT(c->diags, NOT_YET, clause->span, "more than 8 global terms");
+            return;
+        }
+        term.first = solve->n_quantity;
+        solve->quantity_how[solve->n_quantity++] = term.how;
+    } else {
+        if (solve->n_draw && solve->is_biased != term.is_biased) {
+            DIAG_AT(c->diags, NOT_YET, clause->span, "biased and unbiased terms in one solve");
+            return;
+        }
+        solve->is_biased = term.is_biased;
+        term.first = solve->n_draw;
+        solve->n_draw += term.draws;
+    }
+    list_push(c->arena, terms->at, term);
+}
+
+/* ---- quantities ---- */
+static Value states(Check *c, Builder *b, int n, const Val *v)
+{
+    Value out = {.kind = VALUE_states, .n = n, .many = ARENA_NEW(c->arena, Value, n)};
+    for (int i = 0; i < n; i++)
+        out.many[i] = value_val(b, v[i]);
+    return out;
+}
+
+static Value stages(Check *c, Builder *b, const Internals *in, Val *const *of)
+{
+    Value out = {.kind = VALUE_stages, .n = in->method->stages, .many = ARENA_NEW(c->arena, Value, in->method->stages)};
+    for (int i = 0; i < out.n; i++)
+        out.many[i] = states(c, b, in->n_state, of[i]);
+    return out;
+}
+
+static bool mentions(const Node *e, const char *name)
+{
+    if (e->kind == NODE_NAME && str_eq(e->text, name))
+        return true;
+    for (int i = 0; i < e->n; i++)
+        if (e->kid[i] && mentions(e->kid[i], name))
+            return true;
+    return false;
+}
+
+/* What the quantity needs and the method does not have. */
+static bool can(Check *c, const Internals *in, const Node *at, const Node *e)
+{
+    const Tableau *m = in->method;
+    if (!in->err && (mentions(e, "err"))) {
+        DIAG_AT(c->diags, QUANTITY_ESTIMATE, at->span, m->name);
+        return false;
+    }
+    if (mentions(e, "stability") && m->stability <= 0) {
+        DIAG_AT(c->diags, QUANTITY_STABILITY, at->span, m->name);
+        return false;
+    }
+    if (mentions(e, "stability") && (m->stages < 2 || m->c[m->stages - 1] != m->c[m->stages - 2])) {
+        DIAG_AT(c->diags, QUANTITY_STAGES, at->span, m->name);
+        return false;
+    }
+    return true;
+}
+
+static void internal(Check *c, Scope *s, const char *name, Span span, Value v)
+{
+    scope_add(c, s, name, span, v, NULL);
+}
+
+Val regularize_quantity(Check *c, Scope *s, Builder *b, const Internals *in, Node *quantity)
+{
+    Node *e = quantity;
+    Scope *inner = scope_new(c, s, SCOPE_block);
+    Symbol *symbol = e->kind == NODE_NAME ? scope_find(c, s, e->text, e->span) : NULL;
+    if (e->kind == NODE_NAME && !symbol)
+        return fn_const(c->module, b->fn, 0);
+    if (symbol && symbol->value.kind == VALUE_quantity) {
+        e = symbol->value.symbol->node->kid[0];
+        inner = scope_new(c, symbol->scope, SCOPE_body);
+    }
+    if (!can(c, in, quantity, e))
+        return fn_const(c->module, b->fn, 0);
+    internal(c, inner, "k", quantity->span, stages(c, b, in, in->k));
+    internal(c, inner, "stage", quantity->span, stages(c, b, in, in->stage));
+    internal(c, inner, "u0", quantity->span, states(c, b, in->n_state, in->u0));
+    internal(c, inner, "u1", quantity->span, states(c, b, in->n_state, in->u1));
+    if (in->err)
+        internal(c, inner, "err", quantity->span, states(c, b, in->n_state, in->err));
+    internal(c, inner, "h", quantity->span, value_val(b, fn_op1(c->module, b->fn, OP_abs, in->h)));
+    internal(c, inner, "t", quantity->span, value_val(b, in->t));
+    internal(c, inner, "stages", quantity->span, value_int(c, in->method->stages));
+    internal(c, inner, "stability", quantity->span, value_num(rat_double(c->arena, in->method->stability)));
+    const Internals *before = c->internals;
+    Span site = c->site;
+    c->internals = in;
+    if (e->span.source->is_prelude)
+        c->site = quantity->span;
+    Val v = eval_tensor(c, inner, b, e, "a quantity");
+    c->internals = before;
+    c->site = site;
+    if (v == NO_VAL)
+        return fn_const(c->module, b->fn, 0);
+    if (fn_type(b->fn, v).rank > 0) {
+        DIAG_AT(c->diags, QUANTITY_SCALAR, quantity->span, type_text(c->arena, fn_type(b->fn, v)));
+        return fn_const(c->module, b->fn, 0);
+    }
+    if (fn_type(b->fn, v).is_batched) {
+        Val sum = fn_op1(c->module, b->fn, OP_bsum, v);
+        v = fn_op2(c->module, b->fn, OP_div, sum, fn_leaf(c->module, b->fn, OP_batch, 0, type_scalar(false), NULL));
+    }
+    return v;
+}
+
+/* ---- local terms ---- */
+static Val solved(Check *c, const SolveInfo *info, int index)
+{
+    Fn *fn = info->home->fn;
+    return fn_result(c->module, fn, info->ins, index, region_type(c->module, fn, &fn->ins.at[info->ins], index));
+}
+
+static Val detached(Check *c, Builder *b, Val v)
+{
+    return fn_op(c->module, b->fn, OP_detach, 1, &v, (Imm){.index = c->module->n_detach++}, b->fn->ins.at[v].span);
+}
+
+static Val local_term(Check *c, Scope *s, SolveInfo *info, const Problem *p, const Term *term, int draw)
+{
+    Builder *b = info->home;
+    const Solve *solve = info->solve;
+    int n = solve->n_state;
+    Val *u = ARENA_NEW(c->arena, Val, n), *k1 = ARENA_NEW(c->arena, Val, n);
+    Val t = solved(c, info, solve_drawn_time(solve, draw)), left = solved(c, info, solve_drawn_left(solve, draw));
+    for (int j = 0; j < n; j++) {
+        u[j] = solved(c, info, solve_drawn(solve, draw, j));
+        if (!term->through_state)
+            u[j] = detached(c, b, u[j]);
+    }
+    step_field(c, b, p, u, t, k1);
+    for (int j = 0; j < n && !term->through_state; j++)
+        k1[j] = detached(c, b, k1[j]);
+    Val h = term->at_accepted ? solved(c, info, solve_drawn_step(solve, draw)) : step_guess(c, b, p, u, k1, t, left);
+    Internals in = step_internals(c, b, p, u, k1, t, detached(c, b, h));
+    return regularize_quantity(c, s, b, &in, term->quantity);
+}
+
+static int numbers_in(const Node *e)
+{
+    int n = e->kind == NODE_NUMBER;
+    for (int i = 0; i < e->n; i++)
+        n += e->kid[i] ? numbers_in(e->kid[i]) : 0;
+    return n;
+}
+
+static Val weight(Check *c, Scope *s, Builder *b, const SolveInfo *info, const Term *term, int which)
+{
+    if (!term->weight)
+        return fn_const(c->module, b->fn, 1);
+    const char *number = which ? str_format(c->arena, "%d", which + 1) : "";
+    c->setting = str_format(c->arena, "%s.regularize%s.weight", info->solve->name, number);
+    c->n_setting_literal = numbers_in(term->weight);
+    c->setting_literal = 0;
+    Val w = eval_tensor(c, s, b, term->weight, "a weight");
+    c->setting = NULL;
+    if (w != NO_VAL && !type_equal(fn_type(b->fn, w), type_scalar(false))) {
+        DIAG_AT(c->diags, NOT_SHARED, term->weight->span, "a weight");
+        w = NO_VAL;
+    }
+    return w == NO_VAL ? fn_const(c->module, b->fn, 1) : w;
+}
+
+void regularize_add(Check *c, Scope *s, SolveInfo *info, const Problem *p, const Terms *terms)
+{
+    Builder *b = info->home;
+    for (int i = 0; i < terms->at.n; i++) {
+        const Term *term = &terms->at.at[i];
+        Val value = NO_VAL;
+        for (int d = 0; d < term->draws; d++) {
+            Val one = local_term(c, s, info, p, term, term->first + d);
+            value = value == NO_VAL ? one : fn_op2(c->module, b->fn, OP_add, value, one);
+        }
+        if (term->draws > 1)
+            value = fn_op2(c->module, b->fn, OP_div, value, fn_const(c->module, b->fn, term->draws));
+        if (term->draws == 0)
+            value = solved(c, info, solve_quantity(info->solve, term->first));
+        value = fn_op2(c->module, b->fn, OP_mul, weight(c, s, b, info, term, i), value);
+        list_push(c->arena, c->penalties, value);
+    }
+}

@@ -1,0 +1,266 @@
+/* store.c: a place for each value.
+ *
+ * Needs: the groups of all parts (group.c).  Gives: places, and how much work memory a function takes.
+ * A value that only its own loop reads is a variable there. One that another part reads is kept; one that is an output
+ * is computed into the output; the others share work memory by their lifetimes (first fit, in the order of groups).
+ * Per-sample work memory is counted in rows (one number of each sample of a tile), shared work memory behind it in
+ * numbers, since how many samples a tile has is known only where the C file is compiled.
+ * Elsewhere: what the C text of a place is (emit.c). */
+#include "plan.h"
+
+#include <string.h>
+
+enum { LANES_MOST = 16, ALIGN_REALS = 16 /* 64 bytes of float */ };
+
+typedef struct Taken { /* taken work memory: from..from+n during the groups first..last */
+    int from, n, first, last;
+} Taken;
+typedef LIST(Taken) Takes;
+
+typedef struct Store {
+    Plan *p;
+    PlanFn *f;
+    bool *is_read_whole; /* is read by something else than its own loop */
+    bool *is_read_abroad;/* is read by another part */
+    int *last;           /* group of its part that reads it last */
+    Takes *rows, *reals; /* [part] */
+} Store;
+
+static int take(Store *s, Takes *spans, int n, int first, int last)
+{
+    int from = 0;
+    for (bool is_moved = true; is_moved;) {
+        is_moved = false;
+        for (int i = 0; i < spans->n; i++) {
+            const Taken *x = &spans->at[i];
+            if (x->first <= last && first <= x->last && x->from < from + n && from < x->from + x->n) {
+                from = x->from + x->n;
+                is_moved = true;
+            }
+        }
+    }
+    list_push(s->p->m->arena, *spans, ((Taken){from, n, first, last}));
+    return from;
+}
+
+static int extent(const Takes *spans)
+{
+    int most = 0;
+    for (int i = 0; i < spans->n; i++)
+        if (spans->at[i].from + spans->at[i].n > most)
+            most = spans->at[i].from + spans->at[i].n;
+    return most;
+}
+
+/* ---- who reads what ---- */
+static void note_read(Store *s, Val user, Val v)
+{
+    PlanFn *f = s->f;
+    int offset;
+    Val b = plan_base(f, v, &offset);
+    if (plan_is_leaf(f, b))
+        return;
+    if (f->in_part[b] != f->in_part[user]) {
+        s->is_read_abroad[b] = s->is_read_whole[b] = true;
+        return;
+    }
+    if (f->group[user] > s->last[b])
+        s->last[b] = f->group[user];
+    const Part *part = &f->part[f->in_part[user]];
+    const Group *g = part->groups.at[f->group[user]];
+    if (g->kind != GROUP_loop || f->group[user] != f->group[b] || plan_size(f, b) != g->n)
+        s->is_read_whole[b] = true;
+}
+
+static void find_reads(Store *s)
+{
+    const Fn *fn = s->f->fn;
+    for (int v = 0; v < fn->ins.n; v++)
+        for (int k = 0; s->f->in_part[v] >= 0 && fn->ins.at[v].op != OP_result && k < fn->ins.at[v].n_arg; k++)
+            note_read(s, (Val)v, fn->ins.at[v].arg[k]);
+    for (int i = 0; i < fn->out.n; i++) {
+        int offset;
+        Val b = plan_base(s->f, fn->out.at[i], &offset);
+        if (plan_is_leaf(s->f, b))
+            continue;
+        s->is_read_whole[b] = true;
+        if (s->f->in_part[b] >= 0)
+            s->last[b] = s->f->part[s->f->in_part[b]].groups.n; /* outputs are copied at the end */
+    }
+}
+
+/* ---- places ---- */
+/* The output that is v and nothing but v, computed in the place of the output itself; -1: none. */
+static int own_output(const PlanFn *f, Val v)
+{
+    for (int i = 0; i < f->n_set; i++) {
+        int offset;
+        if (plan_base(f, f->fn->out.at[i], &offset) == v && offset == 0 &&
+            plan_size(f, f->fn->out.at[i]) == plan_size(f, v))
+            return i;
+    }
+    return -1;
+}
+
+static void place_work(Store *s, Val v)
+{
+    PlanFn *f = s->f;
+    int part = f->in_part[v], first = f->group[v], last = s->last[v] > first ? s->last[v] : first;
+    f->place[v].where = WHERE_work;
+    if (part < 0 || f->root[v] == v) { /* a partial sum: zero from the start, complete at the end */
+        part = 0;
+        first = 0;
+        last = f->part[0].groups.n;
+    }
+    int n = plan_size(f, v);
+    if (fn_type(f->fn, v).is_batched)
+        f->place[v].offset = take(s, &s->rows[part], n, first, last);
+    else
+        f->place[v].offset =
+            take(s, &s->reals[part], (n + ALIGN_REALS - 1) / ALIGN_REALS * ALIGN_REALS, first, last);
+}
+
+static void place_out(Store *s, Val v, int out)
+{
+    PlanFn *f = s->f;
+    f->place[v] = (Place){.where = WHERE_out, .offset = out};
+    if (f->kind == FN_top)
+        f->place[v].scratch =
+            take(s, &s->rows[f->in_part[v]], plan_size(f, v), 0, f->part[f->in_part[v]].groups.n);
+}
+
+static bool is_solve_result(const PlanFn *f, Val v)
+{
+    const Ins *ins = &f->fn->ins.at[v];
+    return ins->op == OP_result && f->fn->ins.at[ins->arg[0]].op != OP_call;
+}
+
+static void place_sample(Store *s, Val v)
+{
+    PlanFn *f = s->f;
+    int out = own_output(f, v);
+    if (!s->is_read_whole[v] && plan_is_map(f->fn->ins.at[v].op))
+        f->place[v].where = WHERE_local;
+    else if (s->is_read_abroad[v] || is_solve_result(f, v))
+        f->place[v].where = WHERE_kept;
+    else if (out >= 0)
+        place_out(s, v, out);
+    else
+        place_work(s, v);
+}
+
+/* A sum over the batch: of a top-level function in its shared memory, unless it is nothing but an output. */
+static void place_sum(Store *s, Val v)
+{
+    PlanFn *f = s->f;
+    int out = -1;
+    for (int i = 0; i < f->fn->out.n && f->n_use[v] == 1; i++)
+        out = f->fn->out.at[i] == v ? i : out;
+    f->sum_out[v] = out;
+    if (out >= 0)
+        f->place[v] = (Place){.where = WHERE_out, .offset = out};
+    else if (f->kind == FN_top)
+        f->place[v].where = WHERE_shared;
+    else if (plan_is_number(f, v))
+        f->place[v].where = WHERE_local;
+    else
+        place_work(s, v);
+}
+
+static void place_shared(Store *s, Val v)
+{
+    PlanFn *f = s->f;
+    bool is_in_tile = f->part[f->in_part[v]].is_tile;
+    int out = f->kind == FN_top ? -1 : own_output(f, v);
+    if (plan_is_number(f, v))
+        f->place[v].where = s->is_read_abroad[v] || is_solve_result(f, v) ? WHERE_shared : WHERE_local;
+    else if (!s->is_read_whole[v] && plan_is_map(f->fn->ins.at[v].op))
+        f->place[v].where = WHERE_local;
+    else if (out >= 0)
+        f->place[v] = (Place){.where = WHERE_out, .offset = out};
+    else if (f->kind == FN_top && !is_in_tile)
+        f->place[v].where = WHERE_shared;
+    else
+        place_work(s, v);
+}
+
+static void place_value(Store *s, Val v)
+{
+    PlanFn *f = s->f;
+    const Ins *ins = &f->fn->ins.at[v];
+    Place *place = &f->place[v];
+    if (plan_is_leaf(f, v)) {
+        place->where = WHERE_leaf;
+    } else if (f->root[v] != NO_VAL) {
+        if (f->root[v] == v)
+            place_sum(s, v);
+    } else if (plan_is_view(f->fn, v, &place->offset)) {
+        place->where = WHERE_view;
+        place->of = plan_base(f, v, &place->offset);
+    } else if (f->is_absorbed[v] || ins->op == OP_call || ins->op == OP_solve || ins->op == OP_solve_vjp) {
+        place->where = WHERE_none;
+    } else if (ins->type.is_batched) {
+        place_sample(s, v);
+    } else {
+        place_shared(s, v);
+    }
+}
+
+/* ---- memory that a group needs besides values: the turned operand of an outer product ---- */
+static void place_scratch(Store *s, int part, int g)
+{
+    Group *group = s->f->part[part].groups.at[g];
+    const Fn *fn = s->f->fn;
+    if (group->kind != GROUP_sum)
+        return;
+    Val a = fn->ins.at[group->ins.at[0]].arg[0];
+    while (!s->f->is_absorbed[a] && fn->ins.at[a].op == OP_reshape)
+        a = fn->ins.at[a].arg[0];
+    if (s->f->is_absorbed[a]) {
+        Type t = fn_type(fn, a);
+        int columns = t.rank == 2 ? t.dim[1] : 1;
+        group->scratch = take(s, &s->rows[part], columns + LANES_MOST, g, g);
+    }
+}
+
+/* ---- a whole function ---- */
+/* What the callees of a part need, behind the part's own. */
+static void measure(Store *s, int i)
+{
+    PlanFn *f = s->f;
+    Part *part = &f->part[i];
+    int rows = 0, reals = 0;
+    part->rows = extent(&s->rows[i]);
+    part->reals = extent(&s->reals[i]);
+    for (int g = 0; g < part->groups.n; g++) {
+        if (part->groups.at[g]->kind != GROUP_call)
+            continue;
+        const PlanFn *callee = plan_callee(s->p, f->fn->ins.at[part->groups.at[g]->ins.at[0]].imm.fn);
+        rows = callee->rows > rows ? callee->rows : rows;
+        reals = callee->reals > reals ? callee->reals : reals;
+    }
+    if (f->kind == FN_top && !part->is_tile) {
+        f->spare = reals > f->spare ? reals : f->spare;
+        return;
+    }
+    f->rows = part->rows + rows > f->rows ? part->rows + rows : f->rows;
+    f->reals = part->reals + reals > f->reals ? part->reals + reals : f->reals;
+}
+
+void store_fn(Plan *p, PlanFn *f)
+{
+    Arena *a = p->m->arena;
+    int n = f->fn->ins.n;
+    Store s = {p, f, ARENA_NEW(a, bool, n + 1), ARENA_NEW(a, bool, n + 1), ARENA_NEW(a, int, n + 1), NULL, NULL};
+    s.rows = ARENA_NEW(a, Takes, f->n_part);
+    s.reals = ARENA_NEW(a, Takes, f->n_part);
+    memset(s.last, 0xff, sizeof(int) * (size_t)n);
+    find_reads(&s);
+    for (int v = 0; v < n; v++)
+        place_value(&s, (Val)v);
+    for (int i = 0; i < f->n_part; i++) {
+        for (int g = 0; g < f->part[i].groups.n; g++)
+            place_scratch(&s, i, g);
+        measure(&s, i);
+    }
+}

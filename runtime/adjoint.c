@@ -1,0 +1,307 @@
+/* adjoint.c: the reverse of a solve: its accepted steps backwards, each through the derivative of the step function.
+ *
+ * Needs: the tape of the solve's last run. Gives: the gradient of exactly what was computed, with the accepted step
+ * sizes held constant; drawn times, the time left and step sizes carry no gradient.
+ * A saved or drawn state inside step n is dense(u_n, u_n+1, d_n): its cotangent goes to those three, and that of d_n
+ * into the derivative of the step. The loop owns its accumulators: no two of them are one array.
+ * Elsewhere: the loop forwards (solve.c). */
+#include "run.h"
+
+#include <string.h>
+
+/* One reverse under way. */
+typedef struct Reverse {
+    NdeEngine *e;
+    NdeFlow *f;
+    const NdeSolve *s;
+    const NdeSolveVjp *vjp;
+    const NdeRef *in, *seed, *out;
+    NdeRef *after, *before; /* cotangents at the end and at the start of the step: f->lambda and f->lambda_new in turn */
+    double end;
+} Reverse;
+
+/* The cotangent of a result, or no memory. */
+static NdeRef seed_of(const Reverse *r, int result)
+{
+    for (int i = 0; i < r->vjp->n_seed; i++)
+        if (r->vjp->seed[i] == result)
+            return r->seed[i];
+    return (NdeRef){0};
+}
+
+/* Each seeded state at a time inside the span is asked for by its first result index and its entry in a series. */
+typedef struct Moment {
+    int result; /* of state 0 */
+    int entry;  /* in a saved series, or -1 */
+} Moment;
+
+static NdeRef moment_seed(const Reverse *r, Moment m, int state)
+{
+    NdeRef seed = seed_of(r, m.result + state);
+    if (seed.at && m.entry >= 0)
+        seed = nde_saved_ref(r->e, r->s->state[state], seed, m.entry);
+    return seed;
+}
+
+static bool is_seeded(const Reverse *r, Moment m)
+{
+    for (int i = 0; i < r->s->n_state; i++)
+        if (seed_of(r, m.result + i).at)
+            return true;
+    return false;
+}
+
+/* The moment was the state at a slot itself: its cotangent adds to lambda there. */
+static void add_direct(Reverse *r, Moment m, NdeRef *lambda)
+{
+    for (int i = 0; i < r->s->n_state; i++) {
+        NdeRef seed = moment_seed(r, m, i);
+        if (seed.at)
+            nde_value_add(r->e, r->s->state[i], lambda[i], seed);
+    }
+}
+
+/* Zeros d's cotangent and u's through dense, and makes d, the first time in a step. */
+static int begin_dense(Reverse *r)
+{
+    NdeFlow *f = r->f;
+    for (int i = 0; i < r->s->n_state; i++)
+        nde_value_zero(r->e, r->s->state[i], f->extra[i]);
+    for (int i = 0; i < r->s->n_dense; i++)
+        nde_value_zero(r->e, r->s->dense_value[i], f->g_dense[i]);
+    return nde_dense_again(r->e, f);
+}
+
+static int add_through_dense(Reverse *r, Moment m, int slot, double theta)
+{
+    NdeFlow *f = r->f;
+    const NdeSolve *s = r->s;
+    int k = 0, o = 0;
+    for (int i = 0; i < s->n_state; i++)
+        f->call_in[k++] = nde_tape_state(&f->tape, slot, i);
+    for (int i = 0; i < s->n_state; i++)
+        f->call_in[k++] = nde_tape_state(&f->tape, slot + 1, i);
+    for (int i = 0; i < s->n_dense; i++)
+        f->call_in[k++] = f->dense[i];
+    f->theta = theta;
+    f->call_in[k++] = (NdeRef){&f->h, 0};
+    f->call_in[k++] = (NdeRef){&f->theta, 0};
+    for (int i = 0; i < s->n_state; i++) {
+        NdeRef seed = moment_seed(r, m, i);
+        if (!seed.at) { /* a state that nobody asked for at this time: its cotangent is 0 */
+            seed = f->spare[i];
+            nde_value_zero(r->e, s->state[i], seed);
+        }
+        f->call_in[k++] = seed;
+    }
+    for (int i = 0; i < s->n_state; i++)
+        f->call_out[o++] = f->g_begin[i];
+    for (int i = 0; i < s->n_state; i++)
+        f->call_out[o++] = f->g_end[i];
+    for (int i = 0; i < s->n_dense; i++)
+        f->call_out[o++] = f->g_dense_new[i];
+    int status = nde_frame_run(r->e, r->vjp->dense_vjp, f->call_in, f->call_out);
+    if (status)
+        return status;
+    for (int i = 0; i < s->n_state; i++) {
+        nde_value_add(r->e, s->state[i], f->extra[i], f->g_begin[i]);
+        nde_value_add(r->e, s->state[i], r->after[i], f->g_end[i]);
+    }
+    for (int i = 0; i < s->n_dense; i++)
+        nde_value_add(r->e, s->dense_value[i], f->g_dense[i], f->g_dense_new[i]);
+    return 0;
+}
+
+/* One moment of the step from `slot`, at a time that `where` places in it. */
+static int add_moment(Reverse *r, Moment m, int slot, NdeWhere where, double theta, bool *has_dense)
+{
+    if (where == NDE_ELSEWHERE || !is_seeded(r, m))
+        return 0;
+    if (where == NDE_AT_END) {
+        add_direct(r, m, r->after);
+        return 0;
+    }
+    int status = *has_dense ? 0 : begin_dense(r);
+    *has_dense = true;
+    return status ? status : add_through_dense(r, m, slot, theta);
+}
+
+/* Cotangents of saved and drawn states after the start of the step and not after its end. */
+static int add_moments(Reverse *r, int slot, bool *has_dense)
+{
+    NdeFlow *f = r->f;
+    const NdeSolve *s = r->s;
+    for (int i = 0; i < s->n_save; i++) {
+        double time = r->e->setting[s->set_save + i];
+        Moment m = {nde_result_saved(s, 0), i};
+        int status = add_moment(r, m, slot, nde_where(f->t, r->end, time), (time - f->t) / f->h, has_dense);
+        if (status)
+            return status;
+    }
+    for (int i = 0; i < s->n_draw; i++) {
+        const NdeDrawn *d = &f->drawn[i];
+        Moment m = {nde_result_drawn(s, i), -1};
+        NdeWhere where = d->theta > 0 && d->step == slot ? NDE_INSIDE : NDE_ELSEWHERE;
+        if (d->theta <= 0 && d->step == slot + 1)
+            where = NDE_AT_END;
+        int status = add_moment(r, m, slot, where, d->theta, has_dense);
+        if (status)
+            return status;
+    }
+    return 0;
+}
+
+/* Cotangents of states asked for at the start of the span. */
+static void add_start(Reverse *r)
+{
+    const NdeSolve *s = r->s;
+    double t0 = r->f->tape.point[0].t;
+    for (int i = 0; i < s->n_save; i++)
+        if (r->e->setting[s->set_save + i] == t0)
+            add_direct(r, (Moment){nde_result_saved(s, 0), i}, r->after);
+    for (int i = 0; i < s->n_draw; i++)
+        if (r->f->drawn[i].theta <= 0 && r->f->drawn[i].step == 0)
+            add_direct(r, (Moment){nde_result_drawn(s, i), -1}, r->after);
+}
+
+/* What one step's quantity adds to the accumulated one. */
+static double quantity_seed(const Reverse *r, int q, int slot)
+{
+    NdeRef seed = seed_of(r, nde_result_quantity(r->s, q));
+    double g = *(const double *)seed.at;
+    if (r->s->quantity_how[q] == 1)
+        return r->f->tape.n ? g / r->f->tape.n : 0;
+    return r->s->quantity_how[q] == 2 && r->f->most[q] != slot ? 0 : g;
+}
+
+/* Arguments of step_vjp, after those of the step: cotangents of u1, of carries, of quantities, of d. */
+static void fill_step_vjp(Reverse *r, int slot, bool has_dense)
+{
+    NdeFlow *f = r->f;
+    const NdeSolve *s = r->s;
+    int n = s->n_state + s->n_carry, k = n + 2 + s->n_arg;
+    memcpy(f->call_in, f->step_in, (size_t)k * sizeof *f->call_in);
+    for (int i = 0; i < n; i++)
+        if (i < s->n_state || r->vjp->seed_carry[i - s->n_state])
+            f->call_in[k++] = r->after[i];
+    for (int i = 0; i < s->n_quantity; i++)
+        if (seed_of(r, nde_result_quantity(s, i)).at) {
+            f->seed_quantity[i] = quantity_seed(r, i, slot);
+            f->call_in[k++] = (NdeRef){&f->seed_quantity[i], 0};
+        }
+    for (int i = 0; r->vjp->seed_dense && i < s->n_dense; i++) {
+        if (!has_dense)
+            nde_value_zero(r->e, s->dense_value[i], f->g_dense[i]);
+        f->call_in[k++] = f->g_dense[i];
+    }
+}
+
+/* Results of step_vjp and init_vjp: cotangents of states and, if asked, of carries; then the wanted arguments'. */
+static void fill_out(Reverse *r, NdeRef *lambda, bool with_carry)
+{
+    NdeFlow *f = r->f;
+    const NdeSolve *s = r->s;
+    int k = 0, o = 0;
+    for (int i = 0; i < s->n_state; i++) {
+        f->call_out[k++] = lambda[i];
+        o += r->vjp->want[i];
+    }
+    for (int i = 0; with_carry && i < s->n_carry; i++)
+        if (r->vjp->seed_carry[i])
+            f->call_out[k++] = lambda[s->n_state + i];
+    for (int i = 0; i < s->n_arg; i++)
+        if (r->vjp->want[s->n_state + i])
+            f->call_out[k++] = r->out[o++];
+}
+
+static int reverse_step(Reverse *r, int slot)
+{
+    NdeFlow *f = r->f;
+    const NdeSolve *s = r->s;
+    NdePoint p = f->tape.point[slot];
+    bool has_dense = false;
+    r->end = f->tape.point[slot + 1].t;
+    nde_solve_fill(r->e, f, slot, p.t, p.h);
+    int status = add_moments(r, slot, &has_dense);
+    if (status)
+        return status;
+    fill_step_vjp(r, slot, has_dense);
+    fill_out(r, r->before, true);
+    status = nde_sums_run(r->e, r->vjp->step_vjp, f->call_in, f->call_out);
+    if (status)
+        return status;
+    for (int i = 0; has_dense && i < s->n_state; i++)
+        nde_value_add(r->e, s->state[i], r->before[i], f->extra[i]);
+    NdeRef *swap = r->after;
+    r->after = r->before;
+    r->before = swap;
+    return 0;
+}
+
+/* Through init: the cotangents of the first carries go to u0 and the arguments. */
+static int reverse_init(Reverse *r)
+{
+    NdeFlow *f = r->f;
+    const NdeSolve *s = r->s;
+    int k = 0;
+    f->t = f->tape.point[0].t;
+    for (int i = 0; i < s->n_state; i++)
+        f->call_in[k++] = nde_tape_state(&f->tape, 0, i);
+    f->call_in[k++] = (NdeRef){&f->t, 0};
+    for (int i = 0; i < s->n_arg; i++)
+        f->call_in[k++] = r->in[s->n_state + i];
+    for (int i = 0; i < s->n_carry; i++)
+        if (r->vjp->seed_carry[i])
+            f->call_in[k++] = r->after[s->n_state + i];
+    fill_out(r, r->after, false);
+    return nde_frame_run(r->e, r->vjp->init_vjp, f->call_in, f->call_out);
+}
+
+/* lambda at the end of the span; the results of wanted arguments start at 0. */
+static void begin(Reverse *r)
+{
+    const NdeSolve *s = r->s;
+    int o = 0;
+    for (int i = 0; i < s->n_state + s->n_carry; i++) {
+        NdeValue v = i < s->n_state ? s->state[i] : s->carry[i - s->n_state];
+        NdeRef seed = i < s->n_state ? seed_of(r, i) : (NdeRef){0};
+        if (seed.at)
+            nde_value_copy(r->e, v, r->after[i], seed);
+        else
+            nde_value_zero(r->e, v, r->after[i]);
+    }
+    for (int i = 0; i < s->n_state; i++)
+        o += r->vjp->want[i];
+    for (int i = 0; i < s->n_arg; i++)
+        if (r->vjp->want[s->n_state + i])
+            nde_value_zero(r->e, s->arg[i], r->out[o++]);
+}
+
+int nde_solve_vjp(NdeRun *run, const NdeSolveVjp *vjp, const NdeRef *in, const NdeRef *seed, const NdeRef *out)
+{
+    NdeEngine *e = (NdeEngine *)(void *)run;
+    const NdeSolve *s = vjp->solve;
+    NdeFlow *f = &e->flow[s->index];
+    Reverse r = {.e = e, .f = f, .s = s, .vjp = vjp, .in = in, .seed = seed, .out = out,
+                 .after = f->lambda, .before = f->lambda_new};
+    if (!f->tape.is_kept)
+        return nde_fail(e->error, NDE_EXIT_MEMORY, "the reverse of '%s' was asked for, but its steps were not kept", s->name);
+    for (int i = 0; i < s->n_arg; i++)
+        f->step_in[s->n_state + s->n_carry + 2 + i] = in[s->n_state + i];
+    begin(&r);
+    nde_sums_begin(e, vjp->step_vjp);
+    for (int n = f->tape.n - 1; n >= 0; n--) {
+        int status = reverse_step(&r, n);
+        if (status)
+            return status;
+    }
+    fill_out(&r, r.before, true);
+    nde_sums_end(e, vjp->step_vjp, f->call_out);
+    add_start(&r);
+    int status = vjp->init_vjp ? reverse_init(&r) : 0;
+    int o = 0;
+    for (int i = 0; i < s->n_state; i++)
+        if (vjp->want[i])
+            nde_value_copy(e, s->state[i], out[o++], r.after[i]);
+    return status;
+}

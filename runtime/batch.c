@@ -1,0 +1,166 @@
+/* batch.c: samples into tiles, and the programs `train` and `eval` run on them.
+ *
+ * Needs: an engine and data. Gives: batches whose lanes behind the last sample repeat it; losses, gradients, means.
+ * Elsewhere: which samples, and what becomes of the gradient (train.c). */
+#include "batch.h"
+
+#include "rng.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void put_sample(NdeEngine *e, NdeRef field, int n, int place, const double *value)
+{
+    int lanes = e->model->tile;
+    Real *tile = (Real *)(void *)((char *)field.at + (size_t)(place / lanes) * field.step);
+    for (int i = 0; i < n; i++)
+        tile[(size_t)i * (size_t)lanes + (size_t)(place % lanes)] = (Real)value[i];
+}
+
+int nde_batch_fill(NdeEngine *e, const NdeSet *set, const unsigned char *needs, const long *index, int count)
+{
+    const NdeModel *m = e->model;
+    nde_engine_batch(e, count);
+    for (int i = 0; i < m->n_data; i++) {
+        if (!needs[i])
+            continue;
+        double *value = nde_allocate((size_t)m->data[i].n, sizeof *value, e->error);
+        if (!value)
+            return e->error->exit_code;
+        for (int k = 0; k < e->run.n_tile * m->tile; k++) {
+            if (k < count)
+                nde_data_get(set->data, i, index[k], value);
+            put_sample(e, e->data[i], m->data[i].n, k, value);
+        }
+        free(value);
+    }
+    return 0;
+}
+
+static double noise(const NdeSample *s, uint64_t seed, uint64_t stream, uint64_t i)
+{
+    if (!strcmp(s->distribution, "normal"))
+        return nde_random_normal(seed, stream, i);
+    if (!strcmp(s->distribution, "rademacher"))
+        return nde_random_sign(seed, stream, i);
+    return s->arg[0] + (s->arg[1] - s->arg[0]) * nde_random_uniform(seed, stream, i);
+}
+
+void nde_batch_noise(NdeEngine *e, NdeUse use, double step)
+{
+    const NdeModel *m = e->model;
+    int purpose = use == NDE_FOR_TRAINING ? NDE_STREAM_SAMPLE : NDE_STREAM_EVALUATION;
+    for (int i = 0; i < m->n_sample; i++) {
+        const NdeSample *s = &m->sample[i];
+        uint64_t stream = nde_stream(purpose, i, step);
+        int lanes = m->tile;
+        for (int place = 0; place < e->run.n_tile * lanes; place++) {
+            int who = place < e->count ? place : e->count - 1;
+            Real *tile = (Real *)(void *)((char *)e->sample[i].at + (size_t)(place / lanes) * e->sample[i].step);
+            for (int k = 0; k < s->n; k++)
+                tile[k * lanes + place % lanes] = (Real)noise(s, e->seed, stream, (uint64_t)who * (uint64_t)s->n + (uint64_t)k);
+        }
+    }
+}
+
+void nde_batch_random(NdeEngine *e, int count)
+{
+    const NdeModel *m = e->model;
+    nde_engine_batch(e, count);
+    for (int i = 0; i < m->n_data; i++)
+        for (int place = 0; place < e->run.n_tile * m->tile; place++)
+            for (int k = 0; k < m->data[i].n; k++) {
+                int who = place < count ? place : count - 1;
+                uint64_t at = (uint64_t)who * (uint64_t)m->data[i].n + (uint64_t)k, stream = nde_stream(NDE_STREAM_CHECK, i, 0);
+                double x = m->data[i].is_class ? (double)(nde_random_bits(e->seed, stream, at) % (uint64_t)m->data[i].classes)
+                                               : nde_random_normal(e->seed, stream, at);
+                Real *tile = (Real *)(void *)((char *)e->data[i].at + (size_t)(place / m->tile) * e->data[i].step);
+                tile[k * m->tile + place % m->tile] = (Real)x;
+            }
+}
+
+/* ---- programs ---- */
+
+int nde_evaluate(NdeSession *s, const NdeSet *set, double *metric, NdeFigures *out)
+{
+    NdeEngine *e = &s->engine;
+    const NdeModel *m = s->model;
+    double number[4], weight = 0, batches = 0;
+    NdeRef *ref = nde_allocate((size_t)m->n_metric + 4, sizeof *ref, s->error);
+    double *one = nde_allocate((size_t)m->n_metric, sizeof *one, s->error);
+    int status = ref && one ? 0 : s->error->exit_code;
+    *out = (NdeFigures){.metric = metric};
+    memset(metric, 0, (size_t)m->n_metric * sizeof *metric);
+    for (int i = 0; !status && i < m->n_metric + 4; i++)
+        ref[i] = (NdeRef){i < 4 ? &number[i] : &one[i - 4], 0};
+    e->is_taping = false;
+    for (long at = 0; !status && at < set->count; at += e->most) {
+        int count = set->count - at < e->most ? (int)(set->count - at) : e->most;
+        status = nde_batch_fill(e, set, m->eval_needs, set->index + at, count);
+        nde_batch_noise(e, NDE_FOR_EVALUATION, batches);
+        if (!status)
+            status = nde_frame_run(e, m->eval_fn, NULL, ref);
+        if (status)
+            break;
+        out->loss += count * number[0];
+        out->nfe += number[1];
+        out->accepted += number[2];
+        out->rejected += number[3];
+        for (int i = 0; i < m->n_metric; i++)
+            metric[i] += count * one[i];
+        weight += count;
+        batches++;
+    }
+    if (!status && weight > 0) {
+        out->loss /= weight;
+        out->nfe /= batches;
+        out->accepted /= batches;
+        out->rejected /= batches;
+        for (int i = 0; i < m->n_metric; i++)
+            metric[i] /= weight;
+    }
+    free(ref);
+    free(one);
+    return status;
+}
+
+int nde_gradient_open(NdeGradient *g, const NdeModel *m, NdeError *e)
+{
+    *g = (NdeGradient){0};
+    g->at = nde_allocate(m->param_count, sizeof *g->at, e);
+    g->single = nde_allocate((size_t)m->n_param, sizeof *g->single, e);
+    g->out = nde_allocate((size_t)m->n_param + 5, sizeof *g->out, e);
+    if (!g->at || !g->single || !g->out)
+        return e->exit_code;
+    int k = 5;
+    for (int i = 0; i < m->n_param; i++) {
+        const NdeParam *p = &m->param[i];
+        if (!p->is_frozen)
+            g->out[k++].at = p->n == 1 ? (void *)&g->single[i] : (void *)(g->at + p->offset);
+    }
+    return 0;
+}
+
+void nde_gradient_close(NdeGradient *g)
+{
+    free(g->at);
+    free(g->single);
+    free(g->out);
+    *g = (NdeGradient){0};
+}
+
+int nde_gradient(NdeEngine *e, NdeGradient *g)
+{
+    const NdeModel *m = e->model;
+    NdeFigures *f = &g->figures;
+    double *number[5] = {&f->loss, &f->reg, &f->nfe, &f->accepted, &f->rejected};
+    for (int i = 0; i < 5; i++)
+        g->out[i].at = number[i];
+    e->is_taping = true;
+    int status = nde_frame_run(e, m->train_fn, NULL, g->out);
+    e->is_taping = false;
+    for (int i = 0; !status && i < m->n_param; i++)
+        if (!m->param[i].is_frozen && m->param[i].n == 1)
+            g->at[m->param[i].offset] = (Real)g->single[i];
+    return status;
+}

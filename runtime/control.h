@@ -1,0 +1,33 @@
+/* control.h: how the size of the next step follows from the error of the last ones.
+ *
+ * Owns: the rows of control.def and the memory of one solve's controller.
+ * Elsewhere: who accepts and rejects, and the limits of a step (solve.c). */
+#ifndef NDE_CONTROL_H
+#define NDE_CONTROL_H
+
+#include <stdbool.h>
+
+typedef enum NdeOrderKind { NDE_LOWER, NDE_ORDER } NdeOrderKind;
+
+typedef struct NdeControl { /* a row of control.def */
+    const char *name;
+    NdeOrderKind kind;
+    double b1, b2, b3, safety, least, most, again, floor, stretch;
+    const char *what;
+} NdeControl;
+
+typedef struct NdeController {
+    const NdeControl *row;
+    double k;            /* K of control.def */
+    double before[2];    /* norms of the steps before */
+    bool is_after_rejection;
+} NdeController;
+
+const NdeControl *nde_control_find(const char *name); /* NULL: there is none */
+/* order and embedded: of the method and its error estimate. */
+void nde_control_begin(NdeController *c, const NdeControl *row, int order, int embedded);
+/* The factor for the next step after one with scaled norm `err` >= 0 (not a number, or infinite: the least factor);
+ * the step counts as accepted if err <= 1. */
+double nde_control_factor(NdeController *c, double err);
+
+#endif

@@ -1,0 +1,65 @@
+/* error.c: messages and memory.
+ *
+ * Needs: nothing. Gives: a filled NdeError, and allocation that reports instead of crashing.
+ * Elsewhere: who prints the message and exits (the program). */
+#include "error.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int nde_fail(NdeError *e, int exit_code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (vsnprintf(e->text, sizeof e->text, format, args) < 0)
+        e->text[0] = '\0';
+    va_end(args);
+    for (char *c = e->text; *c; c++)
+        if (((unsigned char)*c < ' ' && *c != '\n') || *c == 0x7f)
+            *c = '?';
+    e->exit_code = exit_code;
+    return exit_code;
+}
+
+static void *no_memory(NdeError *e, size_t count, size_t size)
+{
+    nde_fail(e, NDE_EXIT_MEMORY,
+             "out of memory: no room for %zu elements of %zu bytes; use less data or a machine with more memory", count,
+             size);
+    return NULL;
+}
+
+bool nde_times(size_t *product, size_t factor)
+{
+    if (factor != 0 && *product > SIZE_MAX / factor)
+        return false;
+    *product *= factor;
+    return true;
+}
+
+void *nde_allocate(size_t count, size_t size, NdeError *e)
+{
+    void *p = calloc(count ? count : 1, size ? size : 1);
+    return p ? p : no_memory(e, count, size);
+}
+
+void *nde_enlarge(void *old, size_t count, size_t size, NdeError *e)
+{
+    size_t bytes = count;
+    if (!nde_times(&bytes, size) || bytes > PTRDIFF_MAX)
+        return no_memory(e, count, size);
+    void *p = realloc(old, bytes ? bytes : 1);
+    return p ? p : no_memory(e, count, size);
+}
+
+char *nde_copy_text(const char *text, NdeError *e)
+{
+    size_t n = strlen(text) + 1;
+    char *copy = nde_allocate(n, 1, e);
+    if (copy)
+        memcpy(copy, text, n);
+    return copy;
+}

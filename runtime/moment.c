@@ -1,0 +1,259 @@
+/* moment.c: states at times inside a solve: saved times, times drawn for local regularisers, traces.
+ *
+ * Needs: accepted steps with their d.. (run once more where the solve does not keep them). Gives: saved series, drawn
+ * states, rows of a trace. A time that is an end of a step gets the state itself, any other the interpolant.
+ * Elsewhere: the loop (solve.c), their cotangents (adjoint.c). */
+#include "rng.h"
+#include "run.h"
+
+#include <math.h>
+
+NdeWhere nde_where(double t, double end, double time)
+{
+    if (time == end)
+        return NDE_AT_END;
+    double way = end < t ? -1 : 1;
+    return (time - t) * way > 0 && (end - time) * way > 0 ? NDE_INSIDE : NDE_ELSEWHERE;
+}
+
+NdeRef nde_saved_ref(const NdeEngine *e, NdeValue state, NdeRef series, int i)
+{
+    size_t bytes = (size_t)state.n * (size_t)e->model->tile * sizeof(Real);
+    return (NdeRef){(char *)series.at + (size_t)i * bytes, series.step};
+}
+
+int nde_dense_again(NdeEngine *e, NdeFlow *f)
+{
+    const NdeSolve *s = f->solve;
+    int n = s->n_state + s->n_carry;
+    for (int i = 0; i < n; i++)
+        f->step_out[i] = f->spare[i];
+    f->step_out[n] = (NdeRef){&f->err, 0};
+    for (int i = 0; i < s->n_quantity; i++)
+        f->step_out[n + 1 + i] = (NdeRef){&f->quantity[i], 0};
+    for (int i = 0; i < s->n_dense; i++)
+        f->step_out[n + 1 + s->n_quantity + i] = f->dense[i];
+    return nde_frame_run(e, s->step_keep, f->step_in, f->step_out);
+}
+
+/* u at fraction theta of the step from the tape's last slot to the one after it. */
+static int interpolate(NdeEngine *e, NdeFlow *f, double theta, const NdeRef *to)
+{
+    const NdeSolve *s = f->solve;
+    int k = 0;
+    for (int i = 0; i < s->n_state; i++)
+        f->call_in[k++] = nde_tape_state(&f->tape, f->tape.n, i);
+    for (int i = 0; i < s->n_state; i++)
+        f->call_in[k++] = nde_tape_state(&f->tape, f->tape.n + 1, i);
+    for (int i = 0; i < s->n_dense; i++)
+        f->call_in[k++] = f->dense[i];
+    f->theta = theta;
+    f->call_in[k++] = (NdeRef){&f->h, 0};
+    f->call_in[k++] = (NdeRef){&f->theta, 0};
+    return nde_frame_run(e, s->dense, f->call_in, to);
+}
+
+static void copy_states(NdeEngine *e, NdeFlow *f, int slot, const NdeRef *to)
+{
+    for (int i = 0; i < f->solve->n_state; i++)
+        if (to[i].at)
+            nde_value_copy(e, f->solve->state[i], to[i], nde_tape_state(&f->tape, slot, i));
+}
+
+/* References to entry i of the saved series, or false if nobody wants any. */
+static bool saved_entry(NdeEngine *e, NdeFlow *f, int i, const NdeRef *out, NdeRef *to)
+{
+    const NdeSolve *s = f->solve;
+    bool is_wanted = false;
+    for (int k = 0; k < s->n_state; k++) {
+        NdeRef series = out[nde_result_saved(s, k)];
+        to[k] = series.at ? nde_saved_ref(e, s->state[k], series, i) : (NdeRef){0};
+        is_wanted = is_wanted || series.at;
+    }
+    return is_wanted;
+}
+
+/* ---- traces ---- */
+
+static int trace_row(NdeEngine *e, NdeFlow *f, double t, const NdeRef *state)
+{
+    NdeTrace *trace = e->trace;
+    if (trace->n == trace->room) {
+        long room = trace->room ? 2 * trace->room : 256;
+        double *grown = nde_enlarge(trace->row, (size_t)room * (size_t)trace->width, sizeof *grown, e->error);
+        if (!grown)
+            return e->error->exit_code;
+        trace->row = grown;
+        trace->room = room;
+    }
+    double *row = trace->row + trace->n++ * trace->width;
+    *row++ = t;
+    for (int i = 0; i < f->solve->n_state; i++)
+        for (int k = 0; k < f->solve->state[i].n; k++)
+            *row++ = nde_value_get(e, f->solve->state[i], state[i], trace->sample, k);
+    return 0;
+}
+
+static bool is_traced(const NdeEngine *e, const NdeFlow *f)
+{
+    return e->trace && e->trace->solve == f->solve->index;
+}
+
+static int trace_slot(NdeEngine *e, NdeFlow *f, int slot, double t)
+{
+    for (int i = 0; i < f->solve->n_state; i++)
+        f->call_out[i] = nde_tape_state(&f->tape, slot, i);
+    return trace_row(e, f, t, f->call_out);
+}
+
+/* The evenly spaced points in the step that ends at `end`; the last point is the end of the span. */
+static int trace_step(NdeEngine *e, NdeFlow *f, double end, bool *has_dense)
+{
+    const NdeTrace *trace = e->trace;
+    if (!trace->points)
+        return trace_slot(e, f, f->tape.n + 1, end);
+    for (int i = 1; i < trace->points; i++) {
+        double time = i == trace->points - 1 ? trace->t1 : trace->t0 + (trace->t1 - trace->t0) * i / (trace->points - 1);
+        NdeWhere where = nde_where(f->t, end, time);
+        int status = where == NDE_AT_END ? trace_slot(e, f, f->tape.n + 1, end) : 0;
+        if (where == NDE_INSIDE) {
+            if (!*has_dense)
+                status = nde_dense_again(e, f);
+            *has_dense = true;
+            if (!status)
+                status = interpolate(e, f, (time - f->t) / f->h, f->spare);
+            if (!status)
+                status = trace_row(e, f, time, f->spare);
+        }
+        if (status)
+            return status;
+    }
+    return 0;
+}
+
+/* ---- the calls of a solve ---- */
+
+static int check_saves(NdeEngine *e, const NdeSolve *s, double t0, double t1)
+{
+    for (int i = 0; i < s->n_save; i++) {
+        double time = e->setting[s->set_save + i];
+        if (time != t0 && nde_where(t0, t1, time) == NDE_ELSEWHERE)
+            return nde_fail(e->error, NDE_EXIT_FILE, "save time %g of '%s' is outside of its span %g .. %g", time, s->name,
+                            t0, t1);
+    }
+    return 0;
+}
+
+int nde_moments_begin(NdeEngine *e, NdeFlow *f, double t0, double t1)
+{
+    const NdeSolve *s = f->solve;
+    for (int i = 0; i < s->n_draw && !s->is_biased; i++) {
+        uint64_t stream = nde_stream(NDE_STREAM_DRAW, s->index, e->run.train_step);
+        double t = t0 + (t1 - t0) * nde_random_uniform(e->seed, stream, (uint64_t)i);
+        f->drawn[i] = (NdeDrawn){.t = t, .left = t1 - t, .step = -1};
+    }
+    if (is_traced(e, f)) {
+        e->trace->t0 = t0;
+        e->trace->t1 = t1;
+    }
+    return check_saves(e, s, t0, t1);
+}
+
+int nde_moments_at_start(NdeEngine *e, NdeFlow *f, const NdeRef *out)
+{
+    const NdeSolve *s = f->solve;
+    double t0 = f->tape.point[0].t;
+    for (int i = 0; i < s->n_save; i++)
+        if (e->setting[s->set_save + i] == t0 && saved_entry(e, f, i, out, f->call_out))
+            copy_states(e, f, 0, f->call_out);
+    return is_traced(e, f) ? trace_slot(e, f, 0, t0) : 0;
+}
+
+/* One wanted time: copies or interpolates to `to` if it lies in the step. */
+static int fetch(NdeEngine *e, NdeFlow *f, NdeWhere where, double time, const NdeRef *to, bool *has_dense)
+{
+    if (where == NDE_AT_END)
+        copy_states(e, f, f->tape.n + 1, to);
+    if (where != NDE_INSIDE)
+        return 0;
+    if (!*has_dense) {
+        int status = nde_dense_again(e, f);
+        if (status)
+            return status;
+        *has_dense = true;
+    }
+    return interpolate(e, f, (time - f->t) / f->h, to);
+}
+
+static int fetch_draws(NdeEngine *e, NdeFlow *f, double end, const NdeRef *out, bool *has_dense)
+{
+    const NdeSolve *s = f->solve;
+    for (int i = 0; i < s->n_draw && !s->is_biased; i++) {
+        NdeDrawn *d = &f->drawn[i];
+        bool is_start = f->tape.n == 0 && d->t == f->t;
+        NdeWhere where = nde_where(f->t, end, d->t);
+        if (where == NDE_ELSEWHERE && !is_start)
+            continue;
+        d->step = f->tape.n + (where == NDE_AT_END);
+        d->theta = where == NDE_INSIDE ? (d->t - f->t) / f->h : 0;
+        d->h = f->h;
+        if (is_start)
+            copy_states(e, f, 0, &out[nde_result_drawn(s, i)]);
+        int status = fetch(e, f, where, d->t, &out[nde_result_drawn(s, i)], has_dense);
+        if (status)
+            return status;
+    }
+    return 0;
+}
+
+int nde_moments_in_step(NdeEngine *e, NdeFlow *f, double end, const NdeRef *out)
+{
+    const NdeSolve *s = f->solve;
+    bool has_dense = s->keeps_dense;
+    for (int i = 0; i < s->n_save; i++) {
+        double time = e->setting[s->set_save + i];
+        NdeWhere where = nde_where(f->t, end, time);
+        if (where == NDE_ELSEWHERE || !saved_entry(e, f, i, out, f->call_out))
+            continue;
+        int status = fetch(e, f, where, time, f->call_out, &has_dense);
+        if (status)
+            return status;
+    }
+    int status = fetch_draws(e, f, end, out, &has_dense);
+    if (!status && is_traced(e, f))
+        status = trace_step(e, f, end, &has_dense);
+    return status;
+}
+
+/* The start of one of the steps but the first, each as likely; of the only one if there is only one. */
+static void draw_accepted(NdeEngine *e, NdeFlow *f, int draw, double t1)
+{
+    int n = f->tape.n;
+    uint64_t stream = nde_stream(NDE_STREAM_DRAW, f->solve->index, e->run.train_step);
+    double u = nde_random_uniform(e->seed, stream, (uint64_t)draw);
+    int slot = n > 1 ? 1 + (int)(u * (n - 1)) : 0;
+    NdePoint p = f->tape.point[slot];
+    f->drawn[draw] = (NdeDrawn){.t = p.t, .left = t1 - p.t, .h = p.h, .step = slot};
+}
+
+int nde_moments_end(NdeEngine *e, NdeFlow *f, const NdeRef *out)
+{
+    const NdeSolve *s = f->solve;
+    double t1 = f->tape.point[f->tape.n].t;
+    for (int i = 0; i < s->n_draw; i++) {
+        NdeDrawn *d = &f->drawn[i];
+        int first = nde_result_drawn(s, i);
+        if (s->is_biased || d->step < 0) { /* below 0: a span of length 0 has no step */
+            if (s->is_biased)
+                draw_accepted(e, f, i, t1);
+            else
+                d->step = 0;
+            copy_states(e, f, d->step, &out[first]);
+        }
+        double number[3] = {d->t, d->left, d->h};
+        for (int k = 0; k < 3; k++)
+            if (out[first + s->n_state + k].at)
+                *(double *)out[first + s->n_state + k].at = number[k];
+    }
+    return 0;
+}

@@ -1,0 +1,242 @@
+/* nde.h: the whole interface between generated code and the runtime. Nothing else is public.
+ *
+ * Generated code consists of functions over tiles and of constant tables that describe them; the runtime owns all
+ * memory, all loops over tiles, steps and batches, and all input and output. The runtime is compiled once for each
+ * number type (NDE_REAL float or double); every external name carries the type as a suffix, so both fit one program.
+ *
+ * Layout. Real is the number type. A tile holds TILE = model->tile samples. A per-sample array of n numbers is stored
+ * as [tile][n][TILE]; lanes behind the last sample of the batch repeat it, and the mask is 0 there. A shared array is
+ * [n] Reals; a shared value of exactly one element, whatever its rank (a bias of one unit too), is ONE DOUBLE (time, step
+ * sizes, norms, losses and settings are always double). In the flat parameter block everything is Real.
+ * Tiles belong to groups; sums over the batch are formed group by group in the order of tiles and then over groups in
+ * order, so they do not depend on the number of threads. */
+#ifndef NDE_H
+#define NDE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef NDE_DOUBLE
+typedef double Real;
+#define NDE_NAME(name) name##_f64
+#else
+typedef float Real;
+#define NDE_NAME(name) name##_f32
+#endif
+
+enum { NDE_MAX_GROUPS = 8 };
+
+/* Where an array is: tile k begins at (char *)at + k * step bytes; step 0 for a shared one. at may be NULL for an
+ * output that nobody wants. */
+typedef struct NdeRef {
+    void *at;
+    size_t step;
+} NdeRef;
+
+typedef struct NdeValue { /* what an input or output of a function is */
+    int n;                /* elements (of one sample) */
+    bool is_batched;
+} NdeValue;
+
+typedef struct NdeRun NdeRun;
+
+/* One invocation of a top-level function. */
+typedef struct NdeFrame {
+    NdeRun *run;
+    const NdeRef *in;
+    const NdeRef *out;
+    void *shared; /* the function's shared values: fn->shared_bytes */
+    char *kept;   /* its per-tile values that outlive a part: fn->kept_bytes for each tile */
+    char *sum;    /* its sums over the batch: fn->sum_bytes for each group */
+} NdeFrame;
+
+/* What a part that works on one tile is given. */
+typedef struct NdeTile {
+    const NdeFrame *frame;
+    NdeRun *run;
+    int tile;
+    char *kept;       /* this tile's */
+    char *sum;        /* this group's: the part adds to it */
+    char *work;       /* this thread's scratch memory, fn->work_bytes, 64-byte aligned */
+    const Real *mask; /* [TILE]: 1, or 0 behind the last sample */
+} NdeTile;
+
+typedef void NdeTilePart(NdeTile *at);
+typedef int NdeSharedPart(NdeFrame *frame); /* 0, or the exit code of a solve that failed */
+
+/* A sum over the batch that a tile part forms. After the part the runtime adds the groups up in order and stores the
+ * result in the shared values, or in an output (out >= 0) where the sum is nothing but that output. */
+typedef struct NdeSum {
+    size_t from;     /* byte offset in a group's sums; doubles if n is 1, else Reals */
+    int n;
+    int out;         /* output index, or -1 */
+    size_t to;       /* byte offset in the shared values, if out is -1 */
+} NdeSum;
+
+/* A phase: first the shared part, then the tile part for all tiles, then its sums. Either may be NULL. */
+typedef struct NdePart {
+    NdeSharedPart *shared;
+    NdeTilePart *tile;
+    const NdeSum *sum;
+    int n_sum;
+} NdePart;
+
+/* A top-level function. Outputs 0 .. n_set-1 are set. The others are added to what is there: shared and per-sample
+ * gradients of a vjp, which collects over many steps. */
+typedef struct NdeFn {
+    const char *name;
+    int n_in, n_out, n_set;
+    const NdeValue *in, *out;
+    int n_part;
+    const NdePart *part;
+    size_t shared_bytes, kept_bytes, sum_bytes, work_bytes;
+    double flops;    /* of one sample, about: to choose threads and for `explain` */
+    int index;       /* in model->fn */
+} NdeFn;
+
+/* A differential equation; argument and result lists are those of Solve in compiler/ir.h:
+ *   init (u.., t, p..) -> c..          guess (u.., t, span, p..) -> h           (both may be NULL)
+ *   step (u.., c.., t, h, p..) -> u1.., c1.., err, q..
+ *   step_keep: the same, then d..      dense (u.., u1.., d.., h, theta) -> u(t + theta h)..
+ * span and h are signed. err is the scaled error norm: accept if err <= 1. */
+typedef struct NdeSolve {
+    const char *name;
+    int index;                 /* in model->solve */
+    int line;
+    const char *method;
+    int n_state, n_carry, n_arg, n_quantity, n_dense, n_save, n_draw;
+    const char *const *state_name;
+    const NdeValue *state, *carry, *arg, *dense_value;
+    const int *quantity_how;   /* 0 sum, 1 mean, 2 max */
+    const NdeFn *init, *guess, *step, *step_keep, *dense;
+    int order, embedded, evaluations_step, evaluations_start; /* evaluations of an attempt; of init + guess */
+    int stages;
+    const double *error_weight; /* b - bhat, [stages], or NULL */
+    bool is_adaptive, keeps_dense, saves_exactly, is_biased, is_initial_warm;
+    int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save; /* settings; -1: none */
+    const char *controller;    /* row of control.def */
+} NdeSolve;
+
+/* The reverse of a solve; see SolveVjp in compiler/ir.h for the argument lists. */
+typedef struct NdeSolveVjp {
+    const NdeSolve *solve;
+    const bool *want;          /* [n_state + n_arg] */
+    const int *seed;           /* the seeded results, as indices of the solve's results */
+    int n_seed;
+    const bool *seed_carry;    /* [n_carry] */
+    bool seed_dense;
+    const NdeFn *step_vjp, *dense_vjp, *init_vjp;
+} NdeSolveVjp;
+
+/* Called from shared parts. in: u0.., p..; out: one for each result of the solve (order in compiler/ir.h: ends; saved
+ * series; for each draw the states, then t, time left, h; quantities; evaluations, accepted, rejected).
+ * Return 0 or an exit code; the message is in the run. */
+int NDE_NAME(nde_solve)(NdeRun *run, const NdeSolve *solve, const NdeRef *in, const NdeRef *out);
+/* seed: one for each seeded result; out: one for each wanted operand, set. */
+int NDE_NAME(nde_solve_vjp)(NdeRun *run, const NdeSolveVjp *vjp, const NdeRef *in, const NdeRef *seed, const NdeRef *out);
+
+/* The operator `detach`: v is n Reals (is_double: n doubles) just computed. Normally does nothing. In a recording run
+ * the numbers are kept, in a replaying run they are overwritten by what was kept, in order of calls (one log for each
+ * tile and one for shared values): so that differences see the same constants as the derivative. tile -1: shared. */
+void NDE_NAME(nde_hold)(NdeRun *run, int tile, void *v, size_t n, bool is_double);
+/* Looks for the first value that is not finite; called after a value was computed if run->is_watching.
+ * line, name: of the model file. tile -1: shared; is_double as above. */
+void NDE_NAME(nde_watch)(NdeRun *run, int tile, const void *v, size_t n, bool is_double, int line, const char *name);
+
+/* What generated code may read of a run. The runtime's own part follows it (runtime/run.h). */
+struct NdeRun {
+    const Real *param;         /* all parameters, flat */
+    const NdeRef *data;        /* fields of this batch, per sample */
+    const NdeRef *sample;      /* noise of this batch, per sample */
+    const double *setting;
+    double train_step, train_steps, batch;
+    int n_tile;
+    bool is_holding, is_watching;
+};
+
+/* ---- tables of the model ---- */
+typedef struct NdeParam {
+    const char *name;          /* path: field.hidden.W */
+    size_t offset;             /* in the flat block */
+    int n, rank, dim[4];
+    const char *init;          /* row of init.def: constant zeros ones normal uniform glorot_uniform ... */
+    double init_arg[2];
+    const double *init_array;  /* for `array` */
+    int fan_in, fan_out;
+    bool is_frozen;
+    int line;
+} NdeParam;
+
+typedef struct NdeSetting {
+    const char *name;          /* flow.tolerance, train.optimizer.rate, ... as --set names it */
+    double value;
+    int line;
+} NdeSetting;
+
+typedef struct NdeDataField {
+    const char *name;
+    bool is_class;
+    int classes, rank, dim[4], n;
+} NdeDataField;
+
+typedef struct NdeSample {
+    const char *name, *distribution; /* normal, uniform, rademacher */
+    double arg[2];
+    int n;
+} NdeSample;
+
+typedef struct NdeSource {
+    const char *kind;          /* idx csv npy npz records */
+    const char *const *file;
+    int n_file, rows;
+    int set_scale;             /* setting, -1: 1 */
+} NdeSource;
+
+typedef struct NdeTrain {
+    const NdeSource *data, *test;
+    int n_data, n_test;
+    int set_steps, set_batch, set_split, set_evaluate, set_clip, set_patience, set_seed; /* -1: not given */
+    const char *optimizer;     /* row of optim.def */
+    int n_hyper;               /* its numbers, results of `hyper` */
+} NdeTrain;
+
+typedef struct NdeModel {
+    const char *name, *file, *source, *compiler; /* source: the text of the .nde file */
+    uint64_t source_hash;
+    int tile;                  /* samples in a tile */
+    bool is_double;            /* the model's own precision */
+    int n_param, n_setting, n_data, n_sample, n_fn, n_solve, n_metric, n_output;
+    size_t param_count;
+    const NdeParam *param;
+    const NdeSetting *setting;
+    const NdeDataField *data;
+    const NdeSample *sample;
+    const NdeFn *const *fn;    /* all top-level functions */
+    const NdeSolve *const *solve;
+    const char *const *metric_name; /* the text of the metric statements */
+    const char *const *output_name;
+    const NdeValue *output;
+    const int (*output_dim)[5];/* rank, then dims of one sample */
+    /* The programs; no inputs. NULL where the file does not give them.
+     *   train:   -> loss (regularisers included), regulariser part, evaluations, accepted, rejected (sums over solves;
+     *               main solves only), then the gradient of every parameter that is not frozen, in order (all are set)
+     *   eval:    -> loss, evaluations, accepted, rejected, metrics.. (means over the batch, shared)
+     *   predict: -> outputs.. (per sample, or shared)
+     *   hyper:   -> numbers of the optimiser (shared; from train_step and settings only) */
+    const NdeFn *train_fn, *eval_fn, *predict_fn, *hyper_fn;
+    const unsigned char *train_needs, *eval_needs, *predict_needs; /* [n_data]: does it read the field? */
+    const NdeTrain *train;     /* NULL without a train block */
+} NdeModel;
+
+/* ---- the program ----
+ * The generated file of the model's own precision ends with these lines (in a float64 model the first names what the
+ * file itself defines, and both pointers are the same); the float64 file of a float32 model has no main:
+ *   extern const NdeModel nde_model_f64;
+ *   int main(int argc, char **argv)
+ *   { return nde_main(argc, argv, &NDE_NAME(nde_model), &nde_model_f64); }
+ * The library holds both variants of every object, so nothing else is needed. model_f64 may be NULL: then
+ * check-gradient is refused. Returns the exit code. */
+int nde_main(int argc, char **argv, const NdeModel *model, const NdeModel *model_f64);
+
+#endif

@@ -1,0 +1,379 @@
+/* nde_product.h: matrix products whose samples lie in lanes.
+ *
+ * Needs: nde_vector.h.  Gives: products of two operands, each shared (Real, row-major) or per sample ([n][NV] Vec), and
+ * the sum over the samples of a per-sample product. Names: mm_nn is a b, mm_tn is a' b, mm_nt is a b'; prefix
+ *   r_ both shared           d_ both shared, one number
+ *   w_ a shared, b per sample   x_ a per sample, b shared
+ *   v_ both per sample       s_ the sum over samples of v_, added to a shared matrix
+ * The result y is m x j, the inner size k.
+ * Elsewhere: what moves data and reduces (nde_kernel.h). */
+#ifndef NDE_PRODUCT_H
+#define NDE_PRODUCT_H
+
+#include "nde_vector.h"
+
+/* y(r, c) = sum over l of w(r, l) x(l, c): where entry (i, j) of a matrix stands is i * row + j * col. */
+typedef struct Product {
+    int m, k, j;
+    int w_row, w_col, x_row, x_col, y_row, y_col;
+} Product;
+
+/* A slice of the inner size, such that the slice of x stays in the first-level cache (12 KiB of it). */
+enum { SLICE = 12288 / ROW };
+
+/* ---- shared weights times per-sample columns ----
+ * R rows by NV vectors are summed in registers: 6 by 2 fill the 16 registers of AVX2 with the operands. */
+#define PRODUCT_BLOCK(R)                                                                                               \
+    INLINE void product_##R(const Product *p, int k, const Real *w, const Vec *x, Vec *y, bool is_first)               \
+    {                                                                                                                  \
+        Vec sum[R][NV];                                                                                                \
+        UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++)                                         \
+            sum[r][q] = is_first ? v_set(0) : y[(ptrdiff_t)r * p->y_row * NV + q];                                     \
+        for (int l = 0; l < k; l++, w += p->w_col, x += (ptrdiff_t)p->x_row * NV) {                                    \
+            Vec column[NV];                                                                                            \
+            UNROLL for (int q = 0; q < NV; q++) column[q] = x[q];                                                      \
+            UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++)                                     \
+                sum[r][q] += w[(ptrdiff_t)r * p->w_row] * column[q];                                                   \
+        }                                                                                                              \
+        UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++)                                         \
+            y[(ptrdiff_t)r * p->y_row * NV + q] = sum[r][q];                                                           \
+    }
+PRODUCT_BLOCK(6)
+PRODUCT_BLOCK(4)
+PRODUCT_BLOCK(1)
+
+/* How many blocks of six rows, so that blocks of four do the rest where that is possible. */
+INLINE int product_sixes(int m)
+{
+    int n = m / 6;
+    while (n > 0 && (m - 6 * n) % 4 != 0 && n > m / 6 - 2)
+        n--;
+    return (m - 6 * n) % 4 == 0 ? n : m / 6;
+}
+
+INLINE void product_column(const Product *p, const Real *w, const Vec *x, Vec *y)
+{
+    int sixes = product_sixes(p->m);
+    for (int from = 0; from == 0 || from < p->k; from += SLICE) {
+        int k = p->k - from < SLICE ? p->k - from : SLICE, r = 0;
+        const Vec *xs = x + (ptrdiff_t)from * p->x_row * NV;
+        const Real *ws = w + (ptrdiff_t)from * p->w_col;
+        for (; r < 6 * sixes; r += 6)
+            product_6(p, k, ws + (ptrdiff_t)r * p->w_row, xs, y + (ptrdiff_t)r * p->y_row * NV, from == 0);
+        for (; r + 4 <= p->m; r += 4)
+            product_4(p, k, ws + (ptrdiff_t)r * p->w_row, xs, y + (ptrdiff_t)r * p->y_row * NV, from == 0);
+        for (; r < p->m; r++)
+            product_1(p, k, ws + (ptrdiff_t)r * p->w_row, xs, y + (ptrdiff_t)r * p->y_row * NV, from == 0);
+    }
+}
+
+/* One column, weights row by row. A function of its own, never inlined: in a large loop its sums leave the registers. */
+KERNEL void product_rows(int m, int k, int w_row, const Real *w, const Vec *x, Vec *y)
+{
+    Product p = {m, k, 1, w_row, 1, 1, 1, 1, 1};
+    product_column(&p, w, x, y);
+}
+
+/* The same with the weights column by column, as in w' x. */
+KERNEL void product_columns(int m, int k, int w_col, const Real *w, const Vec *x, Vec *y)
+{
+    Product p = {m, k, 1, 1, w_col, 1, 1, 1, 1};
+    product_column(&p, w, x, y);
+}
+
+KERNEL void product_any(const Product *p, const Real *w, const Vec *x, Vec *y)
+{
+    for (int c = 0; c < p->j; c++)
+        product_column(p, w, x + (ptrdiff_t)c * p->x_col * NV, y + (ptrdiff_t)c * p->y_col * NV);
+}
+
+INLINE void w_mm_nn(Vec *y, const Real *a, const Vec *b, int m, int k, int j)
+{
+    Product p = {m, k, j, k, 1, j, 1, j, 1};
+    if (j == 1)
+        product_rows(m, k, k, a, b, y);
+    else
+        product_any(&p, a, b, y);
+}
+
+INLINE void w_mm_tn(Vec *y, const Real *a, const Vec *b, int m, int k, int j)
+{
+    Product p = {m, k, j, 1, m, j, 1, j, 1};
+    if (j == 1)
+        product_columns(m, k, m, a, b, y);
+    else
+        product_any(&p, a, b, y);
+}
+
+INLINE void w_mm_nt(Vec *y, const Real *a, const Vec *b, int m, int k, int j)
+{
+    Product p = {m, k, j, k, 1, 1, k, j, 1};
+    product_any(&p, a, b, y);
+}
+
+/* x_: y' = b' a', so the shared operand is on the left again. */
+INLINE void x_mm_nn(Vec *y, const Vec *a, const Real *b, int m, int k, int j)
+{
+    Product p = {j, k, m, 1, j, 1, k, 1, j};
+    product_any(&p, b, a, y);
+}
+
+INLINE void x_mm_tn(Vec *y, const Vec *a, const Real *b, int m, int k, int j)
+{
+    Product p = {j, k, m, 1, j, m, 1, 1, j};
+    product_any(&p, b, a, y);
+}
+
+INLINE void x_mm_nt(Vec *y, const Vec *a, const Real *b, int m, int k, int j)
+{
+    Product p = {j, k, m, k, 1, 1, k, 1, j};
+    product_any(&p, b, a, y);
+}
+
+/* ---- per sample times per sample ---- */
+KERNEL void each_product(const Product *p, const Vec *w, const Vec *x, Vec *y)
+{
+    for (int r = 0; r < p->m; r++)
+        for (int c = 0; c < p->j; c++) {
+            Vec sum[NV];
+            for (int q = 0; q < NV; q++)
+                sum[q] = v_set(0);
+            for (int l = 0; l < p->k; l++)
+                for (int q = 0; q < NV; q++)
+                    sum[q] += w[((ptrdiff_t)r * p->w_row + (ptrdiff_t)l * p->w_col) * NV + q] *
+                              x[((ptrdiff_t)l * p->x_row + (ptrdiff_t)c * p->x_col) * NV + q];
+            for (int q = 0; q < NV; q++)
+                y[((ptrdiff_t)r * p->y_row + (ptrdiff_t)c * p->y_col) * NV + q] = sum[q];
+        }
+}
+
+INLINE void v_mm_nn(Vec *y, const Vec *a, const Vec *b, int m, int k, int j)
+{
+    Product p = {m, k, j, k, 1, j, 1, j, 1};
+    each_product(&p, a, b, y);
+}
+
+INLINE void v_mm_tn(Vec *y, const Vec *a, const Vec *b, int m, int k, int j)
+{
+    Product p = {m, k, j, 1, m, j, 1, j, 1};
+    each_product(&p, a, b, y);
+}
+
+INLINE void v_mm_nt(Vec *y, const Vec *a, const Vec *b, int m, int k, int j)
+{
+    Product p = {m, k, j, k, 1, 1, k, j, 1};
+    each_product(&p, a, b, y);
+}
+
+/* ---- both shared ---- */
+INLINE void shared_product(const Product *p, const Real *w, const Real *x, Real *y)
+{
+    for (int i = 0; i < p->m * p->j; i++)
+        y[i] = 0;
+    for (int r = 0; r < p->m; r++)
+        for (int l = 0; l < p->k; l++) {
+            Real factor = w[(ptrdiff_t)r * p->w_row + (ptrdiff_t)l * p->w_col];
+            for (int c = 0; c < p->j; c++)
+                y[(ptrdiff_t)r * p->y_row + (ptrdiff_t)c * p->y_col] +=
+                    factor * x[(ptrdiff_t)l * p->x_row + (ptrdiff_t)c * p->x_col];
+        }
+}
+
+KERNEL void r_mm_nn(Real *y, const Real *a, const Real *b, int m, int k, int j)
+{
+    Product p = {m, k, j, k, 1, j, 1, j, 1};
+    shared_product(&p, a, b, y);
+}
+
+KERNEL void r_mm_tn(Real *y, const Real *a, const Real *b, int m, int k, int j)
+{
+    Product p = {m, k, j, 1, m, j, 1, j, 1};
+    shared_product(&p, a, b, y);
+}
+
+KERNEL void r_mm_nt(Real *y, const Real *a, const Real *b, int m, int k, int j)
+{
+    Product p = {m, k, j, k, 1, 1, k, j, 1};
+    shared_product(&p, a, b, y);
+}
+
+/* One number: whatever is transposed, both operands are k numbers in a row. */
+INLINE void d_dot(double *y, const Real *a, const Real *b, int k)
+{
+    *y = 0;
+    for (int l = 0; l < k; l++)
+        *y += (double)a[l] * (double)b[l];
+}
+
+#define D_PRODUCT(name)                                                                                                \
+    INLINE void d_##name(double *y, const Real *a, const Real *b, int m, int k, int j)                                 \
+    {                                                                                                                  \
+        (void)m, (void)j;                                                                                              \
+        d_dot(y, a, b, k);                                                                                             \
+    }
+D_PRODUCT(mm_nn)
+D_PRODUCT(mm_tn)
+D_PRODUCT(mm_nt)
+
+/* ---- the sum over samples of a per-sample product ----
+ * y(r, c) += sum over samples and l of a(r, l) b(l, c) mask. The rows of b are turned so that c runs in lanes: b is
+ * [TILE][width] in work memory, width a multiple of LANES, zero behind the last column. */
+#if NDE_HAS_VECTORS
+INLINE int outer_width(int j)
+{
+    return (j + LANES - 1) / LANES * LANES;
+}
+
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define NDE_HAS_SHUFFLE 1
+#endif
+#endif
+
+/* LANES rows of LANES numbers, turned: row r of `from` (strides in Vec) becomes column r of `to` (width in Real). */
+INLINE void turn_block(const Vec *from, ptrdiff_t step, const Vec mask, Real *to, int width)
+{
+#if defined(NDE_HAS_SHUFFLE) && !defined(NDE_DOUBLE) && NDE_VECTOR_BYTES == 32
+    Vec a[8], b[8];
+    UNROLL for (int r = 0; r < 8; r++) a[r] = from[r * step] * mask;
+    UNROLL for (int r = 0; r < 4; r++)
+    {
+        b[2 * r] = __builtin_shufflevector(a[2 * r], a[2 * r + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        b[2 * r + 1] = __builtin_shufflevector(a[2 * r], a[2 * r + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+    UNROLL for (int r = 0; r < 2; r++) UNROLL for (int s = 0; s < 2; s++)
+    {
+        a[4 * r + 2 * s] = __builtin_shufflevector(b[4 * r + s], b[4 * r + s + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+        a[4 * r + 2 * s + 1] = __builtin_shufflevector(b[4 * r + s], b[4 * r + s + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+    UNROLL for (int r = 0; r < 4; r++)
+    {
+        *(Vec *)(to + r * width) = __builtin_shufflevector(a[r], a[r + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        *(Vec *)(to + (r + 4) * width) = __builtin_shufflevector(a[r], a[r + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+#else
+    for (int r = 0; r < LANES; r++) {
+        Vec row = from[r * step] * mask;
+        for (int l = 0; l < LANES; l++)
+            to[l * width + r] = row[l];
+    }
+#endif
+}
+
+/* b(l, .) of all lanes to turned[TILE][width], masked. */
+INLINE void outer_turn(const Vec *b, int step, int j, const Real *mask, Real *turned)
+{
+    int width = outer_width(j), c = 0;
+    for (; c + LANES <= j; c += LANES)
+        for (int q = 0; q < NV; q++)
+            turn_block(b + (ptrdiff_t)c * step * NV + q, (ptrdiff_t)step * NV, *(const VecAnywhere *)(mask + q * LANES),
+                       turned + (ptrdiff_t)q * LANES * width + c, width);
+    for (; c < width; c++)
+        for (int q = 0; q < NV; q++)
+            for (int l = 0; l < LANES; l++)
+                turned[(ptrdiff_t)(q * LANES + l) * width + c] =
+                    c < j ? b[(ptrdiff_t)c * step * NV + q][l] * mask[q * LANES + l] : 0;
+}
+
+/* Keeps a loaded vector in its register: gcc 12 otherwise loads it again for every multiply-add. */
+#define KEEP(x) __asm__("" : "+x"(x))
+#if !defined(__x86_64__)
+#undef KEEP
+#define KEEP(x) (void)(x)
+#endif
+
+/* R rows by C vectors of y; a points to the first row's lanes, a_row Reals from one row to the next. */
+#define OUTER_BLOCK(R, C)                                                                                              \
+    INLINE void outer_##R##_##C(Real *y, int y_row, const Real *a, ptrdiff_t a_row, const Real *turned, int width)     \
+    {                                                                                                                  \
+        Vec sum[R][C];                                                                                                 \
+        UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++)                                          \
+            sum[r][v] = *(const VecAnywhere *)(y + (ptrdiff_t)r * y_row + v * LANES);                                  \
+        for (int l = 0; l < TILE; l++) {                                                                               \
+            Vec b[C];                                                                                                  \
+            UNROLL for (int v = 0; v < C; v++)                                                                         \
+            {                                                                                                          \
+                b[v] = *(const VecAnywhere *)(turned + (ptrdiff_t)l * width + v * LANES);                              \
+                KEEP(b[v]);                                                                                            \
+            }                                                                                                          \
+            UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++) sum[r][v] += a[r * a_row + l] * b[v]; \
+        }                                                                                                              \
+        UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++)                                          \
+            *(VecAnywhere *)(y + (ptrdiff_t)r * y_row + v * LANES) = sum[r][v];                                        \
+    }
+OUTER_BLOCK(4, 3)
+OUTER_BLOCK(4, 1)
+OUTER_BLOCK(1, 3)
+OUTER_BLOCK(1, 1)
+
+/* The columns behind the last whole vector. */
+INLINE void outer_rest(Real *y, int y_row, int rows, int n, const Real *a, ptrdiff_t a_row, const Real *turned, int width)
+{
+    for (int r = 0; r < rows; r++) {
+        Vec sum = v_set(0);
+        for (int l = 0; l < TILE; l++)
+            sum += a[r * a_row + l] * *(const VecAnywhere *)(turned + (ptrdiff_t)l * width);
+        for (int c = 0; c < n; c++)
+            y[(ptrdiff_t)r * y_row + c] += sum[c];
+    }
+}
+
+KERNEL void outer_add(Real *y, int m, int j, const Real *a, ptrdiff_t a_row, const Real *turned)
+{
+    int width = outer_width(j), c = 0;
+    for (; c + 3 * LANES <= j; c += 3 * LANES) {
+        int r = 0;
+        for (; r + 4 <= m; r += 4)
+            outer_4_3(y + (ptrdiff_t)r * j + c, j, a + r * a_row, a_row, turned + c, width);
+        for (; r < m; r++)
+            outer_1_3(y + (ptrdiff_t)r * j + c, j, a + r * a_row, a_row, turned + c, width);
+    }
+    for (; c + LANES <= j; c += LANES) {
+        int r = 0;
+        for (; r + 4 <= m; r += 4)
+            outer_4_1(y + (ptrdiff_t)r * j + c, j, a + r * a_row, a_row, turned + c, width);
+        for (; r < m; r++)
+            outer_1_1(y + (ptrdiff_t)r * j + c, j, a + r * a_row, a_row, turned + c, width);
+    }
+    if (c < j)
+        outer_rest(y + c, j, m, j - c, a, a_row, turned + c, width);
+}
+
+INLINE void outer_product(const Product *p, const Vec *a, const Vec *b, Real *y, const Real *mask, Real *turned)
+{
+    for (int l = 0; l < p->k; l++) {
+        outer_turn(b + (ptrdiff_t)l * p->x_row * NV, p->x_col, p->j, mask, turned);
+        outer_add(y, p->m, p->j, (const Real *)(a + (ptrdiff_t)l * p->w_col * NV), (ptrdiff_t)p->w_row * TILE, turned);
+    }
+}
+#else
+INLINE void outer_product(const Product *p, const Vec *a, const Vec *b, Real *y, const Real *mask, Real *turned)
+{
+    (void)turned;
+    for (int r = 0; r < p->m; r++)
+        for (int l = 0; l < p->k; l++)
+            for (int c = 0; c < p->j; c++)
+                y[r * p->j + c] += a[r * p->w_row + l * p->w_col] * b[l * p->x_row + c * p->x_col] * *mask;
+}
+#endif
+
+/* turned: TILE * (j + LANES) Reals of scratch, aligned as Vec. y: m x j, row-major. */
+INLINE void s_mm_nn(Real *y, const Vec *a, const Vec *b, int m, int k, int j, const Real *mask, Real *turned)
+{
+    Product p = {m, k, j, k, 1, j, 1, j, 1};
+    outer_product(&p, a, b, y, mask, turned);
+}
+
+INLINE void s_mm_tn(Real *y, const Vec *a, const Vec *b, int m, int k, int j, const Real *mask, Real *turned)
+{
+    Product p = {m, k, j, 1, m, j, 1, j, 1};
+    outer_product(&p, a, b, y, mask, turned);
+}
+
+INLINE void s_mm_nt(Real *y, const Vec *a, const Vec *b, int m, int k, int j, const Real *mask, Real *turned)
+{
+    Product p = {m, k, j, k, 1, 1, k, j, 1};
+    outer_product(&p, a, b, y, mask, turned);
+}
+
+#endif

@@ -1,0 +1,356 @@
+/* run.c: the memory of a run, and the functions of a model run over tiles.
+ *
+ * Needs: the tables of the model. Gives: frames, one for each top-level function, in one block sized for the largest
+ * batch; phases run in order, tiles in order within a group, groups by threads, sums reduced over groups in order, so
+ * that no result depends on the number of threads.
+ * Elsewhere: the loops over steps (solve.c, adjoint.c), values of one kind (value.c). */
+#include "run.h"
+
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGN = 64 };
+
+/* The floating point operations from which threads pay: starting a team and waiting for it costs some 5 microseconds,
+ * in which one core does about this many. */
+static const double worth_threads = 2e5;
+
+static size_t rounded(size_t bytes)
+{
+    return (bytes + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+/* ---- layout: the same walk counts bytes (base NULL) and hands them out ---- */
+
+typedef struct Room {
+    char *base;
+    size_t used;
+    bool is_too_large;
+} Room;
+
+static void *take(Room *room, size_t count, size_t size)
+{
+    size_t bytes = count;
+    if (!nde_times(&bytes, size) || bytes > SIZE_MAX / 2 - room->used - ALIGN) {
+        room->is_too_large = true;
+        return NULL;
+    }
+    char *at = room->base ? room->base + room->used : NULL;
+    room->used += rounded(bytes);
+    return at;
+}
+
+static size_t group_count(int tiles)
+{
+    return (size_t)(tiles < NDE_MAX_GROUPS ? tiles : NDE_MAX_GROUPS);
+}
+
+static NdeRef take_value(NdeEngine *e, Room *room, NdeValue v)
+{
+    return nde_value_ref(e, v, take(room, 1, nde_value_bytes(e, v)));
+}
+
+/* n references to new values; in the counting walk there is nothing to write them to. */
+static NdeRef *take_values(NdeEngine *e, Room *room, int n, const NdeValue *value)
+{
+    NdeRef *ref = take(room, (size_t)n, sizeof *ref);
+    for (int i = 0; i < n; i++) {
+        NdeRef at = take_value(e, room, value[i]);
+        if (ref)
+            ref[i] = at;
+    }
+    return ref;
+}
+
+static NdeRef *take_state(NdeEngine *e, Room *room, const NdeSolve *s)
+{
+    NdeRef *ref = take(room, (size_t)(s->n_state + s->n_carry), sizeof *ref);
+    for (int i = 0; i < s->n_state + s->n_carry; i++) {
+        NdeRef at = take_value(e, room, i < s->n_state ? s->state[i] : s->carry[i - s->n_state]);
+        if (ref)
+            ref[i] = at;
+    }
+    return ref;
+}
+
+static void lay_tape(NdeEngine *e, NdeFlow *f, const NdeSolve *s)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < s->n_state + s->n_carry; i++) {
+        NdeValue v = i < s->n_state ? s->state[i] : s->carry[i - s->n_state];
+        f->offset[i] = bytes;
+        f->step[i] = nde_value_ref(e, v, NULL).step;
+        bytes += rounded(nde_value_bytes(e, v));
+    }
+    f->tape.slot_bytes = bytes;
+    f->tape.offset = f->offset;
+    f->tape.step = f->step;
+    f->tape.n_quantity = s->n_quantity;
+}
+
+static void lay_flow(NdeEngine *e, Room *room, NdeFlow *f, const NdeSolve *s)
+{
+    int n = s->n_state + s->n_carry;
+    NdeFlow g = {.solve = s};
+    g.offset = take(room, (size_t)n, sizeof *g.offset);
+    g.step = take(room, (size_t)n, sizeof *g.step);
+    g.step_in = take(room, (size_t)(n + 2 + s->n_arg), sizeof(NdeRef));
+    g.step_out = take(room, (size_t)(n + 1 + s->n_quantity + s->n_dense), sizeof(NdeRef));
+    g.call_in = take(room, (size_t)(2 * n + s->n_state + 3 + s->n_arg + s->n_quantity + s->n_dense), sizeof(NdeRef));
+    g.call_out = take(room, (size_t)(n + s->n_state + s->n_arg + s->n_dense + 1), sizeof(NdeRef));
+    g.spare = take_state(e, room, s);
+    g.dense = take_values(e, room, s->n_dense, s->dense_value);
+    g.quantity = take(room, (size_t)s->n_quantity, sizeof(double));
+    g.seed_quantity = take(room, (size_t)s->n_quantity, sizeof(double));
+    g.sum = take(room, (size_t)s->n_quantity, sizeof(double));
+    g.most = take(room, (size_t)s->n_quantity, sizeof(int));
+    g.drawn = take(room, (size_t)s->n_draw, sizeof(NdeDrawn));
+    if (e->model->train_fn) {
+        g.lambda = take_state(e, room, s);
+        g.lambda_new = take_state(e, room, s);
+        g.extra = take_values(e, room, s->n_state, s->state);
+        g.g_begin = take_values(e, room, s->n_state, s->state);
+        g.g_end = take_values(e, room, s->n_state, s->state);
+        g.g_dense = take_values(e, room, s->n_dense, s->dense_value);
+        g.g_dense_new = take_values(e, room, s->n_dense, s->dense_value);
+    }
+    if (f) {
+        *f = g;
+        lay_tape(e, f, s);
+    }
+}
+
+static void lay_frames(NdeEngine *e, Room *room)
+{
+    const NdeModel *m = e->model;
+    size_t most_work = 0;
+    e->frame = take(room, (size_t)m->n_fn, sizeof *e->frame);
+    for (int i = 0; i < m->n_fn; i++) {
+        const NdeFn *fn = m->fn[i];
+        NdeFrame frame = {.run = &e->run};
+        frame.shared = take(room, 1, fn->shared_bytes);
+        frame.kept = take(room, (size_t)e->tiles, rounded(fn->kept_bytes));
+        frame.sum = take(room, group_count(e->tiles), rounded(fn->sum_bytes));
+        if (e->frame)
+            e->frame[i] = frame;
+        most_work = fn->work_bytes > most_work ? fn->work_bytes : most_work;
+    }
+    e->work = take(room, (size_t)e->threads, sizeof *e->work);
+    for (int i = 0; i < e->threads; i++) {
+        char *work = take(room, 1, rounded(most_work) + ALIGN); /* apart by a line: threads write to their ends */
+        if (e->work)
+            e->work[i] = work;
+    }
+}
+
+static void lay_engine(NdeEngine *e, Room *room)
+{
+    const NdeModel *m = e->model;
+    lay_frames(e, room);
+    e->param = take(room, m->param_count, sizeof(Real));
+    e->setting = take(room, (size_t)m->n_setting, sizeof(double));
+    e->mask = take(room, (size_t)e->tiles * (size_t)m->tile, sizeof(Real));
+    e->data = take(room, (size_t)m->n_data, sizeof *e->data);
+    for (int i = 0; i < m->n_data; i++) {
+        NdeRef at = take_value(e, room, (NdeValue){m->data[i].n, true});
+        if (e->data)
+            e->data[i] = at;
+    }
+    e->sample = take(room, (size_t)m->n_sample, sizeof *e->sample);
+    for (int i = 0; i < m->n_sample; i++) {
+        NdeRef at = take_value(e, room, (NdeValue){m->sample[i].n, true});
+        if (e->sample)
+            e->sample[i] = at;
+    }
+    e->flow = take(room, (size_t)m->n_solve, sizeof *e->flow);
+    for (int i = 0; i < m->n_solve; i++)
+        lay_flow(e, room, e->flow ? &e->flow[i] : NULL, m->solve[i]);
+}
+
+int nde_engine_open(NdeEngine *e, const NdeModel *model, int most, int threads, NdeError *error)
+{
+    *e = (NdeEngine){.model = model, .error = error, .most = most, .is_taping = false};
+    e->tiles = (most + model->tile - 1) / model->tile;
+    int groups = (int)group_count(e->tiles);
+    threads = threads > 0 ? threads : omp_get_num_procs();
+    e->threads = threads < groups ? threads : groups;
+
+    Room room = {0};
+    lay_engine(e, &room);
+    if (room.is_too_large)
+        return nde_fail(error, NDE_EXIT_MEMORY, "a batch of %d samples is too large for this machine", most);
+    e->block = nde_allocate(room.used + ALIGN, 1, error);
+    if (!e->block)
+        return error->exit_code;
+    e->allocations = 1;
+    e->block_bytes = room.used + ALIGN;
+    room = (Room){.base = e->block + (ALIGN - (size_t)((uintptr_t)e->block % ALIGN))};
+    lay_engine(e, &room);
+
+    for (int i = 0; i < model->n_setting; i++)
+        e->setting[i] = model->setting[i].value;
+    e->run.param = e->param;
+    e->run.data = e->data;
+    e->run.sample = e->sample;
+    e->run.setting = e->setting;
+    e->run.train_step = 1;
+    e->run.train_steps = 1;
+    nde_engine_batch(e, most);
+    return 0;
+}
+
+void nde_engine_close(NdeEngine *e)
+{
+    if (e->block)
+        for (int i = 0; i < e->model->n_solve; i++)
+            nde_tape_free(&e->flow[i].tape);
+    nde_replay_free(e);
+    free(e->block);
+    e->block = NULL;
+}
+
+void nde_engine_batch(NdeEngine *e, int count)
+{
+    int tile = e->model->tile;
+    e->count = count;
+    e->run.batch = count;
+    e->run.n_tile = (count + tile - 1) / tile;
+    for (int i = 0; i < e->run.n_tile * tile; i++)
+        e->mask[i] = i < count ? 1 : 0;
+}
+
+/* ---- running ---- */
+
+static size_t sum_bytes(const NdeSum *sum)
+{
+    return sum->n == 1 ? sizeof(double) : (size_t)sum->n * sizeof(Real);
+}
+
+/* A sum that is nothing but an output which is added to: formed over all runs of the function. */
+static bool is_gathered(const NdeFn *fn, const NdeSum *sum)
+{
+    return sum->out >= fn->n_set;
+}
+
+static char *group_sum(const NdeEngine *e, const NdeFn *fn, int group)
+{
+    return e->frame[fn->index].sum + (size_t)group * rounded(fn->sum_bytes);
+}
+
+static void zero_sums(NdeEngine *e, const NdeFn *fn, const NdePart *part, bool gathered)
+{
+    int groups = (int)group_count(e->run.n_tile);
+    for (int i = 0; i < part->n_sum; i++)
+        if (is_gathered(fn, &part->sum[i]) == gathered)
+            for (int g = 0; g < groups; g++)
+                memset(group_sum(e, fn, g) + part->sum[i].from, 0, sum_bytes(&part->sum[i]));
+}
+
+/* to = or += the groups' numbers, group by group. */
+static void reduce_reals(NdeEngine *e, const NdeFn *fn, const NdeSum *sum, Real *to, bool adds)
+{
+    int groups = (int)group_count(e->run.n_tile);
+    for (int g = 0; g < groups; g++) {
+        const Real *from = (const Real *)(const void *)(group_sum(e, fn, g) + sum->from);
+        if (g == 0 && !adds)
+            memcpy(to, from, (size_t)sum->n * sizeof *to);
+        else
+            for (int i = 0; i < sum->n; i++)
+                to[i] += from[i];
+    }
+}
+
+static void reduce_double(NdeEngine *e, const NdeFn *fn, const NdeSum *sum, double *to, bool adds)
+{
+    int groups = (int)group_count(e->run.n_tile);
+    double total = adds ? *to : 0;
+    for (int g = 0; g < groups; g++)
+        total += *(const double *)(const void *)(group_sum(e, fn, g) + sum->from);
+    *to = total;
+}
+
+static void reduce_sums(NdeEngine *e, const NdeFn *fn, const NdePart *part, const NdeRef *out, bool gathered)
+{
+    for (int i = 0; i < part->n_sum; i++) {
+        const NdeSum *sum = &part->sum[i];
+        if (is_gathered(fn, sum) != gathered)
+            continue;
+        char *shared = e->frame[fn->index].shared;
+        void *to = sum->out < 0 ? shared + sum->to : (char *)out[sum->out].at;
+        if (!to)
+            continue;
+        if (sum->n == 1)
+            reduce_double(e, fn, sum, to, gathered);
+        else
+            reduce_reals(e, fn, sum, to, gathered);
+    }
+}
+
+static void run_group(NdeEngine *e, const NdeFn *fn, const NdePart *part, int group, int thread)
+{
+    const NdeFrame *frame = &e->frame[fn->index];
+    int groups = (int)group_count(e->run.n_tile), tiles = e->run.n_tile;
+    NdeTile at = {.frame = frame, .run = &e->run, .sum = group_sum(e, fn, group), .work = e->work[thread]};
+    for (int k = 0; k < tiles; k++) {
+        if ((int)((long)k * groups / tiles) != group)
+            continue;
+        at.tile = k;
+        at.kept = frame->kept + (size_t)k * rounded(fn->kept_bytes);
+        at.mask = e->mask + (size_t)k * (size_t)e->model->tile;
+        part->tile(&at);
+    }
+}
+
+static void run_tiles(NdeEngine *e, const NdeFn *fn, const NdePart *part)
+{
+    int groups = (int)group_count(e->run.n_tile);
+    int threads = e->threads < groups ? e->threads : groups;
+    if (threads < 2 || e->run.is_watching || fn->flops * e->run.batch < worth_threads) {
+        for (int g = 0; g < groups; g++)
+            run_group(e, fn, part, g, 0);
+        return;
+    }
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+    for (int g = 0; g < groups; g++)
+        run_group(e, fn, part, g, omp_get_thread_num());
+}
+
+void nde_sums_begin(NdeEngine *e, const NdeFn *fn)
+{
+    for (int i = 0; i < fn->n_part; i++)
+        zero_sums(e, fn, &fn->part[i], true);
+}
+
+int nde_sums_run(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *out)
+{
+    NdeFrame *frame = &e->frame[fn->index];
+    frame->in = in;
+    frame->out = out;
+    for (int i = 0; i < fn->n_part; i++) {
+        const NdePart *part = &fn->part[i];
+        int status = part->shared ? part->shared(frame) : 0;
+        if (status)
+            return status;
+        zero_sums(e, fn, part, false);
+        if (part->tile)
+            run_tiles(e, fn, part);
+        reduce_sums(e, fn, part, out, false);
+    }
+    return 0;
+}
+
+void nde_sums_end(NdeEngine *e, const NdeFn *fn, const NdeRef *out)
+{
+    for (int i = 0; i < fn->n_part; i++)
+        reduce_sums(e, fn, &fn->part[i], out, true);
+}
+
+int nde_frame_run(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *out)
+{
+    nde_sums_begin(e, fn);
+    int status = nde_sums_run(e, fn, in, out);
+    if (!status)
+        nde_sums_end(e, fn, out);
+    return status;
+}

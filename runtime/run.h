@@ -1,0 +1,270 @@
+/* run.h: the runtime's own half of a run: memory, frames, solves, tapes. Included by every file that is compiled once
+ * for each number type; generated code sees only nde.h.
+ *
+ * Owns: NdeEngine, which starts with the NdeRun that generated code is given, so that a pointer to one is a pointer to
+ * the other. All memory of a run is one block, laid out for a largest batch by nde_engine_open; only tapes (and logs of
+ * recording runs) grow later, and each growth is counted in `allocations`.
+ * Elsewhere: commands and reports (program.h), files (io.h). */
+#ifndef NDE_RUN_H
+#define NDE_RUN_H
+
+#include "control.h"
+#include "error.h"
+#include "nde.h"
+#include "program.h"
+
+#define nde_engine_open NDE_NAME(nde_engine_open)
+#define nde_engine_close NDE_NAME(nde_engine_close)
+#define nde_engine_batch NDE_NAME(nde_engine_batch)
+#define nde_frame_run NDE_NAME(nde_frame_run)
+#define nde_sums_begin NDE_NAME(nde_sums_begin)
+#define nde_sums_run NDE_NAME(nde_sums_run)
+#define nde_sums_end NDE_NAME(nde_sums_end)
+#define nde_value_ref NDE_NAME(nde_value_ref)
+#define nde_value_bytes NDE_NAME(nde_value_bytes)
+#define nde_value_zero NDE_NAME(nde_value_zero)
+#define nde_value_copy NDE_NAME(nde_value_copy)
+#define nde_value_add NDE_NAME(nde_value_add)
+#define nde_value_get NDE_NAME(nde_value_get)
+#define nde_where NDE_NAME(nde_where)
+#define nde_moments_begin NDE_NAME(nde_moments_begin)
+#define nde_moments_at_start NDE_NAME(nde_moments_at_start)
+#define nde_moments_in_step NDE_NAME(nde_moments_in_step)
+#define nde_moments_end NDE_NAME(nde_moments_end)
+#define nde_dense_again NDE_NAME(nde_dense_again)
+#define nde_saved_ref NDE_NAME(nde_saved_ref)
+#define nde_solve NDE_NAME(nde_solve)
+#define nde_solve_vjp NDE_NAME(nde_solve_vjp)
+#define nde_solve_fill NDE_NAME(nde_solve_fill)
+#define nde_solve_fails NDE_NAME(nde_solve_fails)
+#define nde_watch_begin NDE_NAME(nde_watch_begin)
+#define nde_watch_text NDE_NAME(nde_watch_text)
+#define nde_tape_reset NDE_NAME(nde_tape_reset)
+#define nde_tape_slot NDE_NAME(nde_tape_slot)
+#define nde_tape_state NDE_NAME(nde_tape_state)
+#define nde_tape_add NDE_NAME(nde_tape_add)
+#define nde_tape_free NDE_NAME(nde_tape_free)
+#define nde_replay_begin NDE_NAME(nde_replay_begin)
+#define nde_replay_free NDE_NAME(nde_replay_free)
+#define nde_attempt_next NDE_NAME(nde_attempt_next)
+#define nde_hold NDE_NAME(nde_hold)
+#define nde_watch NDE_NAME(nde_watch)
+#define nde_model NDE_NAME(nde_model)
+
+typedef struct NdeEngine NdeEngine;
+
+/* ---- tape.c ---- */
+
+enum { NDE_CHUNK_SLOTS = 4 };
+
+typedef struct NdePoint { /* an end of a step; the last one has h 0 */
+    double t, h;
+} NdePoint;
+
+/* The states and carries at the ends of accepted steps. A slot holds one of each, in the order state.., carry..; slots
+ * lie in chunks that are kept from solve to solve. A solve that nobody reverses uses two slots in turn. */
+typedef struct NdeTape {
+    size_t slot_bytes;
+    const size_t *offset; /* [n_state + n_carry] in a slot */
+    const size_t *step;   /* the NdeRef.step of each */
+    char **chunk;
+    int n_chunk, room_chunk;
+    NdePoint *point;      /* n + 1 of them after n steps */
+    double *quantity;     /* [point][n_quantity], of the step that starts there */
+    int n, room, n_quantity;
+    bool is_kept;         /* all slots, not two */
+} NdeTape;
+
+void nde_tape_reset(NdeTape *tape, bool is_kept);
+/* The slot's memory, or NULL with the message in the engine. */
+char *nde_tape_slot(NdeEngine *e, NdeTape *tape, int slot);
+/* Where value k of a slot is; the slot exists. */
+NdeRef nde_tape_state(const NdeTape *tape, int slot, int k);
+/* Room for one more point, which starts a step at t. 0 or an exit code. */
+int nde_tape_add(NdeEngine *e, NdeTape *tape, double t);
+void nde_tape_free(NdeTape *tape);
+
+/* ---- solve.c ---- */
+
+typedef struct NdeDrawn {
+    double t, left, h;    /* h: of the step that contains t */
+    double theta;         /* t as a fraction of that step; 0: the state is that of slot `step` itself */
+    int step;
+} NdeDrawn;
+
+/* What one differential equation of the model needs. The arrays of references are the argument lists of its functions. */
+typedef struct NdeFlow {
+    const NdeSolve *solve;
+    NdeTape tape;
+    size_t *offset, *step;      /* of the tape's slots */
+    NdeRef *step_in, *step_out; /* u.., c.., t, h, p.. ; u1.., c1.., err, q.., d.. */
+    NdeRef *call_in, *call_out; /* of init, guess, dense and the reverses */
+    NdeRef *spare;              /* u1.., c1.. of a step that is run again only for its d.. */
+    NdeRef *dense;              /* d.. */
+    /* Reverse: cotangents of states and carries at the end and at the start of a step; of u through dense, and what
+     * one call of dense_vjp gives for u, u1, d; of d. */
+    NdeRef *lambda, *lambda_new, *extra, *g_begin, *g_end, *g_dense, *g_dense_new;
+    double t, h, span, theta, err, h_guess;
+    double *quantity, *seed_quantity; /* [n_quantity] */
+    double *sum;                /* accumulated quantities */
+    int *most;                  /* the step in which a `max` quantity had its largest value */
+    NdeDrawn *drawn;            /* [n_draw] */
+    double warm;                /* first accepted step of the solve before; 0: none */
+    long evaluations, accepted, rejected;
+    bool is_stepping;           /* step_in is that of the last attempt; else the solve has not got so far */
+} NdeFlow;
+
+/* Where the solution of one sample is collected, for the command `solve`. */
+typedef struct NdeTrace {
+    int solve;         /* index */
+    int points;        /* evenly spaced; 0: at the accepted steps */
+    int sample;        /* in the batch */
+    int width;         /* numbers of a row: t, then the states */
+    double *row;
+    long n, room;
+    double t0, t1;
+} NdeTrace;
+
+/* ---- replays ---- */
+
+typedef enum NdeMode { NDE_LIVE, NDE_RECORD, NDE_REPLAY } NdeMode;
+
+typedef struct NdeAttempt {
+    double h, end;
+    bool is_accepted;
+} NdeAttempt;
+
+typedef struct NdeHeld { /* what `detach` saw: all numbers in order of calls */
+    double *number;
+    size_t n, room, at;
+} NdeHeld;
+
+typedef struct NdeReplay {
+    NdeMode mode;
+    NdeAttempt *attempt;
+    size_t n, room, at;
+    NdeHeld *held; /* one for each tile, then the shared one */
+    bool is_lost;  /* the replaying run asked for more than was recorded */
+} NdeReplay;
+
+typedef struct NdeWatch {
+    bool is_found;
+    int line, tile, lane, element;
+    char name[64];
+} NdeWatch;
+
+struct NdeEngine {
+    NdeRun run; /* first */
+    const NdeModel *model;
+    NdeError *error;
+    uint64_t seed;
+    int most;    /* samples in a batch, at most */
+    int tiles;   /* tiles that fit */
+    int count;   /* samples in this batch */
+    int threads;
+    bool is_taping;
+    char *block; /* all memory but tapes */
+    size_t block_bytes;
+    NdeFrame *frame;      /* for each function of the model */
+    char **work;          /* for each thread */
+    NdeFlow *flow;        /* for each solve */
+    Real *mask;           /* [tiles][TILE] */
+    Real *param;
+    double *setting;
+    NdeRef *data, *sample;
+    NdeTrace *trace;
+    NdeReplay replay;
+    NdeWatch watch;
+    long allocations;
+};
+
+/* ---- run.c ---- */
+
+/* Lays out all memory for batches of at most `most` samples. Parameters are 0, settings the model's. `error` outlives
+ * the engine and receives every message. 0 or an exit code; close it in both cases. */
+int nde_engine_open(NdeEngine *e, const NdeModel *model, int most, int threads, NdeError *error);
+void nde_engine_close(NdeEngine *e);
+/* Tiles and masks for a batch of `count` samples (1 .. most). */
+void nde_engine_batch(NdeEngine *e, int count);
+
+/* Runs fn: outputs below n_set are set, the others added to. 0 or an exit code. */
+int nde_frame_run(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *out);
+/* The same in three parts for a function that is run many times: sums that are nothing but an added output are formed
+ * over all runs and reduced once, at the end. */
+void nde_sums_begin(NdeEngine *e, const NdeFn *fn);
+int nde_sums_run(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *out);
+void nde_sums_end(NdeEngine *e, const NdeFn *fn, const NdeRef *out);
+
+/* Values: bytes for the largest batch; a reference to memory that holds one. */
+size_t nde_value_bytes(const NdeEngine *e, NdeValue v);
+NdeRef nde_value_ref(const NdeEngine *e, NdeValue v, void *at);
+void nde_value_zero(const NdeEngine *e, NdeValue v, NdeRef to);
+void nde_value_copy(const NdeEngine *e, NdeValue v, NdeRef to, NdeRef from);
+void nde_value_add(const NdeEngine *e, NdeValue v, NdeRef to, NdeRef from);
+/* Element i of sample number `sample` of the batch (any, for a shared value). */
+double nde_value_get(const NdeEngine *e, NdeValue v, NdeRef from, int sample, int i);
+
+/* ---- moment.c: times inside a solve at which somebody wants the state ---- */
+
+typedef enum NdeWhere { NDE_ELSEWHERE, NDE_INSIDE, NDE_AT_END } NdeWhere;
+/* Where `time` lies in the step from t to end; its start belongs to the step before. */
+NdeWhere nde_where(double t, double end, double time);
+/* The calls of a solve: when its span is known; when slot 0 is filled; after a step was accepted that ends at `end`;
+ * after the last one. Each 0 or an exit code. */
+int nde_moments_begin(NdeEngine *e, NdeFlow *f, double t0, double t1);
+int nde_moments_at_start(NdeEngine *e, NdeFlow *f, const NdeRef *out);
+int nde_moments_in_step(NdeEngine *e, NdeFlow *f, double end, const NdeRef *out);
+int nde_moments_end(NdeEngine *e, NdeFlow *f, const NdeRef *out);
+/* The d.. of the step that step_in describes, by running it once more. */
+int nde_dense_again(NdeEngine *e, NdeFlow *f);
+/* The series' entry for save number i of a state. */
+NdeRef nde_saved_ref(const NdeEngine *e, NdeValue state, NdeRef series, int i);
+
+/* ---- solve.c, watch.c, replay.c ---- */
+
+static inline int nde_result_saved(const NdeSolve *s, int state)
+{
+    return s->n_state + state;
+}
+static inline int nde_result_drawn(const NdeSolve *s, int draw)
+{
+    return s->n_state * (s->n_save ? 2 : 1) + draw * (s->n_state + 3);
+}
+static inline int nde_result_quantity(const NdeSolve *s, int q)
+{
+    return nde_result_drawn(s, s->n_draw) + q;
+}
+
+/* Sets step_in for the step from slot n of the tape. */
+void nde_solve_fill(NdeEngine *e, NdeFlow *f, int slot, double t, double h);
+
+typedef enum NdeOutcome {
+#define STATUS(id, sentence, setting, value, first, second) NDE_FAIL_##id,
+#include "status.def"
+#undef STATUS
+    NDE_OUTCOMES
+} NdeOutcome;
+/* Writes the message about a solve that cannot go on (runs the failing step once more, watching) and returns 3. */
+int nde_solve_fails(NdeEngine *e, NdeFlow *f, NdeOutcome outcome);
+
+/* From here on the first value that is not finite is looked for, until nde_watch_text, which says in one line what was
+ * found ("" if nothing) and ends the watch. */
+void nde_watch_begin(NdeEngine *e);
+void nde_watch_text(NdeEngine *e, char *out, size_t size);
+
+/* RECORD forgets what was recorded; REPLAY starts again from the first record; LIVE stops. */
+int nde_replay_begin(NdeEngine *e, NdeMode mode);
+void nde_replay_free(NdeEngine *e);
+/* Records an attempt (RECORD) or gives the next recorded one (REPLAY). 0 or an exit code. */
+int nde_attempt_next(NdeEngine *e, NdeAttempt *attempt);
+
+/* Streams of random numbers; the lower bits of a stream say what is drawn. */
+enum { NDE_STREAM_INIT = 1, NDE_STREAM_DRAW = 2, NDE_STREAM_SAMPLE = 3, NDE_STREAM_EVALUATION = 4, NDE_STREAM_CHECK = 5 };
+static inline uint64_t nde_stream(int purpose, int which, double step)
+{
+    return (uint64_t)purpose << 56 | (uint64_t)which << 40 | (uint64_t)step;
+}
+
+extern const NdeModel nde_model;
+
+#endif

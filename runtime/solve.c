@@ -1,0 +1,362 @@
+/* solve.c: a differential equation from t0 to t1 with one step size for the whole batch.
+ *
+ * Needs: the functions of the solve (init, guess, step, step_keep, dense). Gives: states at the end, saved and drawn
+ * states, quantities, counts; the tape that the reverse reads.
+ * A step's end is a time that was chosen (the end of the span, a saved time) or t + h; t0 + k h when steps are fixed.
+ * So the end is met exactly and nothing accumulates.
+ * Elsewhere: the size of the next step (control.c), saved and drawn times (moment.c), messages (watch.c). */
+#include "run.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+/* One solve under way. */
+typedef struct Flight {
+    NdeEngine *e;
+    NdeFlow *f;
+    const NdeSolve *s;
+    const NdeRef *in, *out;
+    double t0, t1, way; /* way: 1 forwards, -1 backwards */
+    double t, h, end;   /* of the attempt; h as the controller wants it, before it is cut to a stop */
+    double least, most, fixed;
+    long limit;
+    NdeController control;
+    bool is_guessed;
+} Flight;
+
+static double setting(const NdeEngine *e, int index, double otherwise)
+{
+    return index < 0 ? otherwise : e->setting[index];
+}
+
+void nde_solve_fill(NdeEngine *e, NdeFlow *f, int slot, double t, double h)
+{
+    (void)e;
+    int n = f->solve->n_state + f->solve->n_carry;
+    for (int i = 0; i < n; i++)
+        f->step_in[i] = nde_tape_state(&f->tape, slot, i);
+    f->t = t;
+    f->h = h;
+    f->step_in[n] = (NdeRef){&f->t, 0};
+    f->step_in[n + 1] = (NdeRef){&f->h, 0};
+}
+
+/* Runs the step function from where the tape ends; its results go to the next slot. */
+static int try_step(Flight *w)
+{
+    NdeFlow *f = w->f;
+    const NdeSolve *s = w->s;
+    int n = s->n_state + s->n_carry, slot = f->tape.n;
+    if (!nde_tape_slot(w->e, &f->tape, slot + 1))
+        return w->e->error->exit_code;
+    nde_solve_fill(w->e, f, slot, w->t, w->end == w->t + w->h ? w->h : w->end - w->t);
+    for (int i = 0; i < n; i++)
+        f->step_out[i] = nde_tape_state(&f->tape, slot + 1, i);
+    f->step_out[n] = (NdeRef){&f->err, 0};
+    for (int i = 0; i < s->n_quantity; i++)
+        f->step_out[n + 1 + i] = (NdeRef){&f->quantity[i], 0};
+    for (int i = 0; i < s->n_dense; i++)
+        f->step_out[n + 1 + s->n_quantity + i] = f->dense[i];
+    f->err = 0;
+    f->is_stepping = true;
+    f->evaluations += s->evaluations_step;
+    return nde_frame_run(w->e, s->keeps_dense ? s->step_keep : s->step, f->step_in, f->step_out);
+}
+
+/* ---- the start ---- */
+
+static int run_init(Flight *w)
+{
+    NdeFlow *f = w->f;
+    const NdeSolve *s = w->s;
+    int k = 0;
+    for (int i = 0; i < s->n_state; i++)
+        f->call_in[k++] = nde_tape_state(&f->tape, 0, i);
+    f->call_in[k++] = (NdeRef){&f->t, 0};
+    for (int i = 0; i < s->n_arg; i++)
+        f->call_in[k++] = w->in[s->n_state + i];
+    for (int i = 0; i < s->n_carry; i++)
+        f->call_out[i] = nde_tape_state(&f->tape, 0, s->n_state + i);
+    return nde_frame_run(w->e, s->init, f->call_in, f->call_out);
+}
+
+static int run_guess(Flight *w)
+{
+    NdeFlow *f = w->f;
+    const NdeSolve *s = w->s;
+    int k = 0;
+    for (int i = 0; i < s->n_state; i++)
+        f->call_in[k++] = nde_tape_state(&f->tape, 0, i);
+    f->call_in[k++] = (NdeRef){&f->t, 0};
+    f->span = w->t1 - w->t0;
+    f->call_in[k++] = (NdeRef){&f->span, 0};
+    for (int i = 0; i < s->n_arg; i++)
+        f->call_in[k++] = w->in[s->n_state + i];
+    f->call_out[0] = (NdeRef){&f->h_guess, 0};
+    w->is_guessed = true;
+    return nde_frame_run(w->e, s->guess, f->call_in, f->call_out);
+}
+
+/* The first step size, positive. */
+static int first_size(Flight *w)
+{
+    NdeFlow *f = w->f;
+    const NdeSolve *s = w->s;
+    double span = fabs(w->t1 - w->t0);
+    w->h = setting(w->e, s->set_initial, 0);
+    if (s->is_initial_warm && w->e->is_taping && f->warm > 0)
+        w->h = f->warm;
+    if (w->fixed > 0) {
+        w->h = w->fixed;
+        return 0;
+    }
+    if (w->h > 0)
+        return 0;
+    w->h = span / 100;
+    if (!s->guess)
+        return 0;
+    int status = run_guess(w);
+    if (status)
+        return status;
+    w->h = fabs(f->h_guess);
+    if (!isfinite(w->h) || w->h == 0)
+        return nde_solve_fails(w->e, f, NDE_FAIL_NOT_FINITE);
+    return 0;
+}
+
+static int start(Flight *w)
+{
+    NdeEngine *e = w->e;
+    NdeFlow *f = w->f;
+    const NdeSolve *s = w->s;
+    nde_tape_reset(&f->tape, e->is_taping || (s->n_draw > 0 && s->is_biased));
+    int status = nde_tape_add(e, &f->tape, w->t0);
+    if (status)
+        return status;
+    if (!nde_tape_slot(e, &f->tape, 0))
+        return e->error->exit_code;
+    for (int i = 0; i < s->n_state; i++)
+        nde_value_copy(e, s->state[i], nde_tape_state(&f->tape, 0, i), w->in[i]);
+    for (int i = 0; i < s->n_arg; i++)
+        f->step_in[s->n_state + s->n_carry + 2 + i] = w->in[s->n_state + i];
+    f->t = w->t = w->t0;
+    f->evaluations = s->evaluations_start;
+    f->accepted = f->rejected = 0;
+    f->is_stepping = false;
+    f->h = 0;
+    if (s->init)
+        status = run_init(w);
+    if (!status)
+        status = first_size(w);
+    if (s->guess && !w->is_guessed) /* two of the evaluations at the start are the guess's */
+        f->evaluations = f->evaluations > 2 ? f->evaluations - 2 : 0;
+    return status;
+}
+
+/* ---- steps ---- */
+
+/* The next time at which a step must end. */
+static double next_stop(const Flight *w)
+{
+    double stop = w->t1;
+    for (int i = 0; w->s->saves_exactly && i < w->s->n_save; i++) {
+        double time = w->e->setting[w->s->set_save + i];
+        if ((time - w->t) * w->way > 0 && (stop - time) * w->way > 0)
+            stop = time;
+    }
+    return stop;
+}
+
+/* Cuts the wanted step to a stop, or stretches it so that no sliver is left. */
+static void choose_end(Flight *w)
+{
+    double stop = next_stop(w), left = (stop - w->t) * w->way;
+    double sliver = 100 * DBL_EPSILON * fmax(fabs(w->t), fabs(stop));
+    if (w->fixed > 0) { /* the k-th grid point, by multiplication; shortened before the end */
+        double k = floor((w->t - w->t0) * w->way / w->fixed + 1e-9) + 1;
+        w->end = w->t0 + w->way * k * w->fixed;
+        if ((stop - w->end) * w->way <= 1e-9 * w->fixed)
+            w->end = stop;
+        w->h = w->way * w->fixed;
+        return;
+    }
+    double h = fmin(w->most, fmax(w->least, fabs(w->h)));
+    w->h = w->way * h;
+    w->end = left <= h * w->control.row->stretch || left - h <= sliver ? stop : w->t + w->h;
+}
+
+static bool is_too_small(const Flight *w)
+{
+    double h = fabs(w->h), scale = fmax(fabs(w->t), fabs(w->t1 - w->t0));
+    return h <= 16 * DBL_EPSILON * scale || w->t + w->h == w->t;
+}
+
+static int try_once(Flight *w, bool *is_accepted)
+{
+    NdeFlow *f = w->f;
+    NdeReplay *r = &w->e->replay;
+    NdeAttempt a = {0};
+    choose_end(w);
+    if (r->mode == NDE_REPLAY) {
+        int lost = nde_attempt_next(w->e, &a);
+        if (lost)
+            return lost;
+        w->h = a.h;
+        w->end = a.end;
+    }
+    if (w->end == w->t)
+        return nde_solve_fails(w->e, f, NDE_FAIL_SMALL_STEP);
+    int status = try_step(w);
+    if (status)
+        return status;
+    bool is_free = w->fixed > 0 || !w->s->is_adaptive;
+    *is_accepted = r->mode == NDE_REPLAY ? a.is_accepted : is_free || f->err <= 1;
+    if (r->mode == NDE_RECORD) {
+        a = (NdeAttempt){w->h, w->end, *is_accepted};
+        return nde_attempt_next(w->e, &a);
+    }
+    return 0;
+}
+
+/* After an attempt: the next wanted step, or why there is none. */
+static int propose(Flight *w, bool is_accepted)
+{
+    NdeFlow *f = w->f;
+    if (w->fixed > 0 || w->e->replay.mode == NDE_REPLAY)
+        return 0;
+    bool is_cut = is_accepted && fabs(f->h) < 0.999 * fabs(w->h); /* cut to a stop: not the size that was wanted */
+    double next = fabs(f->h) * nde_control_factor(&w->control, f->err);
+    w->h = w->way * (is_cut ? fmax(next, fabs(w->h)) : next);
+    if (is_accepted)
+        return 0;
+    NdeOutcome why = isfinite(f->err) ? NDE_FAIL_SMALL_STEP : NDE_FAIL_NOT_FINITE;
+    if (is_too_small(w))
+        return nde_solve_fails(w->e, f, why);
+    if (fabs(w->h) < w->least && fabs(f->h) <= w->least)
+        return nde_solve_fails(w->e, f, isfinite(f->err) ? NDE_FAIL_MIN_STEP : NDE_FAIL_NOT_FINITE);
+    return 0;
+}
+
+static void count_quantities(Flight *w)
+{
+    NdeFlow *f = w->f;
+    const NdeSolve *s = w->s;
+    for (int i = 0; i < s->n_quantity; i++) {
+        double q = f->quantity[i];
+        f->tape.quantity[f->tape.n * (s->n_quantity + 1) + i] = q;
+        if (s->quantity_how[i] != 2)
+            f->sum[i] += q;
+        else if (f->tape.n == 0 || q > f->sum[i]) {
+            f->sum[i] = q;
+            f->most[i] = f->tape.n;
+        }
+    }
+}
+
+static int accept(Flight *w)
+{
+    NdeFlow *f = w->f;
+    count_quantities(w);
+    f->tape.point[f->tape.n].h = f->h;
+    if (f->tape.n == 0 && w->e->is_taping)
+        f->warm = fabs(f->h);
+    f->accepted++;
+    int status = nde_moments_in_step(w->e, f, w->end, w->out);
+    if (status)
+        return status;
+    f->tape.n++;
+    w->t = w->end;
+    return nde_tape_add(w->e, &f->tape, w->t);
+}
+
+static int run_steps(Flight *w)
+{
+    while (w->t != w->t1) {
+        bool is_accepted = false;
+        if (w->f->accepted + w->f->rejected >= w->limit)
+            return nde_solve_fails(w->e, w->f, NDE_FAIL_MANY_STEPS);
+        int status = try_once(w, &is_accepted);
+        if (status)
+            return status;
+        status = propose(w, is_accepted);
+        if (status)
+            return status;
+        if (!is_accepted)
+            w->f->rejected++;
+        else if ((status = accept(w)) != 0)
+            return status;
+    }
+    return 0;
+}
+
+/* ---- the end ---- */
+
+static void put(NdeRef out, double x)
+{
+    if (out.at)
+        *(double *)out.at = x;
+}
+
+static void finish(Flight *w)
+{
+    NdeFlow *f = w->f;
+    const NdeSolve *s = w->s;
+    const NdeRef *out = w->out;
+    for (int i = 0; i < s->n_state; i++)
+        if (out[i].at)
+            nde_value_copy(w->e, s->state[i], out[i], nde_tape_state(&f->tape, f->tape.n, i));
+    for (int i = 0; i < s->n_quantity; i++) {
+        bool is_mean = s->quantity_how[i] == 1 && f->accepted > 0;
+        put(out[nde_result_quantity(s, i)], is_mean ? f->sum[i] / (double)f->accepted : f->sum[i]);
+    }
+    int k = nde_result_quantity(s, s->n_quantity);
+    put(out[k], (double)f->evaluations);
+    put(out[k + 1], (double)f->accepted);
+    put(out[k + 2], (double)f->rejected);
+}
+
+static int prepare(Flight *w)
+{
+    NdeEngine *e = w->e;
+    const NdeSolve *s = w->s;
+    w->t0 = setting(e, s->set_t0, 0);
+    w->t1 = setting(e, s->set_t1, 1);
+    w->way = w->t1 < w->t0 ? -1 : 1;
+    w->least = fabs(setting(e, s->set_min, 0));
+    w->most = fabs(setting(e, s->set_max, HUGE_VAL));
+    w->fixed = fabs(setting(e, s->set_fixed, 0));
+    w->limit = (long)setting(e, s->set_limit, 10000);
+    if (!isfinite(w->t0) || !isfinite(w->t1))
+        return nde_fail(e->error, NDE_EXIT_FILE, "the span of '%s' is not finite", s->name);
+    if (!s->is_adaptive && !(w->fixed > 0))
+        return nde_fail(e->error, NDE_EXIT_FILE, "'%s' needs a step size: method %s has no error estimate to choose one",
+                        s->name, s->method);
+    const NdeControl *row = nde_control_find(s->controller ? s->controller : "elementary");
+    if (!row)
+        return nde_fail(e->error, NDE_EXIT_MEMORY, "there is no controller '%s'", s->controller);
+    nde_control_begin(&w->control, row, s->order, s->embedded);
+    memset(w->f->sum, 0, (size_t)s->n_quantity * sizeof(double));
+    memset(w->f->most, 0, (size_t)s->n_quantity * sizeof(int));
+    return 0;
+}
+
+int nde_solve(NdeRun *run, const NdeSolve *solve, const NdeRef *in, const NdeRef *out)
+{
+    NdeEngine *e = (NdeEngine *)(void *)run;
+    Flight w = {.e = e, .f = &e->flow[solve->index], .s = solve, .in = in, .out = out};
+    int status = prepare(&w);
+    if (!status)
+        status = nde_moments_begin(e, w.f, w.t0, w.t1);
+    if (!status)
+        status = start(&w);
+    if (!status)
+        status = nde_moments_at_start(e, w.f, out);
+    if (!status)
+        status = run_steps(&w);
+    if (status)
+        return status;
+    status = nde_moments_end(e, w.f, out);
+    finish(&w);
+    return status;
+}

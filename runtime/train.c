@@ -1,0 +1,351 @@
+/* train.c: training: shuffled batches, updates, evaluations, what a run leaves behind.
+ *
+ * Needs: a model with a train block, its data. Gives: a folder with log.jsonl, weights.safetensors,
+ * checkpoint.safetensors and summary.json. Step s takes batch (s - 1) mod n of epoch (s - 1) / n, a permutation of the
+ * seed and the epoch, so a run can go on from any step; the last partial batch of an epoch is left out.
+ * Elsewhere: one gradient (batch.c), update rules (optim.c), lines that are shown (report.c). */
+#include "train.h"
+
+#include "rng.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- memory ---- */
+
+static double setting(const NdeTrainer *t, int index, double otherwise)
+{
+    return index < 0 ? otherwise : t->session.options->setting[index];
+}
+
+static int allocate(NdeTrainer *t)
+{
+    const NdeModel *m = t->session.model;
+    NdeError *e = t->session.error;
+    t->hyper = nde_allocate((size_t)m->train->n_hyper, sizeof *t->hyper, e);
+    t->hyper_out = nde_allocate((size_t)m->train->n_hyper, sizeof *t->hyper_out, e);
+    t->metric = nde_allocate((size_t)m->n_metric, sizeof *t->metric, e);
+    t->order = nde_allocate((size_t)t->session.train.count, sizeof *t->order, e);
+    t->index = nde_allocate((size_t)t->batch, sizeof *t->index, e);
+    for (int i = 0; i < 2; i++)
+        t->slot[i] = nde_allocate(m->param_count, sizeof(Real), e);
+    if (t->patience)
+        t->best = nde_allocate(m->param_count, sizeof(Real), e);
+    bool is_short = !t->hyper || !t->hyper_out || !t->metric || !t->order || !t->index || !t->slot[0] || !t->slot[1];
+    if (is_short || (t->patience && !t->best))
+        return e->exit_code;
+    for (int i = 0; i < m->train->n_hyper; i++)
+        t->hyper_out[i].at = &t->hyper[i];
+    return nde_gradient_open(&t->gradient, m, e);
+}
+
+static void release(NdeTrainer *t)
+{
+    nde_report_close(&t->report);
+    nde_gradient_close(&t->gradient);
+    nde_session_close(&t->session);
+    free(t->hyper);
+    free(t->hyper_out);
+    free(t->metric);
+    free(t->order);
+    free(t->index);
+    free(t->slot[0]);
+    free(t->slot[1]);
+    free(t->best);
+}
+
+/* ---- files ---- */
+
+static void path_of(const NdeTrainer *t, const char *name, char out[NDE_PATH])
+{
+    snprintf(out, NDE_PATH, "%.4000s/%s", t->dir, name);
+}
+
+static int write_summary(NdeTrainer *t, const char *end)
+{
+    const NdeModel *m = t->session.model;
+    NdeJson j = {0};
+    char path[NDE_PATH], hash[32], seed[32];
+    path_of(t, "summary.json", path);
+    snprintf(hash, sizeof hash, "%016" PRIx64, m->source_hash);
+    snprintf(seed, sizeof seed, "%" PRIu64, t->session.seed);
+    nde_json_begin(&j);
+    nde_json_text(&j, "model", m->file);
+    nde_json_text(&j, "hash", hash);
+    nde_json_text(&j, "compiler", m->compiler);
+    nde_json_text(&j, "end", end);
+    nde_json_integer(&j, "steps", t->step);
+    nde_json_integer(&j, "batch", t->batch);
+    nde_json_number(&j, "loss", t->last.loss);
+    nde_json_number(&j, "reg", t->last.reg);
+    nde_json_number(&j, "nfe", t->last.nfe);
+    if (t->evaluated_at) {
+        nde_json_open(&j, "evaluation", '{');
+        nde_json_integer(&j, "step", t->evaluated_at);
+        nde_json_number(&j, "loss", t->evaluated.loss);
+        nde_json_number(&j, "nfe", t->evaluated.nfe);
+        for (int i = 0; i < m->n_metric; i++)
+            nde_json_number(&j, m->metric_name[i], t->metric[i]);
+        nde_json_close(&j, '}');
+    }
+    nde_json_number(&j, "seconds", nde_report_seconds(&t->report));
+    nde_json_text(&j, "seed", seed);
+    nde_json_integer(&j, "threads", t->session.engine.threads);
+    NdeFile *file = nde_file_create(path, t->session.error);
+    int status = file ? nde_json_end(&j, nde_file_stream(file), path, t->session.error) : t->session.error->exit_code;
+    nde_json_free(&j);
+    if (status && file)
+        nde_file_abort(file);
+    return status ? status : nde_file_commit(file, t->session.error);
+}
+
+static int write_results(NdeTrainer *t, const char *end)
+{
+    char path[NDE_PATH];
+    path_of(t, "weights.safetensors", path);
+    int status = nde_checkpoint_write(t);
+    bool is_best = !strcmp(end, "patience") && t->best;
+    if (!status)
+        status = nde_param_save(t->session.model, path, is_best ? t->best : t->session.engine.param, t->session.error);
+    return status ? status : write_summary(t, end);
+}
+
+static int open_folder(NdeTrainer *t)
+{
+    NdeOptions *o = t->session.options;
+    NdeError *e = t->session.error;
+    const char *given = o->resume ? o->resume : o->out;
+    if (!given)
+        return nde_new_run_dir("runs", t->dir, sizeof t->dir, e);
+    snprintf(t->dir, sizeof t->dir, "%s", given);
+    if (o->resume)
+        return 0;
+    char path[NDE_PATH];
+    path_of(t, "log.jsonl", path);
+    FILE *there = fopen(path, "r");
+    if (!there)
+        return nde_folder_make(t->dir, e);
+    fclose(there);
+    return nde_fail(e, NDE_EXIT_FILE, "%s holds a run already: give another folder, or go on with it by --resume %s", t->dir,
+                    t->dir);
+}
+
+/* ---- one step ---- */
+
+static int take_batch(NdeTrainer *t)
+{
+    NdeSession *s = &t->session;
+    long epoch = t->step / t->epoch_steps + 1, first = t->step % t->epoch_steps * t->batch;
+    if (epoch != t->epoch) { /* epoch 0 is the split's permutation */
+        nde_permutation(s->seed, (uint64_t)epoch, s->train.count, t->order);
+        t->epoch = epoch;
+    }
+    for (int i = 0; i < t->batch; i++)
+        t->index[i] = s->train.index[t->order[first + i]];
+    s->engine.run.train_step = (double)(t->step + 1);
+    int status = nde_batch_fill(&s->engine, &s->train, s->model->train_needs, t->index, t->batch);
+    nde_batch_noise(&s->engine, NDE_FOR_TRAINING, (double)(t->step + 1));
+    return status;
+}
+
+/* Says which value went first, after a loss or gradient that is not a number. */
+static int not_finite(NdeTrainer *t, const char *what)
+{
+    NdeError *e = t->session.error;
+    char found[256];
+    nde_watch_begin(&t->session.engine);
+    int status = nde_gradient(&t->session.engine, &t->gradient);
+    nde_watch_text(&t->session.engine, found, sizeof found);
+    if (status)
+        return status;
+    return nde_fail(e, NDE_EXIT_NUMERICAL,
+                    "the %s of step %ld is not finite%s\n  try: a smaller learning rate, or `clip 1.0` in the train block\n"
+                    "  try: --set with other numbers and --resume %s, whose checkpoint is from a step before",
+                    what, t->step + 1, found, t->dir);
+}
+
+/* The norm of the whole gradient, frozen parameters being 0. */
+static double gradient_norm(const NdeTrainer *t)
+{
+    const Real *g = t->gradient.at;
+    double sum = 0;
+    for (size_t i = 0; i < t->session.model->param_count; i++)
+        sum += (double)g[i] * (double)g[i];
+    return sqrt(sum);
+}
+
+static void update(NdeTrainer *t, double norm)
+{
+    const NdeModel *m = t->session.model;
+    double most = setting(t, m->train->set_clip, 0);
+    if (most > 0 && norm > most) {
+        Real factor = (Real)(most / norm);
+        for (size_t i = 0; i < m->param_count; i++)
+            t->gradient.at[i] *= factor;
+    }
+    for (int i = 0; i < m->n_param; i++) {
+        const NdeParam *p = &m->param[i];
+        if (!p->is_frozen)
+            t->optim->update((size_t)p->n, t->session.engine.param + p->offset, t->gradient.at + p->offset,
+                             t->slot[0] + p->offset, t->slot[1] + p->offset, (double)(t->step + 1), t->hyper);
+    }
+}
+
+static int train_step(NdeTrainer *t)
+{
+    NdeEngine *engine = &t->session.engine;
+    int status = take_batch(t);
+    if (!status && t->session.model->hyper_fn)
+        status = nde_frame_run(engine, t->session.model->hyper_fn, NULL, t->hyper_out);
+    if (!status)
+        status = nde_gradient(engine, &t->gradient);
+    if (status)
+        return status;
+    if (!isfinite(t->gradient.figures.loss))
+        return not_finite(t, "loss");
+    double norm = gradient_norm(t);
+    if (!isfinite(norm))
+        return not_finite(t, "gradient");
+    update(t, norm);
+    t->last = t->gradient.figures;
+    t->step++;
+    return nde_report_step(&t->report, t->step, &t->last, t->session.error);
+}
+
+/* ---- the run ---- */
+
+static int evaluate(NdeTrainer *t, bool *is_over)
+{
+    NdeSession *s = &t->session;
+    const NdeSet *set = s->test.count ? &s->test : &s->train;
+    int status = nde_evaluate(s, set, t->metric, &t->evaluated);
+    if (status)
+        return status;
+    t->evaluated_at = t->step;
+    if (t->evaluated.loss < t->best_loss) {
+        t->best_loss = t->evaluated.loss;
+        t->behind = 0;
+        if (t->best)
+            memcpy(t->best, s->engine.param, s->model->param_count * sizeof(Real));
+    } else {
+        t->behind++;
+    }
+    *is_over = t->patience && t->behind >= (double)t->patience;
+    return nde_report_evaluation(&t->report, t->step, set->name, &t->evaluated, s->error);
+}
+
+static int run(NdeTrainer *t)
+{
+    const char *end = "steps";
+    int status = 0;
+    bool is_over = false;
+    while (!status && t->step < t->steps && !is_over && !nde_is_interrupted()) {
+        status = train_step(t);
+        bool is_due = t->every && t->step % t->every == 0;
+        if (status || (!is_due && t->step < t->steps))
+            continue;
+        if (t->session.model->eval_fn)
+            status = evaluate(t, &is_over);
+        if (!status)
+            status = nde_checkpoint_write(t);
+    }
+    if (status)
+        return status;
+    bool is_interrupted = t->step < t->steps && !is_over;
+    end = is_over ? "patience" : is_interrupted ? "interrupted" : end;
+    status = write_results(t, end);
+    if (status)
+        return status;
+    if (is_interrupted)
+        return nde_fail(t->session.error, NDE_EXIT_INTERRUPTED,
+                        "interrupted after step %ld; everything is saved. To go on:\n  %s train --resume %s%s%s", t->step,
+                        t->session.options->program, t->dir, t->session.options->data ? " --data " : "",
+                        t->session.options->data ? t->session.options->data : "");
+    char text[32];
+    snprintf(text, sizeof text, "%.1f", nde_report_seconds(&t->report));
+    nde_report_say(&t->report, "done in %s s: %s", text, t->dir);
+    return 0;
+}
+
+static int prepare(NdeTrainer *t)
+{
+    NdeSession *s = &t->session;
+    const NdeTrain *train = s->model->train;
+    t->optim = nde_optim_find(train->optimizer);
+    if (!t->optim)
+        return nde_fail(s->error, NDE_EXIT_MEMORY, "there is no optimiser '%s'", train->optimizer);
+    if (t->optim->n_hyper != train->n_hyper)
+        return nde_fail(s->error, NDE_EXIT_MEMORY, "optimiser '%s' takes %d numbers, not %d", t->optim->name,
+                        t->optim->n_hyper, train->n_hyper);
+    if (s->train.count < 1)
+        return nde_fail(s->error, NDE_EXIT_DATA, "the training data has no samples");
+    t->batch = nde_session_batch(s->model, s->options->setting, s->train.count);
+    t->steps = (long)setting(t, train->set_steps, 1);
+    t->epoch_steps = s->train.count / t->batch;
+    t->every = train->set_evaluate >= 0 ? (long)setting(t, train->set_evaluate, 0) : s->test.count ? t->epoch_steps : 0;
+    t->patience = (long)setting(t, train->set_patience, 0);
+    if (t->patience && !t->every)
+        t->every = t->epoch_steps;
+    t->best_loss = HUGE_VAL;
+    int status = nde_session_engine(s, t->batch, false);
+    return status ? status : allocate(t);
+}
+
+static int start(NdeTrainer *t, const NdeTensors *file)
+{
+    NdeSession *s = &t->session;
+    long log_bytes = -1;
+    int status = s->options->resume ? nde_checkpoint_read(t, file, &log_bytes) : 0;
+    if (!status)
+        status = open_folder(t);
+    if (status)
+        return status;
+    t->report.is_quiet = s->options->is_quiet;
+    t->report.steps = t->steps;
+    t->report.first = t->step;
+    t->report.batch = t->batch;
+    status = nde_report_open(&t->report, s->model, t->dir, log_bytes, s->error);
+    if (status)
+        return status;
+    nde_report_say(&t->report, "%s: %zu parameters, %ld training samples in batches of %d, %ld test samples, %s; results in %s",
+                   s->model->name, s->model->param_count, s->train.count, t->batch, s->test.count, t->optim->name, t->dir);
+    return 0;
+}
+
+/* Fields that training or evaluation reads. */
+static unsigned char *both_needs(const NdeModel *m, NdeError *e)
+{
+    unsigned char *needs = nde_allocate((size_t)m->n_data, 1, e);
+    for (int i = 0; needs && i < m->n_data; i++)
+        needs[i] = (unsigned char)(m->train_needs[i] || (m->eval_fn && m->eval_needs[i]));
+    return needs;
+}
+
+int nde_train(const NdeModel *m, NdeOptions *o, NdeError *e)
+{
+    if (!m->train || !m->train_fn)
+        return nde_fail(e, NDE_EXIT_FILE, "%s has no %s: there is nothing to train", m->file,
+                        m->train ? "loss" : "train block");
+    NdeTensors file = {0};
+    unsigned char *needs = both_needs(m, e);
+    NdeTrainer *t = nde_allocate(1, sizeof *t, e);
+    int status = needs && t ? 0 : e->exit_code;
+    if (!status && o->resume)
+        status = nde_checkpoint_open(m, o, &file, e);
+    if (!status)
+        status = nde_session_open(&t->session, m, o, NDE_DATA_ALL, needs, e);
+    if (!status)
+        status = prepare(t);
+    if (!status)
+        status = start(t, &file);
+    if (!status)
+        status = run(t);
+    if (t)
+        release(t);
+    free(t);
+    free(needs);
+    nde_tensors_free(&file);
+    return status;
+}

@@ -1,0 +1,152 @@
+/* watch.c: what is said about a run that fails: where, which component, and the first value that is not finite.
+ *
+ * Needs: a solve that cannot go on, or a loss that is not finite. Gives: a message that names the time, the step size,
+ * the worst component, the line of the model and two next moves.
+ * Elsewhere: the sentences (status.def), who decides that it failed (solve.c, train.c). */
+#include "run.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct Status {
+    const char *sentence;
+    size_t setting; /* offset of an int in NdeSolve */
+    const char *value, *first, *second;
+} Status;
+
+static const Status status_row[] = {
+#define STATUS(id, sentence, setting, value, first, second) {sentence, offsetof(NdeSolve, setting), value, first, second},
+#include "status.def"
+#undef STATUS
+};
+
+/* ---- the first value that is not finite ---- */
+
+void nde_watch_begin(NdeEngine *e)
+{
+    e->watch = (NdeWatch){0};
+    e->run.is_watching = true;
+}
+
+void nde_watch(NdeRun *run, int tile, const void *v, size_t n, bool is_double, int line, const char *name)
+{
+    NdeEngine *e = (NdeEngine *)(void *)run;
+    int lanes = e->model->tile;
+    if (e->watch.is_found)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        double x = is_double ? ((const double *)v)[i] : (double)((const Real *)v)[i];
+        if (isfinite(x))
+            continue;
+        e->watch = (NdeWatch){.is_found = true, .line = line, .tile = tile};
+        e->watch.lane = tile < 0 ? 0 : (int)(i % (size_t)lanes);
+        e->watch.element = (int)(tile < 0 ? i : i / (size_t)lanes);
+        snprintf(e->watch.name, sizeof e->watch.name, "%s", name ? name : "");
+        return;
+    }
+}
+
+void nde_watch_text(NdeEngine *e, char *out, size_t size)
+{
+    const NdeWatch *w = &e->watch;
+    e->run.is_watching = false;
+    out[0] = '\0';
+    if (!w->is_found)
+        return;
+    char place[64] = "";
+    if (w->tile >= 0)
+        snprintf(place, sizeof place, ", sample %d of the batch", w->tile * e->model->tile + w->lane);
+    snprintf(out, size, "\n  first value that is not finite: %s[%d]%s, at %s:%d", w->name[0] ? w->name : "a value",
+             w->element, place, e->model->file, w->line);
+}
+
+/* ---- the worst component of a step ---- */
+
+typedef struct Worst {
+    double size; /* scaled error, or infinity */
+    int state, element, sample;
+} Worst;
+
+/* The error estimate of one entry: h times the sum of error_weight times stage derivatives, over the tolerance. The
+ * stage derivatives of state i are the d.. number stage * n_state + i. */
+static double entry_error(NdeEngine *e, const NdeFlow *f, int state, int sample, int k)
+{
+    const NdeSolve *s = f->solve;
+    int n = s->n_state + s->n_carry;
+    NdeValue v = s->state[state];
+    double u0 = nde_value_get(e, v, f->step_in[state], sample, k);
+    double u1 = nde_value_get(e, v, f->step_out[state], sample, k);
+    if (!s->error_weight || s->n_dense < s->stages * s->n_state)
+        return isfinite(u1) ? 0 : HUGE_VAL;
+    double err = 0;
+    for (int j = 0; j < s->stages; j++)
+        err += s->error_weight[j] * nde_value_get(e, s->dense_value[j * s->n_state + state],
+                                                  f->step_out[n + 1 + s->n_quantity + j * s->n_state + state], sample, k);
+    double atol = s->set_atol < 0 ? 1e-6 : e->setting[s->set_atol], rtol = s->set_rtol < 0 ? 1e-6 : e->setting[s->set_rtol];
+    double scaled = fabs(f->h * err) / (atol + rtol * fmax(fabs(u0), fabs(u1)));
+    return isfinite(scaled) ? scaled : HUGE_VAL;
+}
+
+static Worst find_worst(NdeEngine *e, const NdeFlow *f)
+{
+    Worst worst = {.size = -1};
+    for (int i = 0; i < f->solve->n_state; i++)
+        for (int sample = 0; sample < e->count; sample++)
+            for (int k = 0; k < f->solve->state[i].n; k++) {
+                double size = entry_error(e, f, i, sample, k);
+                if (size > worst.size)
+                    worst = (Worst){size, i, k, sample};
+            }
+    return worst;
+}
+
+/* Adds to a text that ends with its memory. */
+static void add(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void add(char *out, size_t size, const char *format, ...)
+{
+    size_t used = strlen(out);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(out + used, size - used, format, args);
+    va_end(args);
+}
+
+/* Runs the step that failed once more, watching. Its own results stay where they were, in step_out. */
+static void look_again(NdeEngine *e, NdeFlow *f, char *out, size_t size)
+{
+    const NdeSolve *s = f->solve;
+    bool is_run = false;
+    nde_watch_begin(e);
+    if (!f->is_stepping) /* no step was tried: the guess of the first one failed, and its arguments are still there */
+        nde_frame_run(e, s->guess, f->call_in, f->call_out);
+    else
+        is_run = s->step_keep ? !nde_dense_again(e, f) : !nde_frame_run(e, s->step, f->step_in, f->step_out);
+    char found[256];
+    nde_watch_text(e, found, sizeof found);
+    Worst worst = {0};
+    if (is_run)
+        worst = find_worst(e, f);
+    if (worst.size > 0)
+        add(out, size, "\n  largest error: %s[%d] of sample %d of the batch (%.3g times the tolerance)",
+            s->state_name[worst.state], worst.element, worst.sample, worst.size);
+    add(out, size, "%s", found);
+}
+
+int nde_solve_fails(NdeEngine *e, NdeFlow *f, NdeOutcome outcome)
+{
+    const NdeSolve *s = f->solve;
+    const Status *row = &status_row[outcome];
+    int setting = *(const int *)(const void *)((const char *)s + row->setting);
+    char text[sizeof e->error->text];
+    snprintf(text, sizeof text, "'%s' (%s:%d): %s", s->name, e->model->file, s->line, row->sentence);
+    add(text, sizeof text, "\n  t = %.9g  h = %.3g  after %ld accepted and %ld rejected steps of %s", f->t, f->h, f->accepted,
+        f->rejected, s->method);
+    look_again(e, f, text, sizeof text);
+    add(text, sizeof text, "\n  try: %s", row->first);
+    if (setting >= 0)
+        add(text, sizeof text, " (--set %s=%s)", e->model->setting[setting].name, row->value);
+    add(text, sizeof text, "\n  try: %s", row->second);
+    return nde_fail(e->error, NDE_EXIT_NUMERICAL, "%s", text);
+}
