@@ -25,7 +25,7 @@ HEADERS = runtime/nde.h $(wildcard runtime/nde_*.h)
 build: $(B)/ndec $(B)/libnde.a
 
 $(B)/ndec: $(NDEC) | $(B)/libnde.a
-	$(CC) $(CFLAGS) $^ -o $@ -lgmp -lm
+	$(CC) $(CFLAGS) $^ $(B)/libnde.a -o $@ -fopenmp -lgmp -lcjson -lz -lm
 $(B)/libnde.a: $(RUNTIME)
 	@rm -f $@
 	ar rcs $@ $^

@@ -437,6 +437,17 @@ static Value builtin_like(Args *a)
     return value_poison();
 }
 
+static Value builtin_npy(Args *a)
+{
+    if (!wants(a, 1, 1, NULL))
+        return value_poison();
+    if (a->at[0].kind != VALUE_string) {
+        DIAG_AT(a->c->diags, FILE_NAME, check_span(a->c, a->call), "npy");
+        return value_poison();
+    }
+    return npy_value(a->c, a->at[0].text, a->call);
+}
+
 static Value not_yet(Args *a)
 {
     DIAG_AT(a->c->diags, NOT_YET, check_span(a->c, a->call), str_format(a->c->arena, "'%s'", a->name));
@@ -478,7 +489,7 @@ static const struct {
            {"batchnorm", not_yet},
            {"gru", not_yet},
            {"dropout", not_yet},
-           {"npy", not_yet}};
+           {"npy", builtin_npy}};
 
 int builtin_find(const char *name)
 {

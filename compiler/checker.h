@@ -182,6 +182,10 @@ int builtin_find(const char *name);
 const char *builtin_name(int index);
 Value builtin_call(Check *c, Scope *s, Builder *b, int index, Node *call);
 
+/* ---- npy.c ---- */
+/* A constant from a file beside the model; poison after a message. */
+Value npy_value(Check *c, const char *name, const Node *node);
+
 /* ---- declare.c ---- */
 /* One declaration or statement of a body or of the file. */
 void declare(Check *c, Scope *s, Builder *b, Node *node);

@@ -327,7 +327,10 @@ static void check_fn(Check *c, Symbol *fn)
             return;
         type[k].is_batched = true;
     }
+    int n_fn = c->module->fns.n, n_instance = c->instances.n;
     instance_of(c, fn, head->n, arg, type);
+    c->module->fns.n = n_fn; /* calls may have other types: they make their own */
+    c->instances.n = n_instance;
 }
 
 /* ---- layers ---- */

@@ -63,7 +63,7 @@ static void declare_partial(Emit *e, Text *head, Val v)
 
 static void declare_memory(Emit *e, Text *head)
 {
-    const char *name = e->f->fn->name;
+    const char *name = e->f->name;
     bool is_tile = e->f->part[e->part].is_tile;
     if (e->f->kind != FN_top) {
         if (e->f->kind == FN_tile && e->uses_run)
@@ -212,7 +212,7 @@ static void emit_arrays(Emit *e)
         const char **item = ARENA_NEW(e->a, const char *, n + 1);
         for (int i = 0; i < n; i++)
             item[i] = emit_literal(e, ins->imm.array[i], true);
-        text_line(e->to, "%s", emit_join(e, str_format(e->a, "static const Real array_%s_%d[] = {", e->f->fn->name, v), n,
+        text_line(e->to, "%s", emit_join(e, str_format(e->a, "static const Real array_%s_%d[] = {", e->f->name, v), n,
                                          item, "};"));
     }
 }
@@ -258,7 +258,7 @@ static bool has_text(const Emit *e, int part)
 
 static void emit_part(Emit *e, int part)
 {
-    const char *name = e->f->fn->name;
+    const char *name = e->f->name;
     bool is_tile = e->f->part[part].is_tile;
     Text body;
     if (!has_text(e, part))
@@ -312,7 +312,7 @@ static const char *emit_struct(Emit *e, const char *what, Belongs *belongs, int 
         is_empty &= !belongs(e->f, (Val)v);
     if (is_empty)
         return "0";
-    text_open(e->to, "struct %s_%s {", what, e->f->fn->name);
+    text_open(e->to, "struct %s_%s {", what, e->f->name);
     for (int v = 0; v < e->f->fn->ins.n; v++)
         if (belongs(e->f, (Val)v))
             text_line(e->to, "%s", field(e, (Val)v));
@@ -320,12 +320,12 @@ static const char *emit_struct(Emit *e, const char *what, Belongs *belongs, int 
         text_line(e->to, "Real spare[%d];", spare);
     text_close(e->to, "};");
     text_add(e->to, "\n");
-    return str_format(e->a, "sizeof(struct %s_%s)", what, e->f->fn->name);
+    return str_format(e->a, "sizeof(struct %s_%s)", what, e->f->name);
 }
 
 static int emit_sums(Emit *e, int phase)
 {
-    const char *name = e->f->fn->name;
+    const char *name = e->f->name;
     int n = 0;
     for (int v = 0; v < e->f->fn->ins.n; v++) {
         if (e->f->root[v] != (Val)v || e->f->phase[v] != phase + 1)
@@ -349,14 +349,14 @@ static void emit_values(Emit *e, const char *what, int n, const Val *val)
     for (int i = 0; i < n; i++)
         item[i] = str_format(e->a, "{%d, %s}", plan_size(e->f, val[i]),
                              fn_type(e->f->fn, val[i]).is_batched ? "true" : "false");
-    const char *head = str_format(e->a, "static const NdeValue nde_%s_%s_%d[] = {", what, e->f->fn->name, e->f->index);
+    const char *head = str_format(e->a, "static const NdeValue nde_%s_%s_%d[] = {", what, e->f->name, e->f->index);
     text_line(e->to, "%s", emit_join(e, head, n, item, "};"));
 }
 
 static void emit_table(Emit *e, const char *const *bytes)
 {
     const PlanFn *f = e->f;
-    const char *name = f->fn->name;
+    const char *name = f->name;
     Val *in = ARENA_NEW(e->a, Val, f->fn->n_in + 1);
     int n_phase = f->n_part / 2, *n_sum = ARENA_NEW(e->a, int, n_phase + 1);
     for (int v = 0; v < f->fn->n_in; v++)
@@ -383,7 +383,7 @@ static void emit_table(Emit *e, const char *const *bytes)
 
 static void emit_top(Emit *e)
 {
-    text_line(e->to, "/* ---- %s ---- */", e->f->fn->name);
+    text_line(e->to, "/* ---- %s ---- */", e->f->name);
     const char *bytes[] = {emit_struct(e, "shared", is_shared_field, e->f->spare),
                            emit_struct(e, "kept", is_kept_field, 0), emit_struct(e, "sum", is_sum_field, 0)};
     for (int i = 0; i < e->f->n_part; i++)

@@ -31,6 +31,7 @@ typedef struct Loop {
 /* ---- emit_name.c: names and operands as text ---- */
 void emit_names(Emit *e);               /* fills name and out_name for e->f */
 const char *emit_fn_name(Emit *e, const PlanFn *f);
+const char *emit_solve_name(Emit *e, const Solve *s);
 const char *emit_number(Emit *e, Val v);  /* a shared number as a double */
 const char *emit_real(Emit *e, Val v);    /* a shared number as a Real */
 const char *emit_array(Emit *e, Val v);   /* pointer to the first element of an array, or of a number's copy */

@@ -358,7 +358,7 @@ static void emit_call(Emit *e, Val v)
     for (int i = 0; i < n_out; i++) {
         Val result = plan_result(e->f, v, i);
         if (e->f->root[result] == NO_VAL)
-            watch(e, result, callee->fn->name);
+            watch(e, result, callee->source->name);
     }
 }
 
@@ -374,8 +374,8 @@ static const char *solve_ref(Emit *e, Val v)
         return str_format(e->a, "{(void *)(%s), 0}", emit_at(e, v, 0));
     const char *skip = offset ? str_format(e->a, " + %d * ROW", offset) : "";
     if (e->f->place[b].where == WHERE_kept)
-        return str_format(e->a, "{frame->kept + offsetof(struct kept_%s, %s)%s, sizeof(struct kept_%s)}", e->f->fn->name,
-                          e->name[b], skip, e->f->fn->name);
+        return str_format(e->a, "{frame->kept + offsetof(struct kept_%s, %s)%s, sizeof(struct kept_%s)}", e->f->name,
+                          e->name[b], skip, e->f->name);
     const char *table = ins->op == OP_input ? "frame->in" : ins->op == OP_data ? "run->data" : "run->sample";
     e->uses_run |= ins->op != OP_input;
     return str_format(e->a, "{(char *)%s[%d].at%s, %s[%d].step}", table, ins->imm.index, skip, table, ins->imm.index);
@@ -417,7 +417,7 @@ static void emit_solve(Emit *e, Val v)
         item[i] = result_ref(e, plan_result(e->f, v, i));
     ref_table(e, "out", n_out, item);
     if (ins->op == OP_solve)
-        text_line(e->t, "int code = NDE_NAME(nde_solve)(run, &nde_solve_%s, in, out);", s->name);
+        text_line(e->t, "int code = NDE_NAME(nde_solve)(run, &%s, in, out);", emit_solve_name(e, s));
     else
         text_line(e->t, "int code = NDE_NAME(nde_solve_vjp)(run, &nde_solve_vjp_%d, in, seed, out);", ins->imm.index);
     text_open(e->t, "if (code)");

@@ -98,7 +98,16 @@ void emit_names(Emit *e)
 
 const char *emit_fn_name(Emit *e, const PlanFn *f)
 {
-    return str_format(e->a, "fn_%s", f->fn->name);
+    return str_format(e->a, "fn_%s", f->name);
+}
+
+/* Training and evaluation have a solve each of the same name. */
+const char *emit_solve_name(Emit *e, const Solve *s)
+{
+    int k = 0;
+    while (e->p->m->solves.at[k] != s)
+        k++;
+    return str_format(e->a, "nde_solve_%s_%d", s->name, k);
 }
 
 /* ---- numbers ---- */
@@ -135,7 +144,7 @@ static const char *leaf_number(Emit *e, Val v)
         return str_format(e->a, "run->setting[%d]", ins->imm.index);
     if (ins->op == OP_train_step || ins->op == OP_train_steps || ins->op == OP_batch)
         return str_format(e->a, "run->%s", op_info[ins->op].name);
-    BUG("'%s': %s is no shared number", e->f->fn->name, op_info[ins->op].name);
+    BUG("'%s': %s is no shared number", e->f->name, op_info[ins->op].name);
 }
 
 const char *emit_number(Emit *e, Val v)
@@ -153,7 +162,7 @@ const char *emit_number(Emit *e, Val v)
         e->uses_shared = true;
         return str_format(e->a, "shared->%s", e->name[b]);
     default:
-        BUG("'%s': the number %%%u has no place", e->f->fn->name, b);
+        BUG("'%s': the number %%%u has no place", e->f->name, b);
     }
 }
 
@@ -178,7 +187,7 @@ static const char *memory(Emit *e, Val b)
     case WHERE_leaf:
         e->is_leaf_used[b] = true;
         if (e->f->fn->ins.at[b].op == OP_array)
-            return str_format(e->a, "array_%s_%u", e->f->fn->name, b);
+            return str_format(e->a, "array_%s_%u", e->f->name, b);
         return e->name[b];
     case WHERE_work:
     case WHERE_out:
@@ -190,7 +199,7 @@ static const char *memory(Emit *e, Val b)
         e->uses_shared = true;
         return str_format(e->a, "shared->%s", e->name[b]);
     default:
-        BUG("'%s': value %%%u has no memory", e->f->fn->name, b);
+        BUG("'%s': value %%%u has no memory", e->f->name, b);
     }
 }
 

@@ -502,7 +502,10 @@ static PlanFn *plan_new(Plan *p, const Fn *source, const Fn *fn, FnKind kind)
     Arena *a = p->m->arena;
     int n = fn->ins.n + 1;
     PlanFn *f = ARENA_NEW(a, PlanFn, 1);
-    *f = (PlanFn){.source = source, .fn = fn, .kind = kind, .n_set = fn->out.n};
+    *f = (PlanFn){.source = source, .fn = fn, .kind = kind, .n_set = fn->out.n, .name = source->name};
+    for (int i = 0; i < p->fns.n; i++) /* the same function as callee and as top-level, say */
+        if (p->fns.at[i]->source == source)
+            f->name = str_format(a, "%s__%d", source->name, p->fns.n);
     f->phase = ARENA_NEW(a, int, n);
     f->in_part = ARENA_NEW(a, int, n);
     f->root = ARENA_NEW(a, Val, n);
@@ -656,7 +659,7 @@ void plan_print(Text *t, const Plan *p)
     static const char *const kind[] = {"top", "tile", "shared"};
     for (int i = 0; i < p->fns.n; i++) {
         const PlanFn *f = p->fns.at[i];
-        text_open(t, "%s %s%s   # work %d rows, %d reals; %.0f flops", kind[f->kind], f->fn->name,
+        text_open(t, "%s %s%s   # work %d rows, %d reals; %.0f flops", kind[f->kind], f->name,
                   f->needs_inline ? " (expanded)" : "", f->rows, f->reals, f->flops);
         for (int k = 0; k < f->n_part; k++) {
             if (!f->part[k].groups.n)

@@ -59,6 +59,7 @@ typedef struct PlanFn {
     const Fn *source; /* as the module has it */
     const Fn *fn;     /* with the calls that cannot stay expanded */
     FnKind kind;
+    const char *name; /* unique among planned functions */
     int n_set;        /* top-level: outputs from here on are added to what is there */
     int index;        /* top-level: in the model's table */
     bool needs_inline;/* a callee whose sums are not linear parts of its outputs: callers expand it */

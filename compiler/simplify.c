@@ -17,6 +17,7 @@ enum { N_ROW = sizeof row / sizeof *row };
 
 struct SimplifyRules {
     const Node *left[N_ROW], *right[N_ROW];
+    int op[N_ROW]; /* outermost operator of the left side */
 };
 
 static const Node *side(Module *m, const char *text)
@@ -28,19 +29,6 @@ static const Node *side(Module *m, const char *text)
     if (diag_errors(m->diags) > before)
         BUG("simplify.def: '%s' does not parse", text);
     return e;
-}
-
-static const SimplifyRules *rules(Module *m)
-{
-    if (!m->simplify) {
-        SimplifyRules *r = ARENA_NEW(m->arena, SimplifyRules, 1);
-        for (int i = 0; i < N_ROW; i++) {
-            r->left[i] = side(m, row[i].left);
-            r->right[i] = side(m, row[i].right);
-        }
-        m->simplify = r;
-    }
-    return m->simplify;
 }
 
 /* A number, or its negative. */
@@ -67,6 +55,20 @@ static int operator_of(const Node *e)
         if (str_eq(e->text, text[i]))
             return op[i];
     return -1;
+}
+
+static const SimplifyRules *rules(Module *m)
+{
+    if (!m->simplify) {
+        SimplifyRules *r = ARENA_NEW(m->arena, SimplifyRules, 1);
+        for (int i = 0; i < N_ROW; i++) {
+            r->left[i] = side(m, row[i].left);
+            r->right[i] = side(m, row[i].right);
+            r->op[i] = operator_of(r->left[i]);
+        }
+        m->simplify = r;
+    }
+    return m->simplify;
 }
 
 static Node *operand(const Node *e, int i)
@@ -145,7 +147,7 @@ Rewrite simplify(Module *m, Fn *fn, const Ins *ins)
     const SimplifyRules *all = rules(m);
     for (int i = 0; i < N_ROW; i++) {
         Match c = {m, fn, {0}};
-        if ((int)ins->op != operator_of(all->left[i]))
+        if ((int)ins->op != all->op[i])
             continue;
         memset(c.bound, 0xff, sizeof c.bound);
         if (!match_ins(&c, all->left[i], ins))

@@ -3,6 +3,7 @@
  * Needs: a trainer between two steps. Gives: a file from which the same bits follow as from the run itself. Random
  * numbers need no entry, for they are functions of the seed and the step.
  * Elsewhere: files of weights alone (param.c). */
+#include "batch.h"
 #include "train.h"
 
 #include <inttypes.h>

@@ -302,41 +302,52 @@ INLINE void outer_turn(const Vec *b, int step, int j, const Real *mask, Real *tu
             *(VecAnywhere *)(y + (ptrdiff_t)r * y_row + v * LANES) = sum[r][v];                                        \
     }
 OUTER_BLOCK(4, 3)
-OUTER_BLOCK(4, 1)
+OUTER_BLOCK(6, 2)
+OUTER_BLOCK(8, 1)
 OUTER_BLOCK(1, 3)
+OUTER_BLOCK(1, 2)
 OUTER_BLOCK(1, 1)
 
-/* The columns behind the last whole vector. */
-INLINE void outer_rest(Real *y, int y_row, int rows, int n, const Real *a, ptrdiff_t a_row, const Real *turned, int width)
+/* All rows of C vectors of columns, R rows at a time. */
+#define OUTER_COLUMNS(R, C)                                                                                            \
+    INLINE void outer_columns_##C(Real *y, int m, int j, const Real *a, ptrdiff_t a_row, const Real *turned, int width) \
+    {                                                                                                                  \
+        int r = 0;                                                                                                     \
+        for (; r + R <= m; r += R)                                                                                     \
+            outer_##R##_##C(y + (ptrdiff_t)r * j, j, a + r * a_row, a_row, turned, width);                             \
+        for (; r < m; r++)                                                                                             \
+            outer_1_##C(y + (ptrdiff_t)r * j, j, a + r * a_row, a_row, turned, width);                                 \
+    }
+OUTER_COLUMNS(4, 3)
+OUTER_COLUMNS(6, 2)
+OUTER_COLUMNS(8, 1)
+
+/* The n columns behind the last whole vector: eight rows in a buffer of whole vectors, since y has no room there. */
+INLINE void outer_rest(Real *y, int m, int j, int n, const Real *a, ptrdiff_t a_row, const Real *turned, int width)
 {
-    for (int r = 0; r < rows; r++) {
-        Vec sum = v_set(0);
-        for (int l = 0; l < TILE; l++)
-            sum += a[r * a_row + l] * *(const VecAnywhere *)(turned + (ptrdiff_t)l * width);
-        for (int c = 0; c < n; c++)
-            y[(ptrdiff_t)r * y_row + c] += sum[c];
+    enum { ROWS = 8 };
+    Vec sum[ROWS];
+    for (int r = 0, rows; r < m; r += rows) {
+        rows = m - r < ROWS ? m - r : ROWS;
+        memset(sum, 0, sizeof sum);
+        outer_columns_1((Real *)sum, rows, LANES, a + r * a_row, a_row, turned, width);
+        for (int s = 0; s < rows; s++)
+            for (int c = 0; c < n; c++)
+                y[(ptrdiff_t)(r + s) * j + c] += ((const Real *)sum)[s * LANES + c];
     }
 }
 
 KERNEL void outer_add(Real *y, int m, int j, const Real *a, ptrdiff_t a_row, const Real *turned)
 {
     int width = outer_width(j), c = 0;
-    for (; c + 3 * LANES <= j; c += 3 * LANES) {
-        int r = 0;
-        for (; r + 4 <= m; r += 4)
-            outer_4_3(y + (ptrdiff_t)r * j + c, j, a + r * a_row, a_row, turned + c, width);
-        for (; r < m; r++)
-            outer_1_3(y + (ptrdiff_t)r * j + c, j, a + r * a_row, a_row, turned + c, width);
-    }
-    for (; c + LANES <= j; c += LANES) {
-        int r = 0;
-        for (; r + 4 <= m; r += 4)
-            outer_4_1(y + (ptrdiff_t)r * j + c, j, a + r * a_row, a_row, turned + c, width);
-        for (; r < m; r++)
-            outer_1_1(y + (ptrdiff_t)r * j + c, j, a + r * a_row, a_row, turned + c, width);
-    }
+    for (; c + 3 * LANES <= j; c += 3 * LANES)
+        outer_columns_3(y + c, m, j, a, a_row, turned + c, width);
+    for (; c + 2 * LANES <= j; c += 2 * LANES)
+        outer_columns_2(y + c, m, j, a, a_row, turned + c, width);
+    for (; c + LANES <= j; c += LANES)
+        outer_columns_1(y + c, m, j, a, a_row, turned + c, width);
     if (c < j)
-        outer_rest(y + c, j, m, j - c, a, a_row, turned + c, width);
+        outer_rest(y + c, m, j, j - c, a, a_row, turned + c, width);
 }
 
 INLINE void outer_product(const Product *p, const Vec *a, const Vec *b, Real *y, const Real *mask, Real *turned)

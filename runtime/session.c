@@ -141,7 +141,7 @@ int nde_session_engine(NdeSession *s, int most, bool needs_weights)
 {
     const NdeModel *m = s->model;
     NdeEngine *e = &s->engine;
-    if (needs_weights && !s->options->weights && m->n_param > 0)
+    if (needs_weights && !s->options->weights && m->train && m->n_param > 0)
         return nde_fail(s->error, NDE_EXIT_FILE, "give the weights that train has written: --weights FILE");
     s->has_engine = true;
     int status = nde_engine_open(e, m, most, s->options->threads, s->error);

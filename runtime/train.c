@@ -4,6 +4,7 @@
  * checkpoint.safetensors and summary.json. Step s takes batch (s - 1) mod n of epoch (s - 1) / n, a permutation of the
  * seed and the epoch, so a run can go on from any step; the last partial batch of an epoch is left out.
  * Elsewhere: one gradient (batch.c), update rules (optim.c), lines that are shown (report.c). */
+#include "batch.h"
 #include "train.h"
 
 #include "rng.h"

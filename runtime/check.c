@@ -1,0 +1,187 @@
+/* check.c: the command `check-gradient`: the compiled gradient against finite differences of the compiled loss.
+ *
+ * Needs: the float64 half of the program. Gives: a table of the worst relative error of each parameter.
+ * The loss with its regulariser is run once, recording steps, drawn times and everything held constant, and then
+ * repeated with these for other parameters, so that both sides differentiate the same function. Differences are central,
+ * of order 4: (8 (f(x + d) - f(x - d)) - (f(x + 2d) - f(x - 2d))) / 12d. Rounding asks for a large d and the curvature
+ * for a small one, a frozen first stage for a very small one: so several are tried, and the best agreement counts.
+ * Elsewhere: recording (replay.c). */
+#include "batch.h"
+#include "command.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SAMPLES = 8 };
+
+static const double width[] = {1e-3, 1e-4, 1e-2, 1e-5, 1e-6, 1e-7};
+
+typedef struct Check {
+    NdeSession session;
+    NdeGradient gradient; /* of the runs for differences */
+    Real *exact;          /* [param_count]: what is checked */
+    double tolerance;
+} Check;
+
+static int loss_at(Check *c, size_t entry, double x, double *loss)
+{
+    NdeEngine *e = &c->session.engine;
+    Real before = e->param[entry];
+    e->param[entry] = (Real)x;
+    int status = nde_replay_begin(e, NDE_REPLAY);
+    if (!status)
+        status = nde_gradient(e, &c->gradient);
+    e->param[entry] = before;
+    *loss = c->gradient.figures.loss;
+    if (!status && e->replay.is_lost)
+        return nde_fail(c->session.error, NDE_EXIT_MEMORY, "a repeated run did not hold the same values constant");
+    return status;
+}
+
+static int difference(Check *c, size_t entry, double d, double *out)
+{
+    double x = (double)c->session.engine.param[entry], f[4];
+    static const double at[] = {1, -1, 2, -2};
+    for (int i = 0; i < 4; i++) {
+        int status = loss_at(c, entry, x + at[i] * d, &f[i]);
+        if (status)
+            return status;
+    }
+    *out = (8 * (f[0] - f[1]) - (f[2] - f[3])) / (12 * d);
+    return 0;
+}
+
+/* The least error of one entry, over `scale`; stops at the first width that is clearly good enough. */
+static int entry_error(Check *c, size_t entry, double size, double scale, double *error)
+{
+    *error = HUGE_VAL;
+    for (size_t i = 0; i < sizeof width / sizeof *width && *error > 0.1 * c->tolerance; i++) {
+        double slope = 0;
+        int status = difference(c, entry, size * width[i], &slope);
+        if (status)
+            return status;
+        double now = fabs(slope - (double)c->exact[entry]) / scale;
+        if (now < *error)
+            *error = now;
+    }
+    return 0;
+}
+
+static double largest(const Real *at, size_t n)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++)
+        most = fmax(most, fabs((double)at[i]));
+    return most;
+}
+
+static int check_param(Check *c, const NdeParam *p, double most_of_all, double *worst)
+{
+    const NdeEngine *e = &c->session.engine;
+    double most = largest(c->exact + p->offset, (size_t)p->n);
+    double scale = fmax(most, 1e-8 * most_of_all), size = largest(e->param + p->offset, (size_t)p->n);
+    int entries = c->session.options->entries < p->n ? c->session.options->entries : p->n;
+    *worst = 0;
+    size = size > 0 ? size : 1;
+    scale = scale > 0 ? scale : 1;
+    for (int k = 0; k < entries; k++) {
+        double error = 0;
+        size_t entry = p->offset + (size_t)((long)k * p->n / entries);
+        int status = entry_error(c, entry, size, scale, &error);
+        if (status)
+            return status;
+        *worst = error > *worst ? error : *worst; /* no error is NaN: only smaller ones replace the first */
+    }
+    printf("%-32s %8d %10d %14.3e %14.3e\n", p->name, p->n, entries, most, *worst);
+    fflush(stdout);
+    return 0;
+}
+
+static int compare(Check *c)
+{
+    const NdeModel *m = c->session.model;
+    double worst = 0, most = largest(c->exact, m->param_count);
+    printf("%-32s %8s %10s %14s %14s\n", "parameter", "size", "compared", "largest", "worst error");
+    for (int i = 0; i < m->n_param; i++) {
+        double one = 0;
+        int status = m->param[i].is_frozen ? 0 : check_param(c, &m->param[i], most, &one);
+        if (status)
+            return status;
+        worst = fmax(worst, one);
+    }
+    printf("worst relative error %.3e\n", worst);
+    if (worst <= c->tolerance)
+        return 0;
+    return nde_fail(c->session.error, NDE_EXIT_NUMERICAL,
+                    "the gradient differs from differences by %.3e, more than %.3e. If a loss has kinks (relu, abs, max) this "
+                    "can be one of them: try another --seed; else it is a fault of the compiler",
+                    worst, c->tolerance);
+}
+
+/* A batch of data, or of random numbers where the data is not there. */
+static int make_batch(Check *c, bool has_data)
+{
+    NdeSession *s = &c->session;
+    long there = has_data ? s->train.count : SAMPLES;
+    int count = (int)(there < SAMPLES ? there : SAMPLES);
+    if (count < 1)
+        return nde_fail(s->error, NDE_EXIT_DATA, "the training data has no samples");
+    s->options->threads = 1;
+    int status = nde_session_engine(s, count, false);
+    if (status)
+        return status;
+    if (has_data)
+        status = nde_batch_fill(&s->engine, &s->train, s->model->train_needs, s->train.index, count);
+    else
+        nde_batch_random(&s->engine, count);
+    nde_batch_noise(&s->engine, NDE_FOR_TRAINING, 1);
+    return status;
+}
+
+static int record(Check *c)
+{
+    NdeEngine *e = &c->session.engine;
+    const NdeModel *m = c->session.model;
+    int status = nde_gradient_open(&c->gradient, m, c->session.error);
+    c->exact = nde_allocate(m->param_count, sizeof *c->exact, c->session.error);
+    if (!c->exact)
+        status = c->session.error->exit_code;
+    if (!status)
+        status = nde_replay_begin(e, NDE_RECORD);
+    if (!status)
+        status = nde_gradient(e, &c->gradient);
+    if (status)
+        return status;
+    if (!isfinite(c->gradient.figures.loss))
+        return nde_fail(c->session.error, NDE_EXIT_NUMERICAL, "the loss is not finite: try another --seed or --weights");
+    memcpy(c->exact, c->gradient.at, m->param_count * sizeof *c->exact);
+    printf("loss %.12g  reg %.6g  steps %g+%g  samples %d\n", c->gradient.figures.loss, c->gradient.figures.reg,
+           c->gradient.figures.accepted, c->gradient.figures.rejected, e->count);
+    return 0;
+}
+
+int nde_check_gradient(const NdeModel *m, NdeOptions *o, NdeError *e)
+{
+    if (!m->train_fn)
+        return nde_fail(e, NDE_EXIT_FILE, "%s has no loss: there is no gradient", m->file);
+    Check c = {.tolerance = o->tolerance};
+    bool has_data = m->train != NULL;
+    int status = nde_session_open(&c.session, m, o, has_data ? NDE_DATA_ALL : NDE_DATA_NONE, m->train_needs, e);
+    if (status == NDE_EXIT_FILE && !o->data) { /* no files: the gradient can be checked on anything */
+        printf("note: random samples, for the data is not in this folder (%s)\n", e->text);
+        nde_session_close(&c.session);
+        has_data = false;
+        status = nde_session_open(&c.session, m, o, NDE_DATA_NONE, m->train_needs, e);
+    }
+    if (!status)
+        status = make_batch(&c, has_data);
+    if (!status)
+        status = record(&c);
+    if (!status)
+        status = compare(&c);
+    nde_gradient_close(&c.gradient);
+    nde_session_close(&c.session);
+    free(c.exact);
+    return status;
+}

@@ -1,0 +1,25 @@
+/* command.h: the commands, each a file of its own. Included by files of one number type. */
+#ifndef NDE_COMMAND_H
+#define NDE_COMMAND_H
+
+#include "batch.h"
+
+#define nde_eval NDE_NAME(nde_eval)
+#define nde_predict NDE_NAME(nde_predict)
+#define nde_trajectory NDE_NAME(nde_trajectory)
+#define nde_check_gradient NDE_NAME(nde_check_gradient)
+#define nde_write_gradient NDE_NAME(nde_write_gradient)
+#define nde_write_table NDE_NAME(nde_write_table)
+
+/* Each returns an exit code with its message in e. */
+int nde_eval(const NdeModel *m, NdeOptions *o, NdeError *e);           /* predict.c */
+int nde_predict(const NdeModel *m, NdeOptions *o, NdeError *e);        /* predict.c */
+int nde_trajectory(const NdeModel *m, NdeOptions *o, NdeError *e);     /* trajectory.c: the command `solve` */
+int nde_check_gradient(const NdeModel *m, NdeOptions *o, NdeError *e); /* check.c */
+int nde_write_gradient(const NdeModel *m, NdeOptions *o, NdeError *e); /* gradient.c */
+
+/* A table to the file of -o, as NPY if its name ends so, or else as CSV; without -o as CSV to the standard output. NPY
+ * holds floats or doubles as the model does; rank and dim: its shape. */
+int nde_write_table(const NdeOptions *o, const NdeCells *cells, int rank, const long *dim, NdeError *e);
+
+#endif

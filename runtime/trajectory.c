@@ -1,0 +1,113 @@
+/* trajectory.c: the command `solve`: one sample's states along the way.
+ *
+ * Needs: weights, a sample. Gives: a table of t and all components of all states, at the accepted steps or at evenly
+ * spaced times.
+ * Elsewhere: who collects the rows (moment.c). */
+#include "batch.h"
+#include "command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int find_solve(const NdeModel *m, const char *name, NdeError *e)
+{
+    if (!m->n_solve)
+        return nde_fail(e, NDE_EXIT_FILE, "%s has no solve block", m->file), -1;
+    for (int i = 0; i < m->n_solve; i++)
+        if (!name || !strcmp(m->solve[i]->name, name))
+            return i;
+    char list[400] = "";
+    for (int i = 0; i < m->n_solve; i++)
+        snprintf(list + strlen(list), sizeof list - strlen(list), " %s", m->solve[i]->name);
+    return nde_fail(e, NDE_EXIT_FILE, "the model has no solve block '%s'; it has:%s", name, list), -1;
+}
+
+/* Runs the program that uses the solve; what it computes besides is thrown away. */
+static int run_program(NdeEngine *e, const NdeFn *fn, NdeError *error)
+{
+    NdeRef *out = nde_allocate((size_t)fn->n_out, sizeof *out, error);
+    char **memory = nde_allocate((size_t)fn->n_out, sizeof *memory, error);
+    int status = out && memory ? 0 : error->exit_code;
+    for (int i = 0; !status && i < fn->n_out; i++) {
+        memory[i] = nde_allocate(nde_value_bytes(e, fn->out[i]) + 64, 1, error);
+        if (memory[i])
+            out[i] = nde_value_ref(e, fn->out[i], memory[i] + (64 - (uintptr_t)memory[i] % 64));
+        else
+            status = error->exit_code;
+    }
+    if (!status)
+        status = nde_frame_run(e, fn, NULL, out);
+    for (int i = 0; memory && i < fn->n_out; i++)
+        free(memory[i]);
+    free(memory);
+    free(out);
+    return status;
+}
+
+static int write_trace(const NdeSession *s, const NdeSolve *solve, const NdeTrace *trace)
+{
+    char **column = nde_allocate((size_t)trace->width, sizeof *column, s->error);
+    int status = column ? 0 : s->error->exit_code, at = 0;
+    if (!status && !(column[at++] = nde_copy_text("t", s->error)))
+        status = s->error->exit_code;
+    for (int i = 0; !status && i < solve->n_state; i++)
+        for (int k = 0; k < solve->state[i].n; k++) {
+            char text[128];
+            snprintf(text, sizeof text, "%.100s[%d]", solve->state_name[i], k);
+            if (!(column[at++] = nde_copy_text(text, s->error)))
+                status = s->error->exit_code;
+        }
+    /* t needs a double's digits, so the states get them too */
+    NdeCells cells = {(const char *const *)column, trace->width, trace->n, trace->row, false};
+    long dim[2] = {trace->n, trace->width};
+    if (!status)
+        status = nde_write_table(s->options, &cells, 2, dim, s->error);
+    for (int i = 0; column && i < trace->width; i++)
+        free(column[i]);
+    free(column);
+    return status;
+}
+
+static int trace_sample(NdeSession *s, const NdeFn *fn, const unsigned char *needs, int index)
+{
+    const NdeModel *m = s->model;
+    const NdeSet *set = s->test.count ? &s->test : &s->train;
+    NdeTrace trace = {.solve = index, .points = s->options->points, .width = 1};
+    if (s->options->sample >= set->count)
+        return nde_fail(s->error, NDE_EXIT_FILE, "--sample %ld: the %s has %ld samples, numbered from 0", s->options->sample,
+                        set->name, set->count);
+    for (int i = 0; i < m->solve[index]->n_state; i++)
+        trace.width += m->solve[index]->state[i].n;
+    int status = nde_session_engine(s, 1, true);
+    if (!status)
+        status = nde_batch_fill(&s->engine, set, needs, set->index + s->options->sample, 1);
+    if (status)
+        return status;
+    nde_batch_noise(&s->engine, NDE_FOR_EVALUATION, 0);
+    s->engine.trace = &trace;
+    status = run_program(&s->engine, fn, s->error);
+    if (!status && !trace.n)
+        status = nde_fail(s->error, NDE_EXIT_FILE, "'%s' is not used by what the model outputs: choose another with --equation",
+                          m->solve[index]->name);
+    if (!status)
+        status = write_trace(s, m->solve[index], &trace);
+    free(trace.row);
+    return status;
+}
+
+int nde_trajectory(const NdeModel *m, NdeOptions *o, NdeError *e)
+{
+    const NdeFn *fn = m->predict_fn ? m->predict_fn : m->eval_fn;
+    const unsigned char *needs = m->predict_fn ? m->predict_needs : m->eval_needs;
+    int index = find_solve(m, o->solve, e);
+    if (index < 0)
+        return e->exit_code;
+    if (!fn)
+        return nde_fail(e, NDE_EXIT_FILE, "%s has neither an output nor a loss that uses the equations", m->file);
+    NdeSession s;
+    int status = nde_session_open(&s, m, o, o->input ? NDE_DATA_INPUT : NDE_DATA_TEST, needs, e);
+    if (!status)
+        status = trace_sample(&s, fn, needs, index);
+    nde_session_close(&s);
+    return status;
+}
