@@ -393,7 +393,7 @@ static void emit_top(Emit *e)
 
 void emit_fn(Emit *e, const PlanFn *f)
 {
-    if (f->needs_inline)
+    if (f->kind != FN_top && !f->is_called)
         return;
     e->f = f;
     emit_names(e);

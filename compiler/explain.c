@@ -41,7 +41,7 @@ static void parameters(Arena *a, const Model *m, FILE *to)
     fprintf(to, "  %ld numbers in all, in float%d\n", total, m->is_double ? 64 : 32);
 }
 
-/* The start of the line of a number as people write it: 1.2 k, 3.4 M. */
+/* A number as people write it: 1.2 k, 3.4 M. */
 static const char *human(Arena *a, double x)
 {
     static const char *const unit[] = {"", " k", " M", " G", " T"};
@@ -68,21 +68,55 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
     fprintf(to, "  %s: order %d, %s, %d stages, %d evaluations a step%s\n", t->name, t->order,
             t->e ? str_format(a, "embedded order %d", t->embedded) : "no error estimate", t->stages, evaluations,
             t->fsal ? " (the last is the first of the next)" : "");
-    fprintf(to, "  %s multiply-adds and functions a step and sample\n", human(a, fn_flops(plan, s->step, s->step->out.n)));
+    fprintf(to, "  %s operations a step and sample\n", human(a, fn_flops(plan, s->step, s->step->out.n)));
     fprintf(to, "  %d numbers of state; the tape keeps %d bytes a step and sample\n", state,
             bytes * state * (1 + (s->n_carry > 0)));
 }
 
-static void programs(Arena *a, const Plan *plan, FILE *to)
+/* Numbers that a top-level function keeps: for each sample between its parts, shared, and summed in each group. */
+typedef struct Memory {
+    double kept, shared, sums;
+} Memory;
+
+static Memory memory_of(const PlanFn *f)
 {
-    fprintf(to, "memory of the functions (bytes: shared, for each 16 samples, scratch of a thread)\n");
-    (void)a;
+    Memory m = {0, f->spare, 0};
+    for (int v = 0; v < f->fn->ins.n; v++) {
+        if (f->place[v].where == WHERE_kept)
+            m.kept += plan_size(f, (Val)v);
+        if (f->place[v].where == WHERE_shared)
+            m.shared += plan_size(f, (Val)v);
+        if (f->root[v] == (Val)v)
+            m.sums += plan_size(f, (Val)v);
+    }
+    return m;
+}
+
+static double setting_value(const Model *m, int index, double otherwise)
+{
+    return index < 0 ? otherwise : m->settings.at[index].value;
+}
+
+/* Bytes for batches of the size in the train block, on one thread; tiles of 16 samples in float32 and 8 in float64. */
+static void programs(Arena *a, const Model *model, const Plan *plan, FILE *to)
+{
+    int bytes = model->is_double ? 8 : 4, tile = model->is_double ? 8 : 16, groups;
+    double batch = model->train_block ? setting_value(model, model->train_block->set_batch, 32) : 1, total = 0, work = 0;
+    double tiles = (double)(long)((batch + tile - 1) / tile);
+    groups = tiles < 8 ? (int)tiles : 8;
+    fprintf(to, "programs and parts of solves\n");
     for (int i = 0; i < plan->fns.n; i++) {
         const PlanFn *f = plan->fns.at[i];
-        if (f->kind == FN_top)
-            fprintf(to, "  %-24s %s operations a sample, scratch of %d numbers a sample\n", f->fn->name, human(a, f->flops),
-                    f->rows);
+        if (f->kind != FN_top)
+            continue;
+        Memory m = memory_of(f);
+        double scratch = bytes * ((double)f->rows * tile + f->reals);
+        total += bytes * (m.kept * tiles * tile + m.shared + m.sums * groups);
+        work = scratch > work ? scratch : work;
+        fprintf(to, "  %-24s %10s operations a sample, %8s kept a sample, %8s scratch\n", f->fn->name, human(a, f->flops),
+                str_format(a, "%sB", human(a, bytes * m.kept)), str_format(a, "%sB", human(a, scratch)));
     }
+    fprintf(to, "  workspace for a batch of %g: about %sB, and %sB a thread\n", batch, human(a, total), human(a, work));
 }
 
 static void settings(Arena *a, const Model *m, FILE *to)
@@ -97,11 +131,22 @@ static void settings(Arena *a, const Model *m, FILE *to)
     }
 }
 
+/* Training and evaluation have a Solve each of the same name. */
+static bool is_first(const Model *m, int i)
+{
+    for (int j = 0; j < i; j++)
+        if (str_eq(m->module->solves.at[j]->name, m->module->solves.at[i]->name))
+            return false;
+    return true;
+}
+
 static void choices(const Model *m, FILE *to)
 {
     fprintf(to, "choices\n");
     for (int i = 0; i < m->module->solves.n; i++) {
         const Solve *s = m->module->solves.at[i];
+        if (!is_first(m, i))
+            continue;
         fprintf(to, "  %s.controller %s, batching joint, adjoint discrete, initial step %s\n", s->name, s->controller,
                 s->is_initial_warm ? "warm" : s->set_initial >= 0 ? "given" : "auto");
     }
@@ -113,14 +158,10 @@ void explain_model(Arena *a, const Model *model, FILE *to)
 {
     const Plan *plan = plan_build(model);
     parameters(a, model, to);
-    for (int i = 0; i < model->module->solves.n; i++) {
-        bool seen = false;
-        for (int j = 0; j < i; j++)
-            seen |= str_eq(model->module->solves.at[j]->name, model->module->solves.at[i]->name);
-        if (!seen)
+    for (int i = 0; i < model->module->solves.n; i++)
+        if (is_first(model, i))
             solve_costs(a, model, plan, model->module->solves.at[i], to);
-    }
-    programs(a, plan, to);
+    programs(a, model, plan, to);
     choices(model, to);
     settings(a, model, to);
 }

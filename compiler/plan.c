@@ -604,6 +604,17 @@ static void plan_whole(Plan *p, const Fn *fn)
         plan_top(p, fn, fn->out.n);
 }
 
+/* Callees whose every call was expanded have no C. */
+static void mark_called(Plan *p)
+{
+    for (int i = p->fns.n - 1; i >= 0; i--) { /* callers stand behind what they call */
+        const PlanFn *f = p->fns.at[i];
+        for (int v = 0; (f->kind == FN_top || f->is_called) && v < f->fn->ins.n; v++)
+            if (f->fn->ins.at[v].op == OP_call)
+                plan_callee(p, f->fn->ins.at[v].imm.fn)->is_called = true;
+    }
+}
+
 Plan *plan_build(const Model *model)
 {
     Module *m = model->module;
@@ -631,6 +642,7 @@ Plan *plan_build(const Model *model)
     plan_whole(p, model->eval);
     plan_whole(p, model->predict);
     plan_whole(p, model->hyper);
+    mark_called(p);
     return p;
 }
 

@@ -62,6 +62,7 @@ typedef struct PlanFn {
     const char *name; /* unique among planned functions */
     int n_set;        /* top-level: outputs from here on are added to what is there */
     int index;        /* top-level: in the model's table */
+    bool is_called;   /* a callee that some function with C of its own calls */
     bool needs_inline;/* a callee whose sums are not linear parts of its outputs: callers expand it */
     bool *out_is_sum; /* tile callee, shared outputs: added to (a part of a sum over the batch), not set */
     int *phase;       /* top-level: shared values: of S_p; per sample: of T_p */

@@ -138,9 +138,9 @@ typedef struct Build {
     const char *cc, *dir, *log;
 } Build;
 
-static pid_t compile(const Build *b, const char *c_file, const char *object)
+static pid_t compile(const Build *b, const char *c_file, const char *object, const char *level)
 {
-    const char *argv[] = {b->cc,     "-std=c11", "-O3",        "-march=native", "-ffp-contract=fast",
+    const char *argv[] = {b->cc,     "-std=c11", level, "-march=native", "-ffp-contract=fast",
                           "-w", "-I",       b->home.include, "-c",         c_file,
                           "-o",      object,     NULL};
     return start(argv, b->log);
@@ -173,7 +173,7 @@ static int compile_and_link(const Build *b, const char *binary)
     if (!toolchain_write(a, file[0], toolchain_text(a, b->model, b->model->is_double, true)) ||
         (has_f32 && !toolchain_write(a, file[1], toolchain_text(a, b->model, true, false))))
         return EXIT_FILES;
-    pid_t own = compile(b, file[0], file[2]), other = has_f32 ? compile(b, file[1], file[3]) : 0;
+    pid_t own = compile(b, file[0], file[2], "-O3"), other = has_f32 ? compile(b, file[1], file[3], "-O1") : 0;
     bool ok = finished(own);
     ok = (!has_f32 || finished(other)) && ok;
     if (!ok)

@@ -3,8 +3,8 @@
  * Needs: the float64 half of the program. Gives: a table of the worst relative error of each parameter.
  * The loss with its regulariser is run once, recording steps, drawn times and everything held constant, and then
  * repeated with these for other parameters, so that both sides differentiate the same function. Differences are central,
- * of order 4: (8 (f(x + d) - f(x - d)) - (f(x + 2d) - f(x - 2d))) / 12d. Rounding asks for a large d and the curvature
- * for a small one, a frozen first stage for a very small one: so several are tried, and the best agreement counts.
+ * of order 8 (Fornberg 1988, table 1). Rounding asks for a large width, curvature for a small one; with a frozen first
+ * stage an error norm is nearly a kink, and asks for a very small one. So several are tried; the best agreement counts.
  * Elsewhere: recording (replay.c). */
 #include "batch.h"
 #include "command.h"
@@ -15,13 +15,16 @@
 
 enum { SAMPLES = 8 };
 
-static const double width[] = {1e-3, 1e-4, 1e-2, 1e-5, 1e-6, 1e-7};
+/* Widths, in units of the parameter's largest entry. */
+static const double width[] = {1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6, 3e-7, 1e-7};
+enum { WIDTHS = sizeof width / sizeof *width };
 
 typedef struct Check {
     NdeSession session;
     NdeGradient gradient; /* of the runs for differences */
     Real *exact;          /* [param_count]: what is checked */
     double tolerance;
+    int usual; /* the width that was best for the entry before: the next one starts with it */
 } Check;
 
 static int loss_at(Check *c, size_t entry, double x, double *loss)
@@ -41,31 +44,57 @@ static int loss_at(Check *c, size_t entry, double x, double *loss)
 
 static int difference(Check *c, size_t entry, double d, double *out)
 {
-    double x = (double)c->session.engine.param[entry], f[4];
-    static const double at[] = {1, -1, 2, -2};
+    static const double weight[] = {4.0 / 5, -1.0 / 5, 4.0 / 105, -1.0 / 280};
+    double x = (double)c->session.engine.param[entry], sum = 0;
     for (int i = 0; i < 4; i++) {
-        int status = loss_at(c, entry, x + at[i] * d, &f[i]);
+        double after = 0, before = 0;
+        int status = loss_at(c, entry, x + (i + 1) * d, &after);
+        if (!status)
+            status = loss_at(c, entry, x - (i + 1) * d, &before);
         if (status)
             return status;
+        sum += weight[i] * (after - before);
     }
-    *out = (8 * (f[0] - f[1]) - (f[2] - f[3])) / (12 * d);
+    *out = sum / d;
     return 0;
 }
 
-/* The least error of one entry, over `scale`; stops at the first width that is clearly good enough. */
+typedef struct Trial {
+    size_t entry;
+    double scale, error; /* the least so far, over the scale */
+    double best;         /* the width that gave it */
+} Trial;
+
+static int try_width(Check *c, Trial *t, double d)
+{
+    double slope = 0;
+    int status = difference(c, t->entry, d, &slope);
+    double now = fabs(slope - (double)c->exact[t->entry]) / t->scale;
+    if (!status && now < t->error) {
+        t->error = now;
+        t->best = d;
+    }
+    return status;
+}
+
+/* The least error of one entry; stops at the first width that is clearly good enough. If none is, widths around the best
+ * one are tried: beside a kink the good ones lie between two of the table. */
 static int entry_error(Check *c, size_t entry, double size, double scale, double *error)
 {
-    *error = HUGE_VAL;
-    for (size_t i = 0; i < sizeof width / sizeof *width && *error > 0.1 * c->tolerance; i++) {
-        double slope = 0;
-        int status = difference(c, entry, size * width[i], &slope);
-        if (status)
-            return status;
-        double now = fabs(slope - (double)c->exact[entry]) / scale;
-        if (now < *error)
-            *error = now;
+    static const double around[] = {0.7, 1.4, 0.85, 1.2, 0.6, 1.7, 0.5, 2.0};
+    Trial t = {entry, scale, HUGE_VAL, 0};
+    double enough = 0.1 * c->tolerance;
+    int first = c->usual, status = 0;
+    for (int k = 0; !status && k < WIDTHS && t.error > enough; k++) {
+        double before = t.error;
+        status = try_width(c, &t, size * width[(first + k) % WIDTHS]);
+        c->usual = t.error < before ? (first + k) % WIDTHS : c->usual;
     }
-    return 0;
+    double centre = t.best;
+    for (size_t k = 0; !status && k < sizeof around / sizeof *around && t.error > enough; k++)
+        status = try_width(c, &t, centre * around[k]);
+    *error = t.error;
+    return status;
 }
 
 static double largest(const Real *at, size_t n)
@@ -83,6 +112,7 @@ static int check_param(Check *c, const NdeParam *p, double most_of_all, double *
     double scale = fmax(most, 1e-8 * most_of_all), size = largest(e->param + p->offset, (size_t)p->n);
     int entries = c->session.options->entries < p->n ? c->session.options->entries : p->n;
     *worst = 0;
+    c->usual = 1;
     size = size > 0 ? size : 1;
     scale = scale > 0 ? scale : 1;
     for (int k = 0; k < entries; k++) {

@@ -6,7 +6,7 @@
 #include "rng.h"
 #include "run.h"
 
-#include <math.h>
+#include <string.h>
 
 NdeWhere nde_where(double t, double end, double time)
 {
@@ -96,7 +96,7 @@ static int trace_row(NdeEngine *e, NdeFlow *f, double t, const NdeRef *state)
 
 static bool is_traced(const NdeEngine *e, const NdeFlow *f)
 {
-    return e->trace && e->trace->solve == f->solve->index;
+    return e->trace && !strcmp(e->trace->solve, f->solve->name);
 }
 
 static int trace_slot(NdeEngine *e, NdeFlow *f, int slot, double t)

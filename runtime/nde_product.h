@@ -230,12 +230,18 @@ INLINE int outer_width(int j)
 #endif
 #endif
 
-/* LANES rows of LANES numbers, turned: row r of `from` (strides in Vec) becomes column r of `to` (width in Real). */
-INLINE void turn_block(const Vec *from, ptrdiff_t step, const Vec mask, Real *to, int width)
+/* n rows of LANES numbers, turned: row r of `from` (steps in Vec) becomes column r of `to` (width in Real); columns n and
+ * on are zero. */
+INLINE void turn_block(const Vec *from, ptrdiff_t step, int n, const Vec mask, Real *to, int width)
 {
 #if defined(NDE_HAS_SHUFFLE) && !defined(NDE_DOUBLE) && NDE_VECTOR_BYTES == 32
     Vec a[8], b[8];
-    UNROLL for (int r = 0; r < 8; r++) a[r] = from[r * step] * mask;
+    UNROLL for (int r = 0; r < 8; r++)
+    {
+        a[r] = v_set(0);
+        if (r < n)
+            a[r] = from[r * step] * mask;
+    }
     UNROLL for (int r = 0; r < 4; r++)
     {
         b[2 * r] = __builtin_shufflevector(a[2 * r], a[2 * r + 1], 0, 8, 1, 9, 4, 12, 5, 13);
@@ -253,7 +259,9 @@ INLINE void turn_block(const Vec *from, ptrdiff_t step, const Vec mask, Real *to
     }
 #else
     for (int r = 0; r < LANES; r++) {
-        Vec row = from[r * step] * mask;
+        Vec row = v_set(0);
+        if (r < n)
+            row = from[r * step] * mask;
         for (int l = 0; l < LANES; l++)
             to[l * width + r] = row[l];
     }
@@ -264,15 +272,15 @@ INLINE void turn_block(const Vec *from, ptrdiff_t step, const Vec mask, Real *to
 INLINE void outer_turn(const Vec *b, int step, int j, const Real *mask, Real *turned)
 {
     int width = outer_width(j), c = 0;
-    for (; c + LANES <= j; c += LANES)
-        for (int q = 0; q < NV; q++)
-            turn_block(b + (ptrdiff_t)c * step * NV + q, (ptrdiff_t)step * NV, *(const VecAnywhere *)(mask + q * LANES),
-                       turned + (ptrdiff_t)q * LANES * width + c, width);
-    for (; c < width; c++)
-        for (int q = 0; q < NV; q++)
-            for (int l = 0; l < LANES; l++)
-                turned[(ptrdiff_t)(q * LANES + l) * width + c] =
-                    c < j ? b[(ptrdiff_t)c * step * NV + q][l] * mask[q * LANES + l] : 0;
+    for (; c < width; c += LANES)
+        for (int q = 0; q < NV; q++) {
+            const Vec *from = b + (ptrdiff_t)c * step * NV + q;
+            Real *to = turned + (ptrdiff_t)q * LANES * width + c;
+            if (c + LANES <= j)
+                turn_block(from, (ptrdiff_t)step * NV, LANES, v_load(mask + q * LANES), to, width);
+            else
+                turn_block(from, (ptrdiff_t)step * NV, j - c, v_load(mask + q * LANES), to, width);
+        }
 }
 
 /* Keeps a loaded vector in its register: gcc 12 otherwise loads it again for every multiply-add. */

@@ -6,14 +6,14 @@
  * Elsewhere: the loops over steps (solve.c, adjoint.c), values of one kind (value.c). */
 #include "run.h"
 
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { ALIGN = 64 };
 
-/* The floating point operations from which threads pay: starting a team and waiting for it costs some 5 microseconds,
- * in which one core does about this many. */
+/* The floating point operations from which threads pay: sharing work out and waiting for its end costs some 5
+ * microseconds, in which one core does about this many. */
 static const double worth_threads = 2e5;
 
 static size_t rounded(size_t bytes)
@@ -173,13 +173,15 @@ int nde_engine_open(NdeEngine *e, const NdeModel *model, int most, int threads, 
     *e = (NdeEngine){.model = model, .error = error, .most = most, .is_taping = false};
     e->tiles = (most + model->tile - 1) / model->tile;
     int groups = (int)group_count(e->tiles);
-    threads = threads > 0 ? threads : omp_get_num_procs();
-    e->threads = threads < groups ? threads : groups;
+    threads = threads > 0 ? threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    e->threads = threads < 1 ? 1 : threads < groups ? threads : groups;
 
     Room room = {0};
     lay_engine(e, &room);
     if (room.is_too_large)
         return nde_fail(error, NDE_EXIT_MEMORY, "a batch of %d samples is too large for this machine", most);
+    if (e->threads > 1 && !(e->team = nde_team_open(e->threads, error)))
+        return error->exit_code;
     e->block = nde_allocate(room.used + ALIGN, 1, error);
     if (!e->block)
         return error->exit_code;
@@ -206,6 +208,8 @@ void nde_engine_close(NdeEngine *e)
         for (int i = 0; i < e->model->n_solve; i++)
             nde_tape_free(&e->flow[i].tape);
     nde_replay_free(e);
+    nde_team_close(e->team);
+    e->team = NULL;
     free(e->block);
     e->block = NULL;
 }
@@ -302,18 +306,28 @@ static void run_group(NdeEngine *e, const NdeFn *fn, const NdePart *part, int gr
     }
 }
 
+typedef struct TileJob {
+    NdeEngine *e;
+    const NdeFn *fn;
+    const NdePart *part;
+} TileJob;
+
+static void do_group(void *context, int group, int thread)
+{
+    const TileJob *job = context;
+    run_group(job->e, job->fn, job->part, group, thread);
+}
+
 static void run_tiles(NdeEngine *e, const NdeFn *fn, const NdePart *part)
 {
     int groups = (int)group_count(e->run.n_tile);
-    int threads = e->threads < groups ? e->threads : groups;
-    if (threads < 2 || e->run.is_watching || fn->flops * e->run.batch < worth_threads) {
+    if (!e->team || groups < 2 || e->run.is_watching || fn->flops * e->run.batch < worth_threads) {
         for (int g = 0; g < groups; g++)
             run_group(e, fn, part, g, 0);
         return;
     }
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
-    for (int g = 0; g < groups; g++)
-        run_group(e, fn, part, g, omp_get_thread_num());
+    TileJob job = {e, fn, part};
+    nde_team_run(e->team, groups, do_group, &job);
 }
 
 void nde_sums_begin(NdeEngine *e, const NdeFn *fn)

@@ -12,6 +12,7 @@
 #include "error.h"
 #include "nde.h"
 #include "program.h"
+#include "team.h"
 
 #define nde_engine_open NDE_NAME(nde_engine_open)
 #define nde_engine_close NDE_NAME(nde_engine_close)
@@ -116,7 +117,7 @@ typedef struct NdeFlow {
 
 /* Where the solution of one sample is collected, for the command `solve`. */
 typedef struct NdeTrace {
-    int solve;         /* index */
+    const char *solve; /* its name: the programs have a solve each for one block of the file */
     int points;        /* evenly spaced; 0: at the accepted steps */
     int sample;        /* in the batch */
     int width;         /* numbers of a row: t, then the states */
@@ -162,6 +163,7 @@ struct NdeEngine {
     int tiles;   /* tiles that fit */
     int count;   /* samples in this batch */
     int threads;
+    NdeTeam *team; /* NULL: one thread */
     bool is_taping;
     char *block; /* all memory but tapes */
     size_t block_bytes;

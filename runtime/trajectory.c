@@ -18,7 +18,8 @@ static int find_solve(const NdeModel *m, const char *name, NdeError *e)
             return i;
     char list[400] = "";
     for (int i = 0; i < m->n_solve; i++)
-        snprintf(list + strlen(list), sizeof list - strlen(list), " %s", m->solve[i]->name);
+        if (!strstr(list, m->solve[i]->name))
+            snprintf(list + strlen(list), sizeof list - strlen(list), " %s", m->solve[i]->name);
     return nde_fail(e, NDE_EXIT_FILE, "the model has no solve block '%s'; it has:%s", name, list), -1;
 }
 
@@ -72,7 +73,7 @@ static int trace_sample(NdeSession *s, const NdeFn *fn, const unsigned char *nee
 {
     const NdeModel *m = s->model;
     const NdeSet *set = s->test.count ? &s->test : &s->train;
-    NdeTrace trace = {.solve = index, .points = s->options->points, .width = 1};
+    NdeTrace trace = {.solve = m->solve[index]->name, .points = s->options->points, .width = 1};
     if (s->options->sample >= set->count)
         return nde_fail(s->error, NDE_EXIT_FILE, "--sample %ld: the %s has %ld samples, numbered from 0", s->options->sample,
                         set->name, set->count);

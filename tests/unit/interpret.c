@@ -163,7 +163,7 @@ static void eval_sum_axis(const Job *j)
 static void eval_max_axis(const Job *j)
 {
     for (int e = 0; e < type_size(j->to); e++)
-        j->y[e] = -INFINITY;
+        j->y[e] = -HUGE_VAL;
     for (int e = 0; e < type_size(j->from[0]); e++) {
         double *y = &j->y[element_of(j->to, without(place_of(j->from[0], e), j->ins->imm.axis))];
         *y = fmax(*y, j->x[0][e]);
@@ -432,7 +432,7 @@ static double worst(const World *w, const Array *x)
 {
     double most = 0;
     for (int e = 0; e < array_size(w, x->type); e++)
-        most = isfinite(x->at[e]) ? fmax(most, fabs(x->at[e])) : INFINITY;
+        most = isfinite(x->at[e]) ? fmax(most, fabs(x->at[e])) : HUGE_VAL;
     return most;
 }
 
@@ -537,10 +537,25 @@ static void add_const(Growth *g)
     list_push(g->m->arena, g->value, y);
 }
 
+/* Whatever nothing uses, and two values more. */
+static void add_outputs(Growth *g)
+{
+    bool *is_used = ARENA_NEW(g->m->arena, bool, g->fn->ins.n);
+    for (int v = 0; v < g->fn->ins.n; v++)
+        for (int k = 0; k < g->fn->ins.at[v].n_arg; k++)
+            is_used[g->fn->ins.at[v].arg[k]] = true;
+    for (int v = g->fn->n_in; v < g->fn->ins.n; v++)
+        if (!is_used[v])
+            fn_out(g->m, g->fn, (Val)v, NULL);
+    for (int i = 0; i < 2; i++)
+        fn_out(g->m, g->fn, pick(g), NULL);
+}
+
 Fn *random_fn(Module *m, const World *w, Random *r, int n, bool smooth, Array **in)
 {
     const Type some[] = {type_scalar(false),  type_scalar(true), shape(1, 4, 0, 0), shape(2, 2, 3, 0),
                          shape(2, 2, 2, 0),   shape(1, 3, 0, 0), shape(3, 2, 3, 2), shape(1, 2, 0, 0)};
+    const Op common[] = {OP_add, OP_sub, OP_mul, OP_neg, OP_where}; /* what simplify.def is mostly about */
     Growth g = {.m = m, .w = w, .r = r, .fn = fn_new(m, "random", (Span){0}), .smooth = smooth};
     Type type[3];
     for (int i = 0; i < 3; i++) {
@@ -552,14 +567,13 @@ Fn *random_fn(Module *m, const World *w, Random *r, int n, bool smooth, Array **
     for (int i = 0; i < 3; i++)
         list_push(m->arena, g.value, (*in)[i]);
     for (int tries = 0; g.fn->ins.n < n + 3 && tries < 100 * n; tries++) {
-        Op op = (Op)random_below(r, OP_COUNT);
+        Op op = (Op)(random_below(r, 3) ? random_below(r, OP_COUNT) : (int)common[random_below(r, 5)]);
         if (op == OP_const)
             add_const(&g);
         else if (op_info[op].op_class != CLASS_leaf && op_info[op].op_class != CLASS_region)
             try_row(&g, op);
     }
-    for (int i = 2 + random_below(r, 3); i > 0; i--)
-        fn_out(m, g.fn, pick(&g), NULL);
+    add_outputs(&g);
     return g.fn;
 }
 
@@ -568,10 +582,10 @@ static double distance(const World *w, const Array *x, const Array *y)
 {
     double most = 0;
     if (!type_equal(x->type, y->type))
-        return INFINITY;
+        return HUGE_VAL;
     for (int e = 0; e < array_size(w, x->type); e++) {
         double d = fabs(x->at[e] - y->at[e]);
-        most = isfinite(d) ? fmax(most, d) : INFINITY;
+        most = isfinite(d) ? fmax(most, d) : HUGE_VAL;
     }
     return most;
 }
@@ -640,7 +654,7 @@ double gradient_error(Module *m, const Fn *fn, const World *w, Random *r, const 
         for (int e = 0; e < array_size(w, in[i].type); e++) {
             double d = difference(scratch, fn, w, in, g, &in[i].at[e]), error = fabs(gradient[k].at[e] - d);
             largest = fmax(largest, fabs(d));
-            most = isfinite(error) ? fmax(most, error) : INFINITY;
+            most = isfinite(error) ? fmax(most, error) : HUGE_VAL;
         }
         k++;
     }

@@ -1,0 +1,46 @@
+# case.sh: what every test script reads first. Needs: NDEC_ROOT and BUILD from run.sh. Gives: a fresh folder $work, where
+# the script then is, and the words below. A script's lines `ok NAME`, `FAIL NAME: why` and `skip NAME: why` are counted.
+root=$NDEC_ROOT
+ndec=$BUILD/ndec
+examples=$root/examples
+work=$BUILD/test/work/$(basename "$0" .sh)
+rm -rf "$work"
+mkdir -p "$work"
+cd "$work"
+export OMP_WAIT_POLICY=passive # tests run side by side: threads that spin would stand in each other's way
+
+ok() { echo "ok $*"; }
+fail() {
+    echo "FAIL $*"
+    [ ! -s err ] || sed -n '1,6s/^/     | /p' err
+}
+# passes NAME COMMAND ...: it ends with 0
+passes() {
+    name=$1
+    shift
+    if "$@" >out 2>err </dev/null; then ok "$name"; else fail "$name: exit code $?"; fi
+}
+# ends CODE NAME PATTERN COMMAND ...: with this exit code, and a message that matches
+ends() {
+    code=$1 name=$2 pattern=$3
+    shift 3
+    got=0
+    "$@" >out 2>err </dev/null || got=$?
+    if [ "$got" -ne "$code" ]; then
+        fail "$name: exit code $got, not $code"
+    elif ! grep -Eq -- "$pattern" err; then
+        fail "$name: the message does not say '$pattern'"
+    else
+        ok "$name"
+    fi
+}
+# same NAME FILE FILE: byte for byte
+same() {
+    if cmp -s "$2" "$3"; then ok "$1"; else fail "$1: $2 and $3 differ"; fi
+}
+# number FILE KEY: the value of "key": in the last line of a JSON-lines file that has it
+number() { sed -n "s/.*\"$2\":\([-+0-9.eE]*\).*/\1/p" "$1" | tail -n 1; }
+# holds NAME EXPRESSION: awk's opinion
+holds() {
+    if awk "BEGIN { exit !($2) }"; then ok "$1"; else fail "$1: $2"; fi
+}
