@@ -65,3 +65,33 @@ clean:
 -include $(wildcard $(B)/*/*.d)
 .PHONY: build clean
 .DELETE_ON_ERROR:
+
+# ---- for people: set-up, demonstration, tests, installation ----
+setup:
+	@CC="$(CC)" sh .ci/setup
+demo: setup
+	@$(MAKE) --no-print-directory build
+	@sh examples/demo.sh $(B)/ndec
+check: setup
+	@$(MAKE) --no-print-directory build
+	@CC="$(CC)" MAKE="$(MAKE)" sh tests/run.sh
+test: build
+	@CC="$(CC)" MAKE="$(MAKE)" sh tests/run.sh unit golden
+bench: build
+	@CC="$(CC)" JOBS=1 sh tests/run.sh bench
+
+TO = $(DESTDIR)$(PREFIX)
+install: build
+	install -d $(TO)/bin $(TO)/lib/ndec $(TO)/lib/pkgconfig $(TO)/include/ndec $(TO)/share/man/man1 $(TO)/share/ndec/examples
+	install -m 755 $(B)/ndec $(TO)/bin/ndec
+	install -m 644 $(B)/libnde.a $(TO)/lib/ndec/libnde.a
+	install -m 644 $(HEADERS) $(TO)/include/ndec/
+	install -m 644 compiler/ndec.1 $(TO)/share/man/man1/ndec.1
+	install -m 644 $(wildcard examples/*.nde examples/*.csv examples/*.gz examples/*.npz examples/README.md) \
+	    $(TO)/share/ndec/examples/
+	install -m 755 examples/fetch_mnist.sh $(TO)/share/ndec/examples/fetch_mnist.sh
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(V)|' compiler/ndec.pc.in > $(TO)/lib/pkgconfig/ndec.pc
+uninstall:
+	rm -f $(TO)/bin/ndec $(TO)/lib/pkgconfig/ndec.pc $(TO)/share/man/man1/ndec.1
+	rm -rf $(TO)/lib/ndec $(TO)/include/ndec $(TO)/share/ndec
+.PHONY: setup demo check test bench install uninstall

@@ -234,7 +234,7 @@ static void sweep_call(Sweep *s, Val v)
         }
 }
 
-static SolveVjp *solve_reverse(Module *m, const Solve *s, const bool *want, const bool *seed);
+static SolveVjp *solve_reverse(Module *m, const Solve *s, bool *want, const bool *seed);
 
 static void sweep_solve(Sweep *s, Val v)
 {
@@ -495,8 +495,9 @@ void ad_gradient(Module *m, Fn *fn, Val loss, int n_param, Val *grad)
 
 /* ---- solve ---- */
 /* Which carries the reverse of a step hands back: those that a seeded output needs, over any number of steps. */
-static void seed_carries(Module *m, const Solve *s, const Fn *step, bool *out_seed, SolveVjp *vjp)
+static bool seed_carries(Module *m, const Solve *s, const Fn *step, bool *out_seed, SolveVjp *vjp)
 {
+    bool any = false;
     bool *all = ARENA_NEW(m->arena, bool, step->n_in + 1), *in = ARENA_NEW(m->arena, bool, step->n_in + 1);
     for (int i = 0; i < step->n_in; i++)
         all[i] = true;
@@ -505,8 +506,23 @@ static void seed_carries(Module *m, const Solve *s, const Fn *step, bool *out_se
         reach(m, step, all, out_seed, NULL, in);
         for (int c = 0; c < s->n_carry; c++)
             if (in[s->n_state + c] && !vjp->seed_carry[c])
-                is_new = vjp->seed_carry[c] = out_seed[s->n_state + c] = true;
+                any = is_new = vjp->seed_carry[c] = out_seed[s->n_state + c] = true;
     }
+    return any;
+}
+
+static void unwant(Module *m, const Solve *s, const Fn *step, const bool *out_seed, const SolveVjp *vjp, bool *want)
+{
+    int n = step->n_in > (s->init ? s->init->n_in : 0) ? step->n_in : s->init->n_in;
+    bool *all = ARENA_NEW(m->arena, bool, n + 1), *in = ARENA_NEW(m->arena, bool, n + 1);
+    bool *in_init = ARENA_NEW(m->arena, bool, n + 1);
+    for (int i = 0; i < n; i++)
+        all[i] = true;
+    reach(m, step, all, out_seed, NULL, in);
+    if (s->init)
+        reach(m, s->init, all, vjp->seed_carry, NULL, in_init);
+    for (int i = 0; i < s->n_arg; i++)
+        want[s->n_state + i] &= in[s->n_state + s->n_carry + 2 + i] || in_init[s->n_state + 1 + i];
 }
 
 static Fn *reverse_dense(Module *m, const Solve *s)
@@ -520,14 +536,14 @@ static Fn *reverse_dense(Module *m, const Solve *s)
     return module_add(m, ad_vjp(m, s->dense, str_format(m->arena, "%s_dense_vjp", s->name), want, seed, false));
 }
 
-static SolveVjp *solve_reverse(Module *m, const Solve *s, const bool *want, const bool *seed)
+/* Takes back the wish for arguments that no seeded result depends on, such as those of the error norm alone. */
+static SolveVjp *solve_reverse(Module *m, const Solve *s, bool *want, const bool *seed)
 {
     SolveVjp *vjp = ARENA_NEW(m->arena, SolveVjp, 1);
     int n_result = solve_n_result(s), first_arg = s->n_state + s->n_carry + 2;
     vjp->want = ARENA_NEW(m->arena, bool, s->n_state + s->n_arg);
     vjp->seed = ARENA_NEW(m->arena, bool, n_result);
     vjp->seed_carry = ARENA_NEW(m->arena, bool, s->n_carry + 1);
-    memcpy(vjp->want, want, sizeof(bool) * (size_t)(s->n_state + s->n_arg));
     memcpy(vjp->seed, seed, sizeof(bool) * (size_t)n_result);
     for (int i = s->n_state; i < solve_quantity(s, 0); i++)
         vjp->seed_dense |= seed[i];
@@ -539,7 +555,9 @@ static SolveVjp *solve_reverse(Module *m, const Solve *s, const bool *want, cons
         out_seed[s->n_state + s->n_carry + 1 + q] = seed[solve_quantity(s, q)];
     for (int i = 0; vjp->seed_dense && i < s->n_dense; i++)
         out_seed[s->n_state + s->n_carry + 1 + s->n_quantity + i] = true;
-    seed_carries(m, s, step, out_seed, vjp);
+    bool any_carry = seed_carries(m, s, step, out_seed, vjp);
+    unwant(m, s, step, out_seed, vjp, want);
+    memcpy(vjp->want, want, sizeof(bool) * (size_t)(s->n_state + s->n_arg));
     for (int c = 0; c < s->n_carry; c++)
         in_want[s->n_state + c] = vjp->seed_carry[c];
     for (int i = 0; i < s->n_arg; i++)
@@ -548,9 +566,6 @@ static SolveVjp *solve_reverse(Module *m, const Solve *s, const bool *want, cons
         module_add(m, ad_vjp(m, step, str_format(m->arena, "%s_step_vjp", s->name), in_want, out_seed, false));
     if (vjp->seed_dense)
         vjp->dense_vjp = reverse_dense(m, s);
-    bool any_carry = false;
-    for (int c = 0; c < s->n_carry; c++)
-        any_carry |= vjp->seed_carry[c];
     if (any_carry) {
         bool *w = ARENA_NEW(m->arena, bool, s->init->n_in);
         for (int i = 0; i < s->n_state; i++)

@@ -149,7 +149,7 @@ static void walk(Check *c, Node *file, bool training)
     c->file = scope_new(c, c->prelude, SCOPE_file);
     c->main = build_new(c, training ? "train" : "eval", file->span, NULL, NULL);
     c->path = "";
-    c->losses.n = c->penalties.n = c->metrics.n = c->outputs.n = 0;
+    c->losses.n = c->penalties.n = c->metrics.n = c->outputs.n = c->solves.n = 0;
     for (int i = 0; i < file->n; i++)
         walk_item(c, file->kid[i]);
     if (training)
@@ -235,14 +235,11 @@ static void make_eval(Check *c)
 /* Without an `output`: the last state of each solve, or its series where times are saved. */
 static void default_outputs(Check *c)
 {
-    Fn *fn = c->main->fn;
-    int n = fn->ins.n;
-    for (int v = 0; v < n; v++)
-        for (int j = 0; fn->ins.at[v].op == OP_solve && j < fn->ins.at[v].imm.solve->n_state; j++) {
-            const Solve *s = fn->ins.at[v].imm.solve;
-            int index = s->n_save ? solve_saved(s, j) : solve_end(s, j);
-            Type t = region_type(c->module, fn, &fn->ins.at[v], index);
-            list_push(c->arena, c->outputs, fn_result(c->module, fn, (Val)v, index, t));
+    for (int i = 0; i < c->solves.n; i++)
+        for (int j = 0; j < c->solves.at[i]->solve->n_state; j++) {
+            const Solve *s = c->solves.at[i]->solve;
+            Val v = solve_result(c, c->solves.at[i], s->n_save ? solve_saved(s, j) : solve_end(s, j));
+            list_push(c->arena, c->outputs, v);
             list_push(c->arena, c->model->output_names, str_format(c->arena, "%s.%s", s->name, s->state_name[j]));
         }
 }
@@ -279,13 +276,13 @@ static const char *identifier(Arena *a, const char *path)
     return name;
 }
 
-Model *model_check(Arena *a, Diags *d, Node *const *prelude, int n_prelude, Node *file)
+Model *model_check(Arena *a, Diags *d, Node *const *prelude, int n_prelude, Node *file, bool no_reduce)
 {
     Module *m = ARENA_NEW(a, Module, 1);
     Model *model = ARENA_NEW(a, Model, 1);
     *m = (Module){.arena = a, .diags = d};
     *model = (Model){.name = identifier(a, file->span.source->name), .source = file->span.source, .module = m};
-    Check c = {.arena = a, .diags = d, .module = m, .model = model, .path = ""};
+    Check c = {.arena = a, .diags = d, .module = m, .model = model, .path = "", .no_reduce = no_reduce};
     if (diag_errors(d))
         return NULL;
     open_prelude(&c, prelude, n_prelude);

@@ -99,6 +99,7 @@ struct SolveInfo {
     Builder *home;
     Value from, to, save; /* static values of the bounds and of the saved times (poison: none) */
     bool is_written;   /* the instruction exists: results can be asked for */
+    const struct Reduction *reduction;
 };
 
 typedef struct Instance { /* a fn for given argument types */
@@ -123,6 +124,7 @@ struct Check {
     bool is_frozen;    /* within a frozen layer */
     const char *setting; /* if set, number literals become settings of that name */
     int n_setting_literal, setting_literal; /* in this clause: how many, how many seen */
+    bool no_reduce;    /* --no-reduce */
     int depth;         /* of calls being inlined: there is no recursion, but a message is better than a crash */
     LIST(Instance *) instances;
     LIST(SolveInfo *) solves;
@@ -199,8 +201,25 @@ Value make_layer(Check *c, Scope *s, Node *expr, const char *path);
 void declare_solve(Check *c, Scope *s, Builder *b, Node *node);
 Value solve_member(Check *c, Builder *b, const Value *solve, Node *node);
 Value series_at(Check *c, Scope *s, Builder *b, const Value *series, Node *call);
+/* Result `index` of the solve, in the user's state, in the program where it stands. */
+Val solve_result(Check *c, const SolveInfo *info, int index);
 /* A number of a clause as a setting. */
 int clause_setting(Check *c, Scope *s, Node *node, const char *name, const char *what);
+
+/* ---- reduce.c: a solve in the cheapest exactly equivalent state ---- */
+typedef struct Reduction { /* du/dt = R x(L u, t): s' = x, u = z0 + R s; values of the main program */
+    Value left, right, start; /* L [p, d], R [d, q], z0 [d] */
+    Value base, mix;          /* L z0 [p], L R [p, q] */
+    Fn *field;                /* (s, t, base, mix, p..) -> x */
+    Type type;                /* of s */
+} Reduction;
+/* Tries to reduce a solve of one state; NULL if it cannot or does not pay, the reason in solve->reduction. keys are those
+ * of field, and become those of the reduced field. */
+Reduction *reduce_field(Check *c, Builder *main, Solve *solve, Fn *field, Keys *keys, Val start);
+/* z0 + R s, in b; of a series [n, q] each row. */
+Val reduce_lift(Check *c, Builder *b, const Reduction *r, Val s);
+/* R x: the same for a rate or an error, which is not shifted. */
+Val reduce_lift_rate(Check *c, Builder *b, const Reduction *r, Val x);
 
 /* ---- step.c: one step of a method as IR ---- */
 typedef struct Problem {  /* what a step needs of its solve, in the builder where it stands */
@@ -208,7 +227,12 @@ typedef struct Problem {  /* what a step needs of its solve, in the builder wher
     Fn *field;            /* (u.., t, p..) -> du.. */
     const Val *arg;       /* p */
     int n_arg;            /* those that the field takes */
+    const Reduction *reduction; /* NULL: the state is the user's */
 } Problem;
+typedef struct Start {    /* where a step begins, for one state each */
+    const Val *u, *k;     /* of the integrated state: value and first stage derivative */
+    const Val *user_u, *user_k; /* of the user's */
+} Start;
 struct Internals {
     const Tableau *method;
     int n_state;
@@ -224,11 +248,17 @@ Internals step_internals(Check *c, Builder *b, const Problem *p, const Val *u, c
 Val step_error(Check *c, Builder *b, const Internals *in);
 /* x over the tolerance: x / (atol + rtol max(|u0|, |u1|)), for one state. */
 Val step_scaled(Check *c, Builder *b, const Internals *in, int state, Val x);
-/* The automatic initial step over the signed span, signed. f0: field at (u, t). */
-Val step_guess(Check *c, Builder *b, const Problem *p, const Val *u, const Val *f0, Val t, Val span);
+/* The automatic initial step over the signed span, signed. */
+Val step_guess(Check *c, Builder *b, const Problem *p, const Start *at, Val t, Val span);
+/* A step of the user's state u alone, for a local term: k1 its first stage derivative, a value of its own (it may be
+ * held constant). */
+Internals step_local(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h);
+/* The first stage derivative of the user's state u; *integrated gets what a reduced solve integrates in its place. */
+void step_local_rate(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Val *k1, Val *integrated);
+Val step_local_guess(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val span);
 /* init, guess, step, step_keep, dense of a solve. */
 typedef struct Terms Terms;
-void step_functions(Check *c, Solve *solve, Fn *field, Keys *keys, Builder *parent, Scope *s, const Terms *terms);
+void step_functions(Check *c, const Problem *p, Keys *keys, Builder *parent, Scope *s, const Terms *terms);
 
 /* ---- regularize.c ---- */
 typedef struct Term {     /* one `regularize` clause */

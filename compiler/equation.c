@@ -391,7 +391,19 @@ static Fn *read_equations(Block *k, Keys *keys)
     return ok ? build_finish(c, b) : NULL;
 }
 
-static void add_solve(Block *k, Fn *field, Keys *keys)
+/* The integrated state of a reduced solve starts at 0. */
+static void start_reduced(Block *k, const Reduction *r)
+{
+    Check *c = k->c;
+    Type shared = r->type;
+    Val zero = fn_const(c->module, k->main->fn, 0);
+    shared.is_batched = false;
+    zero = fn_op(c->module, k->main->fn, OP_fill, 1, &zero, (Imm){.to = shared}, k->solve->span);
+    k->start[0] = fn_op1(c->module, k->main->fn, OP_bcast, zero);
+    k->solve->state_type[0] = r->type;
+}
+
+static void add_solve(Block *k, const Problem *problem, Keys *keys)
 {
     Check *c = k->c;
     Solve *s = k->solve;
@@ -403,7 +415,10 @@ static void add_solve(Block *k, Fn *field, Keys *keys)
     k->info->ins = fn_op(c->module, k->main->fn, OP_solve, s->n_state + s->n_arg, arg, (Imm){.solve = s}, s->span);
     k->info->is_written = true;
     list_push(c->arena, c->module->solves, s);
-    Problem p = {s, field, arg + s->n_state, field->n_in - s->n_state - 1};
+    list_push(c->arena, c->solves, k->info);
+    Problem p = *problem;
+    p.arg = arg + s->n_state;
+    p.n_arg = p.field->n_in - s->n_state - 1;
     regularize_add(c, k->outer, k->info, &p, &k->terms);
 }
 
@@ -466,10 +481,15 @@ void declare_solve(Check *c, Scope *s, Builder *b, Node *node)
     bool ok = check_choices(&k) && read_states(&k) && read_starts(&k);
     Fn *field = ok ? read_equations(&k, keys) : NULL;
     if (field) {
-        solve->n_carry = solve->method->fsal ? solve->n_state : 0;
         solve->saves_dense = solve->n_save > 0 && !solve->saves_exactly;
-        step_functions(c, solve, field, keys, b, s, &k.terms);
-        add_solve(&k, field, keys);
+        Problem p = {.solve = solve, .field = field};
+        info->reduction = p.reduction = reduce_field(c, b, solve, field, keys, k.start[0]);
+        if (p.reduction) {
+            p.field = p.reduction->field;
+            start_reduced(&k, p.reduction);
+        }
+        step_functions(c, &p, keys, b, s, &k.terms);
+        add_solve(&k, &p, keys);
     }
     scope_unused(c, k.inner);
     Value v = field ? (Value){.kind = VALUE_solve, .solve = info} : value_poison();
@@ -477,11 +497,17 @@ void declare_solve(Check *c, Scope *s, Builder *b, Node *node)
 }
 
 /* ---- results ---- */
-static Value result(Check *c, const SolveInfo *info, int index)
+Val solve_result(Check *c, const SolveInfo *info, int index)
 {
     Fn *fn = info->home->fn;
-    const Ins *ins = &fn->ins.at[info->ins];
-    return value_val(info->home, fn_result(c->module, fn, info->ins, index, region_type(c->module, fn, ins, index)));
+    Type t = region_type(c->module, fn, &fn->ins.at[info->ins], index);
+    Val v = fn_result(c->module, fn, info->ins, index, t);
+    return info->reduction && t.is_batched ? reduce_lift(c, info->home, info->reduction, v) : v;
+}
+
+static Value result(Check *c, const SolveInfo *info, int index)
+{
+    return value_val(info->home, solve_result(c, info, index));
 }
 
 Value solve_member(Check *c, Builder *b, const Value *solve, Node *node)
@@ -528,7 +554,8 @@ Value series_at(Check *c, Scope *s, Builder *b, const Value *series, Node *call)
     if (t.kind == VALUE_number && rat_to_double(t.num) == rat_to_double(info->to.num))
         return result(c, info, solve_end(info->solve, series->index));
     if (t.kind == VALUE_number && rat_to_double(t.num) == rat_to_double(info->from.num))
-        return value_val(info->home, info->home->fn->ins.at[info->ins].arg[series->index]);
+        return info->reduction ? info->reduction->start
+                               : value_val(info->home, info->home->fn->ins.at[info->ins].arg[series->index]);
     if (same_array(&t, &info->save))
         return result(c, info, solve_saved(info->solve, series->index));
     DIAG_AT(c->diags, NOT_KEPT, check_span(c, call->kid[1]), info->solve->name,

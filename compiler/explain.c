@@ -69,6 +69,8 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
             t->e ? str_format(a, "embedded order %d", t->embedded) : "no error estimate", t->stages, evaluations,
             t->fsal ? " (the last is the first of the next)" : "");
     fprintf(to, "  %s operations a step and sample\n", human(a, fn_flops(plan, s->step, s->step->out.n)));
+    if (s->reduction)
+        fprintf(to, "  reduction: %s\n", s->reduction);
     fprintf(to, "  %d numbers of state; the tape keeps %d bytes a step and sample\n", state,
             bytes * state * (1 + (s->n_carry > 0)));
 }

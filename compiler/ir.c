@@ -213,6 +213,40 @@ void fn_out(Module *m, Fn *fn, Val v, const char *name)
     list_push(m->arena, fn->out_name, name);
 }
 
+static void expand(Module *m, Fn *to, const Fn *from, Val call, Val *map)
+{
+    const Fn *callee = from->ins.at[call].imm.fn;
+    Val *inner = ARENA_NEW(m->arena, Val, callee->ins.n + 1);
+    for (int i = 0; i < callee->n_in; i++)
+        inner[i] = map[from->ins.at[call].arg[i]];
+    for (int v = callee->n_in; v < callee->ins.n; v++)
+        fn_copy(m, to, callee, (Val)v, inner, true);
+    for (int w = (int)call + 1; w < from->ins.n; w++)
+        if (from->ins.at[w].op == OP_result && from->ins.at[w].arg[0] == call)
+            map[w] = inner[callee->out.at[from->ins.at[w].imm.index]];
+}
+
+void fn_copy(Module *m, Fn *to, const Fn *from, Val v, Val *map, bool expands)
+{
+    Ins ins = from->ins.at[v];
+    if (expands && ins.op == OP_call) {
+        expand(m, to, from, v, map);
+        return;
+    }
+    if (expands && ins.op == OP_result && from->ins.at[ins.arg[0]].op == OP_call)
+        return; /* set by its call */
+    Val *arg = ARENA_NEW(m->arena, Val, ins.n_arg + 1);
+    for (int k = 0; k < ins.n_arg; k++)
+        arg[k] = map[ins.arg[k]];
+    if (op_info[ins.op].op_class == CLASS_leaf || op_info[ins.op].op_class == CLASS_region) {
+        ins.arg = arg;
+        map[v] = append(m, to, ins);
+        return;
+    }
+    map[v] = fn_op(m, to, ins.op, ins.n_arg, arg, ins.imm, ins.span);
+    to->ins.at[map[v]].name = ins.name;
+}
+
 /* ---- regions ---- */
 int region_n_result(const Module *m, const Ins *ins)
 {

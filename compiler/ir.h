@@ -110,6 +110,7 @@ struct Solve {
     int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save0; /* saves: n_save settings */
     bool is_initial_warm;
     const char *controller; /* row of control.def */
+    const char *reduction;  /* for `explain`: what reduce.c did, or why not */
 };
 /* Operands of OP_solve: u0.., p...  Results, in this order (each one OP_result with imm.index):
  *   n_state   states at the end of the span
@@ -203,6 +204,9 @@ Val fn_leaf(Module *m, Fn *fn, Op op, int index, Type type, const char *name);
 Val fn_call(Module *m, Fn *fn, Fn *callee, int n_arg, const Val *arg, Span span);
 Val fn_result(Module *m, Fn *fn, Val call, int index, Type type);
 void fn_out(Module *m, Fn *fn, Val v, const char *name);
+/* Appends instruction v of `from` to `to`, its operands through map; calls are expanded if `expands` (their results are
+ * then found through the same map). map[v] becomes the new value. */
+void fn_copy(Module *m, Fn *to, const Fn *from, Val v, Val *map, bool expands);
 Type fn_type(const Fn *fn, Val v);
 void fn_verify(const Fn *fn);                /* BUG on a broken invariant */
 void fn_print(Text *t, const Fn *fn);        /* --dump */

@@ -15,7 +15,7 @@ enum { EXIT_MODEL = 1, EXIT_USAGE = 2 };
 
 typedef struct Options {
     const char *command, *file, *output, *dump;
-    bool is_f64;
+    bool is_f64, no_reduce;
     int n_rest;
     char **rest; /* behind -- */
 } Options;
@@ -40,6 +40,7 @@ static void help(FILE *to)
     for (int i = 0; i < N_COMMAND; i++)
         fprintf(to, "  ndec %-28s %s\n", command_row[i].usage, command_row[i].what);
     fprintf(to, "\n  --dump=STAGE                      prints a stage of the compilation: ast, ir, plan, c\n"
+                "  --no-reduce                       every solve in the state as written (explain tells the difference)\n"
                 "  --help, --version\n\n"
                 "exit codes: 0 ok, 1 the model is wrong, 2 usage or files, 3 numerical failure, 4 data,\n"
                 "            5 interrupted with its state saved, 70 a fault of ndec\n");
@@ -127,7 +128,7 @@ static Model *compile(Arena *a, const Options *o, int *code)
         ast_print(&t, file);
         print_text(&t);
     }
-    Model *model = model_check(a, d, prelude, n_prelude, file);
+    Model *model = model_check(a, d, prelude, n_prelude, file, o->no_reduce);
     *code = diag_print(d, stderr, isatty(2) && !getenv("NO_COLOR")) ? EXIT_MODEL : 0;
     if (!model || *code)
         return NULL;
@@ -221,6 +222,8 @@ static int parse_options(int argc, char **argv, Options *o)
             o->output = argv[i];
         } else if (!strncmp(at, "--dump=", 7))
             o->dump = at + 7;
+        else if (str_eq(at, "--no-reduce"))
+            o->no_reduce = true;
         else if (str_eq(at, "--f64"))
             o->is_f64 = true;
         else if (at[0] == '-' && at[1])

@@ -69,8 +69,8 @@ typedef struct Model {
 } Model;
 
 /* check.c: the file's meaning, with all programs lowered, differentiated and canonical. NULL after reporting errors.
- * `prelude` holds parsed FILE nodes. */
-Model *model_check(Arena *a, Diags *d, Node *const *prelude, int n_prelude, Node *file);
+ * `prelude` holds parsed FILE nodes; no_reduce keeps every solve in the user's state. */
+Model *model_check(Arena *a, Diags *d, Node *const *prelude, int n_prelude, Node *file, bool no_reduce);
 
 /* emit.c: the C file. is_double: the number type to emit for (the model's own, or float64 for check-gradient). */
 void emit_model(Text *out, const Model *model, bool is_double, bool with_main);

@@ -178,12 +178,6 @@ Val regularize_quantity(Check *c, Scope *s, Builder *b, const Internals *in, Nod
 }
 
 /* ---- local terms ---- */
-static Val solved(Check *c, const SolveInfo *info, int index)
-{
-    Fn *fn = info->home->fn;
-    return fn_result(c->module, fn, info->ins, index, region_type(c->module, fn, &fn->ins.at[info->ins], index));
-}
-
 static Val detached(Check *c, Builder *b, Val v)
 {
     return fn_op(c->module, b->fn, OP_detach, 1, &v, (Imm){.index = c->module->n_detach++}, b->fn->ins.at[v].span);
@@ -195,17 +189,18 @@ static Val local_term(Check *c, Scope *s, SolveInfo *info, const Problem *p, con
     const Solve *solve = info->solve;
     int n = solve->n_state;
     Val *u = ARENA_NEW(c->arena, Val, n), *k1 = ARENA_NEW(c->arena, Val, n);
-    Val t = solved(c, info, solve_drawn_time(solve, draw)), left = solved(c, info, solve_drawn_left(solve, draw));
+    Val t = solve_result(c, info, solve_drawn_time(solve, draw)), left = solve_result(c, info, solve_drawn_left(solve, draw));
     for (int j = 0; j < n; j++) {
-        u[j] = solved(c, info, solve_drawn(solve, draw, j));
+        u[j] = solve_result(c, info, solve_drawn(solve, draw, j));
         if (!term->through_state)
             u[j] = detached(c, b, u[j]);
     }
-    step_field(c, b, p, u, t, k1);
+    Val x;
+    step_local_rate(c, b, p, u, t, k1, &x);
     for (int j = 0; j < n && !term->through_state; j++)
         k1[j] = detached(c, b, k1[j]);
-    Val h = term->at_accepted ? solved(c, info, solve_drawn_step(solve, draw)) : step_guess(c, b, p, u, k1, t, left);
-    Internals in = step_internals(c, b, p, u, k1, t, detached(c, b, h));
+    Val h = term->at_accepted ? solve_result(c, info, solve_drawn_step(solve, draw)) : step_local_guess(c, b, p, u, k1, t, left);
+    Internals in = step_local(c, b, p, u, k1, t, detached(c, b, h));
     return regularize_quantity(c, s, b, &in, term->quantity);
 }
 
@@ -247,7 +242,7 @@ void regularize_add(Check *c, Scope *s, SolveInfo *info, const Problem *p, const
         if (term->draws > 1)
             value = fn_op2(c->module, b->fn, OP_div, value, fn_const(c->module, b->fn, term->draws));
         if (term->draws == 0)
-            value = solved(c, info, solve_quantity(info->solve, term->first));
+            value = solve_result(c, info, solve_quantity(info->solve, term->first));
         value = fn_op2(c->module, b->fn, OP_mul, weight(c, s, b, info, term, i), value);
         list_push(c->arena, c->penalties, value);
     }

@@ -50,6 +50,47 @@ static Val weighted(Check *c, Builder *b, Val *const *k, int state, const double
     return sum;
 }
 
+static void tolerances(Check *c, Builder *b, const Solve *s, Internals *in)
+{
+    Value atol = {.kind = VALUE_setting, .index = s->set_atol}, rtol = {.kind = VALUE_setting, .index = s->set_rtol};
+    in->atol = build_val(c, b, &atol);
+    in->rtol = build_val(c, b, &rtol);
+}
+
+/* z + (h w_1) k1 + R sum_{j >= 2} (h w_j) x_j of a reduced solve; z NO_VAL: none. */
+static Val local_sum(Check *c, Builder *b, const Reduction *r, Val z, Val k1, Val *const *x, const double *w, int n, Val h)
+{
+    Val sum = op2(c, b, OP_mul, op2(c, b, OP_mul, h, num(c, b, w[0])), k1), d = weighted(c, b, x + 1, 0, w + 1, n - 1, h);
+    if (d != NO_VAL)
+        sum = op2(c, b, OP_add, sum, reduce_lift_rate(c, b, r, d));
+    return z == NO_VAL ? sum : op2(c, b, OP_add, z, sum);
+}
+
+/* The internals of a step of a reduced solve in the user's state, which is z at its start. What nobody uses is dropped
+ * later. */
+static Internals lifted(Check *c, Builder *b, const Problem *p, const Internals *in, Val z)
+{
+    const Reduction *r = p->reduction;
+    int n = in->method->stages;
+    Internals out = *in;
+    Val *own = ARENA_NEW(c->arena, Val, 3);
+    out.k = ARENA_NEW(c->arena, Val *, n);
+    out.stage = ARENA_NEW(c->arena, Val *, n);
+    for (int i = 0; i < n; i++) {
+        out.k[i] = ARENA_NEW(c->arena, Val, 1);
+        out.stage[i] = ARENA_NEW(c->arena, Val, 1);
+        out.k[i][0] = reduce_lift_rate(c, b, r, in->k[i][0]);
+        out.stage[i][0] = i == 0 ? z : reduce_lift(c, b, r, in->stage[i][0]);
+    }
+    own[0] = z;
+    own[1] = reduce_lift(c, b, r, in->u1[0]);
+    own[2] = in->err ? reduce_lift_rate(c, b, r, in->err[0]) : NO_VAL;
+    out.u0 = &own[0];
+    out.u1 = &own[1];
+    out.err = in->err ? &own[2] : NULL;
+    return out;
+}
+
 Internals step_internals(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h)
 {
     const Solve *solve = p->solve;
@@ -85,9 +126,7 @@ Internals step_internals(Check *c, Builder *b, const Problem *p, const Val *u, c
         if (m->e)
             in.err[j] = weighted(c, b, in.k, j, m->e, m->stages, h);
     }
-    Value atol = {.kind = VALUE_setting, .index = solve->set_atol}, rtol = {.kind = VALUE_setting, .index = solve->set_rtol};
-    in.atol = build_val(c, b, &atol);
-    in.rtol = build_val(c, b, &rtol);
+    tolerances(c, b, solve, &in);
     return in;
 }
 
@@ -107,49 +146,158 @@ Val step_error(Check *c, Builder *b, const Internals *in)
     return build_rms(c, b, in->n_state, scaled);
 }
 
+/* f at the end of an Euler step of h0 less f at its start, of the user's state. */
+static void probe(Check *c, Builder *b, const Problem *p, const Start *at, Val t, Val h0, Val *change)
+{
+    int n = p->solve->n_state;
+    Val *u = ARENA_NEW(c->arena, Val, n), end = op2(c, b, OP_add, t, h0);
+    if (!at->u) { /* a reduced solve at any state: its own start is moved instead of s */
+        Val moved = op2(c, b, OP_add, at->user_u[0], op2(c, b, OP_mul, h0, at->user_k[0])), x;
+        step_local_rate(c, b, p, &moved, end, change, &x);
+        change[0] = op2(c, b, OP_sub, change[0], at->user_k[0]);
+        return;
+    }
+    for (int j = 0; j < n; j++)
+        u[j] = op2(c, b, OP_add, at->u[j], op2(c, b, OP_mul, h0, at->k[j]));
+    step_field(c, b, p, u, end, change);
+    for (int j = 0; j < n; j++) {
+        change[j] = op2(c, b, OP_sub, change[j], at->k[j]);
+        if (p->reduction)
+            change[j] = reduce_lift_rate(c, b, p->reduction, change[j]);
+    }
+}
+
 /* Hairer, Norsett & Wanner (1993), II.4, "Starting step size", with the cap and the floor of OrdinaryDiffEq:
  *   d0 = rms(u / sk), d1 = rms(f0 / sk), h0 = 0.01 d0 / d1 (1e-6 if either is below 1e-5), at most the span;
  *   an Euler step of h0 gives f1; d2 = rms((f1 - f0) / sk) / h0;
  *   h1 = (0.01 / max(d1, d2))^(1/order), max(1e-6, 1e-3 h0) if both are below 1e-15;  h = min(100 h0, h1, span);
  *   100 h0 if f1 equals f0. */
-Val step_guess(Check *c, Builder *b, const Problem *p, const Val *u, const Val *f0, Val t, Val span)
+Val step_guess(Check *c, Builder *b, const Problem *p, const Start *at, Val t, Val span)
 {
     int n = p->solve->n_state;
+    Span place = p->solve->span;
     Value atol = {.kind = VALUE_setting, .index = p->solve->set_atol};
     Value rtol = {.kind = VALUE_setting, .index = p->solve->set_rtol};
     Val a = build_val(c, b, &atol), r = build_val(c, b, &rtol);
     Val *sk = ARENA_NEW(c->arena, Val, n), *x = ARENA_NEW(c->arena, Val, n), *y = ARENA_NEW(c->arena, Val, n);
-    Val *f1 = ARENA_NEW(c->arena, Val, n), *probe = ARENA_NEW(c->arena, Val, n);
     Val length = op1(c, b, OP_abs, span), direction = op1(c, b, OP_sign, span);
     for (int j = 0; j < n; j++) {
-        sk[j] = op2(c, b, OP_add, a, op2(c, b, OP_mul, r, op1(c, b, OP_abs, u[j])));
-        x[j] = op2(c, b, OP_div, u[j], sk[j]);
-        y[j] = op2(c, b, OP_div, f0[j], sk[j]);
+        sk[j] = op2(c, b, OP_add, a, op2(c, b, OP_mul, r, op1(c, b, OP_abs, at->user_u[j])));
+        x[j] = op2(c, b, OP_div, at->user_u[j], sk[j]);
+        y[j] = op2(c, b, OP_div, at->user_k[j], sk[j]);
     }
     Val d0 = build_rms(c, b, n, x), d1 = build_rms(c, b, n, y);
     Val is_small = op2(c, b, OP_gt, num(c, b, 1e-5), op2(c, b, OP_min, d0, d1));
-    Val safe_d1 = build_op(c, b, OP_where, 3, (Val[]){is_small, num(c, b, 1), d1}, (Imm){0}, p->solve->span);
+    Val safe_d1 = build_op(c, b, OP_where, 3, (Val[]){is_small, num(c, b, 1), d1}, (Imm){0}, place);
     Val ratio = op2(c, b, OP_div, op2(c, b, OP_mul, num(c, b, 0.01), d0), safe_d1);
-    Val h0 = build_op(c, b, OP_where, 3, (Val[]){is_small, num(c, b, 1e-6), ratio}, (Imm){0}, p->solve->span);
+    Val h0 = build_op(c, b, OP_where, 3, (Val[]){is_small, num(c, b, 1e-6), ratio}, (Imm){0}, place);
     h0 = op2(c, b, OP_min, h0, length);
-    Val signed_h0 = op2(c, b, OP_mul, direction, h0);
+    probe(c, b, p, at, t, op2(c, b, OP_mul, direction, h0), x);
     for (int j = 0; j < n; j++)
-        probe[j] = op2(c, b, OP_add, u[j], op2(c, b, OP_mul, signed_h0, f0[j]));
-    step_field(c, b, p, probe, op2(c, b, OP_add, t, signed_h0), f1);
-    for (int j = 0; j < n; j++)
-        x[j] = op2(c, b, OP_div, op2(c, b, OP_sub, f1[j], f0[j]), sk[j]);
+        x[j] = op2(c, b, OP_div, x[j], sk[j]);
     Val change = build_rms(c, b, n, x);
     Val m = op2(c, b, OP_max, d1, op2(c, b, OP_div, change, h0));
     Val is_flat = op2(c, b, OP_ge, num(c, b, 1e-15), m);
-    Val safe_m = build_op(c, b, OP_where, 3, (Val[]){is_flat, num(c, b, 1), m}, (Imm){0}, p->solve->span);
+    Val safe_m = build_op(c, b, OP_where, 3, (Val[]){is_flat, num(c, b, 1), m}, (Imm){0}, place);
     Val root = op2(c, b, OP_pow, op2(c, b, OP_div, num(c, b, 0.01), safe_m), num(c, b, 1.0 / p->solve->method->order));
     Val least = op2(c, b, OP_max, num(c, b, 1e-6), op2(c, b, OP_mul, num(c, b, 1e-3), h0));
-    Val h1 = build_op(c, b, OP_where, 3, (Val[]){is_flat, least, root}, (Imm){0}, p->solve->span);
+    Val h1 = build_op(c, b, OP_where, 3, (Val[]){is_flat, least, root}, (Imm){0}, place);
     Val h100 = op2(c, b, OP_mul, num(c, b, 100), h0);
-    Val h = op2(c, b, OP_min, h100, h1);
     Val is_same = op2(c, b, OP_eq, change, num(c, b, 0));
-    h = build_op(c, b, OP_where, 3, (Val[]){is_same, h100, h}, (Imm){0}, p->solve->span);
+    Val h = build_op(c, b, OP_where, 3, (Val[]){is_same, h100, op2(c, b, OP_min, h100, h1)}, (Imm){0}, place);
     return op2(c, b, OP_mul, direction, op2(c, b, OP_min, h, length));
+}
+
+/* ---- a step on its own ---- */
+/* f(z) of a reduced solve at any z, moved by h a_i1 k1 and the reduced d: x(L z + (h a_i1) (L k1) + M d, t). */
+typedef struct Local {
+    Check *c;
+    Builder *b;
+    const Problem *p;
+    Val base, slope; /* L z, L k1 */
+} Local;
+
+static Val local_x(const Local *l, Val base, Val d, Val t)
+{
+    Check *c = l->c;
+    Builder *b = l->b;
+    const Reduction *r = l->p->reduction;
+    Val *arg = ARENA_NEW(c->arena, Val, l->p->n_arg), x;
+    for (int i = 0; i < l->p->n_arg; i++)
+        arg[i] = l->p->arg[i];
+    arg[0] = base; /* the first key of a reduced field, reduce.c */
+    if (d == NO_VAL) {
+        Val zero = num(c, b, 0);
+        Type shared = r->type;
+        shared.is_batched = false;
+        d = op1(c, b, OP_bcast, fn_op(c->module, b->fn, OP_fill, 1, &zero, (Imm){.to = shared}, l->p->solve->span));
+    }
+    Problem p = *l->p;
+    p.arg = arg;
+    step_field(c, b, &p, &d, t, &x);
+    return x;
+}
+
+static Val left_times(Check *c, Builder *b, const Reduction *r, Val z)
+{
+    Val left = build_val(c, b, &r->left);
+    return op2(c, b, OP_mm_nn, left, z);
+}
+
+void step_local_rate(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Val *k1, Val *integrated)
+{
+    if (!p->reduction) {
+        step_field(c, b, p, u, t, k1);
+        return;
+    }
+    Local l = {c, b, p, left_times(c, b, p->reduction, u[0]), NO_VAL};
+    *integrated = local_x(&l, l.base, NO_VAL, t);
+    k1[0] = reduce_lift_rate(c, b, p->reduction, *integrated);
+}
+
+Val step_local_guess(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val span)
+{
+    return step_guess(c, b, p, &(Start){p->reduction ? NULL : u, k1, u, k1}, t, span);
+}
+
+static Internals local_reduced(Check *c, Builder *b, const Problem *p, Val z, Val k1, Val t, Val h)
+{
+    const Reduction *r = p->reduction;
+    const Tableau *m = p->solve->method;
+    Local l = {c, b, p, left_times(c, b, r, z), left_times(c, b, r, k1)};
+    Val **x = ARENA_NEW(c->arena, Val *, m->stages), **k = ARENA_NEW(c->arena, Val *, m->stages);
+    Val **stage = ARENA_NEW(c->arena, Val *, m->stages), *own = ARENA_NEW(c->arena, Val, 3);
+    Internals in = {.method = m, .n_state = 1, .k = k, .stage = stage, .u0 = &own[0], .u1 = &own[1], .t = t, .h = h};
+    for (int i = 0; i < m->stages; i++) {
+        k[i] = ARENA_NEW(c->arena, Val, 1);
+        x[i] = ARENA_NEW(c->arena, Val, 1);
+        stage[i] = ARENA_NEW(c->arena, Val, 1);
+        k[i][0] = k1;
+        stage[i][0] = z;
+        if (i == 0)
+            continue;
+        Val at = op2(c, b, OP_add, t, op2(c, b, OP_mul, h, num(c, b, m->c[i])));
+        stage[i][0] = local_sum(c, b, r, z, k1, x, m->a[i], i, h);
+        Val d = weighted(c, b, x + 1, 0, m->a[i] + 1, i - 1, h);
+        Val base = op2(c, b, OP_add, l.base, op2(c, b, OP_mul, op2(c, b, OP_mul, h, num(c, b, m->a[i][0])), l.slope));
+        x[i][0] = local_x(&l, base, d, at);
+        k[i][0] = reduce_lift_rate(c, b, r, x[i][0]);
+    }
+    own[0] = z;
+    own[1] = m->fsal ? stage[m->stages - 1][0] : local_sum(c, b, r, z, k1, x, m->b, m->stages, h);
+    if (m->e) {
+        own[2] = local_sum(c, b, r, NO_VAL, k1, x, m->e, m->stages, h);
+        in.err = &own[2];
+    }
+    tolerances(c, b, p->solve, &in);
+    return in;
+}
+
+Internals step_local(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h)
+{
+    if (p->reduction)
+        return local_reduced(c, b, p, u[0], k1[0], t, h);
+    return step_internals(c, b, p, u, k1, t, h);
 }
 
 /* ---- the functions of a solve ---- */
@@ -158,6 +306,13 @@ typedef struct Frame { /* a function of a solve being built */
     Val *u, *carry;
     Problem p;
 } Frame;
+
+/* Carries: k1 of each state if the last stage is the first of the next step; behind it the user's state of a reduced
+ * solve. */
+static int n_k1(const Solve *s)
+{
+    return s->method->fsal ? s->n_state : 0;
+}
 
 static Frame frame_new(Check *c, const Problem *p, Keys *keys, Builder *parent, const char *what, bool has_carry)
 {
@@ -169,7 +324,9 @@ static Frame frame_new(Check *c, const Problem *p, Keys *keys, Builder *parent, 
     if (has_carry && s->n_carry) {
         f.carry = ARENA_NEW(c->arena, Val, s->n_carry);
         for (int i = 0; i < s->n_carry; i++)
-            f.carry[i] = build_input(c, f.b, s->state_type[i], str_format(c->arena, "k1_%s", s->state_name[i]));
+            f.carry[i] = i < n_k1(s) ? build_input(c, f.b, s->state_type[i],
+                                                   str_format(c->arena, "k1_%s", s->state_name[i]))
+                                     : build_input(c, f.b, p->reduction->start.type, "lifted");
     }
     f.p = *p;
     return f;
@@ -190,6 +347,21 @@ static Val scalar_input(Check *c, Builder *b, const char *name)
     return build_input(c, b, type_scalar(false), name);
 }
 
+/* Everything of a step that dense output needs: the stage derivatives, and f at its end for the cubic. */
+static void keep_dense(Check *c, Frame *f, const Internals *in, Val end)
+{
+    Solve *solve = f->p.solve;
+    Val *f1 = ARENA_NEW(c->arena, Val, solve->n_state);
+    for (int i = 0; i < in->method->stages; i++)
+        for (int j = 0; j < solve->n_state; j++)
+            fn_out(c->module, f->b->fn, in->k[i][j], str_format(c->arena, "k%d_%s", i + 1, solve->state_name[j]));
+    if (in->method->degree || in->method->fsal)
+        return;
+    step_field(c, f->b, &f->p, in->u1, end, f1);
+    for (int j = 0; j < solve->n_state; j++)
+        fn_out(c->module, f->b->fn, f1[j], str_format(c->arena, "f1_%s", solve->state_name[j]));
+}
+
 static Fn *make_step(Check *c, const Problem *p, Keys *keys, Builder *parent, Scope *s, const Terms *terms, bool keeps)
 {
     Solve *solve = p->solve;
@@ -197,24 +369,21 @@ static Fn *make_step(Check *c, const Problem *p, Keys *keys, Builder *parent, Sc
     Frame f = frame_new(c, p, keys, parent, keeps ? "step_keep" : "step", true);
     Val t = scalar_input(c, f.b, "t"), h = scalar_input(c, f.b, "h");
     frame_args(c, &f, keys);
-    Internals in = step_internals(c, f.b, &f.p, f.u, f.carry, t, h);
+    Internals in = step_internals(c, f.b, &f.p, f.u, n_k1(solve) ? f.carry : NULL, t, h), user = in;
+    if (p->reduction)
+        user = lifted(c, f.b, p, &in, f.carry[n_k1(solve)]);
     for (int j = 0; j < solve->n_state; j++)
         fn_out(m, f.b->fn, in.u1[j], str_format(c->arena, "%s_1", solve->state_name[j]));
-    for (int j = 0; j < solve->n_carry; j++)
+    for (int j = 0; j < n_k1(solve); j++)
         fn_out(m, f.b->fn, in.k[in.method->stages - 1][j], str_format(c->arena, "k1_%s_1", solve->state_name[j]));
-    fn_out(m, f.b->fn, step_error(c, f.b, &in), "err");
+    if (p->reduction)
+        fn_out(m, f.b->fn, user.u1[0], "lifted_1");
+    fn_out(m, f.b->fn, step_error(c, f.b, &user), "err");
     for (int i = 0; i < terms->at.n; i++)
         if (terms->at.at[i].draws == 0)
-            fn_out(m, f.b->fn, regularize_quantity(c, s, f.b, &in, terms->at.at[i].quantity), "quantity");
-    for (int i = 0; keeps && i < in.method->stages; i++)
-        for (int j = 0; j < solve->n_state; j++)
-            fn_out(m, f.b->fn, in.k[i][j], str_format(c->arena, "k%d_%s", i + 1, solve->state_name[j]));
-    if (keeps && !in.method->degree && !in.method->fsal) {
-        Val *f1 = ARENA_NEW(c->arena, Val, solve->n_state);
-        step_field(c, f.b, &f.p, in.u1, op2(c, f.b, OP_add, t, h), f1);
-        for (int j = 0; j < solve->n_state; j++)
-            fn_out(m, f.b->fn, f1[j], str_format(c->arena, "f1_%s", solve->state_name[j]));
-    }
+            fn_out(m, f.b->fn, regularize_quantity(c, s, f.b, &user, terms->at.at[i].quantity), "quantity");
+    if (keeps)
+        keep_dense(c, &f, &in, op2(c, f.b, OP_add, t, h));
     f.b->fn->note = str_format(c->arena, "one step of %s%s", in.method->name, keeps ? ", with its stage derivatives" : "");
     return build_finish(c, f.b);
 }
@@ -224,10 +393,13 @@ static Fn *make_init(Check *c, const Problem *p, Keys *keys, Builder *parent)
     Frame f = frame_new(c, p, keys, parent, "init", false);
     Val t = scalar_input(c, f.b, "t"), *k1 = ARENA_NEW(c->arena, Val, p->solve->n_state);
     frame_args(c, &f, keys);
-    step_field(c, f.b, &f.p, f.u, t, k1);
-    for (int j = 0; j < p->solve->n_state; j++)
+    if (n_k1(p->solve))
+        step_field(c, f.b, &f.p, f.u, t, k1);
+    for (int j = 0; j < n_k1(p->solve); j++)
         fn_out(c->module, f.b->fn, k1[j], str_format(c->arena, "k1_%s", p->solve->state_name[j]));
-    f.b->fn->note = "the first stage derivative";
+    if (p->reduction)
+        fn_out(c->module, f.b->fn, build_val(c, f.b, &p->reduction->start), "lifted");
+    f.b->fn->note = "what the first step is handed";
     return build_finish(c, f.b);
 }
 
@@ -235,10 +407,17 @@ static Fn *make_guess(Check *c, const Problem *p, Keys *keys, Builder *parent)
 {
     Frame f = frame_new(c, p, keys, parent, "guess", false);
     Val t = scalar_input(c, f.b, "t"), span = scalar_input(c, f.b, "span");
-    Val *f0 = ARENA_NEW(c->arena, Val, p->solve->n_state);
+    Val *f0 = ARENA_NEW(c->arena, Val, p->solve->n_state), user_u, user_k;
     frame_args(c, &f, keys);
     step_field(c, f.b, &f.p, f.u, t, f0);
-    fn_out(c->module, f.b->fn, step_guess(c, f.b, &f.p, f.u, f0, t, span), "h");
+    Start at = {f.u, f0, f.u, f0};
+    if (p->reduction) {
+        user_u = build_val(c, f.b, &p->reduction->start);
+        user_k = reduce_lift_rate(c, f.b, p->reduction, f0[0]);
+        at.user_u = &user_u;
+        at.user_k = &user_k;
+    }
+    fn_out(c->module, f.b->fn, step_guess(c, f.b, &f.p, &at, t, span), "h");
     f.b->fn->note = "the automatic initial step";
     return build_finish(c, f.b);
 }
@@ -297,13 +476,14 @@ static Fn *make_dense(Check *c, const Problem *p, Builder *parent)
     return build_finish(c, f.b);
 }
 
-void step_functions(Check *c, Solve *solve, Fn *field, Keys *keys, Builder *parent, Scope *s, const Terms *terms)
+void step_functions(Check *c, const Problem *p, Keys *keys, Builder *parent, Scope *s, const Terms *terms)
 {
-    Problem p = {solve, field, NULL, 0};
+    Solve *solve = p->solve;
+    solve->n_carry = n_k1(solve) + (p->reduction ? 1 : 0);
     solve->n_dense = solve->n_state * (solve->method->stages + (!solve->method->degree && !solve->method->fsal));
-    solve->step_keep = make_step(c, &p, keys, parent, s, terms, true); /* first: it may add keys */
-    solve->step = make_step(c, &p, keys, parent, s, terms, false);
-    solve->init = solve->n_carry ? make_init(c, &p, keys, parent) : NULL;
-    solve->guess = solve->has_estimate ? make_guess(c, &p, keys, parent) : NULL;
-    solve->dense = make_dense(c, &p, parent);
+    solve->step_keep = make_step(c, p, keys, parent, s, terms, true); /* first: it may add keys */
+    solve->step = make_step(c, p, keys, parent, s, terms, false);
+    solve->guess = solve->has_estimate ? make_guess(c, p, keys, parent) : NULL;
+    solve->init = solve->n_carry ? make_init(c, p, keys, parent) : NULL;
+    solve->dense = make_dense(c, p, parent);
 }

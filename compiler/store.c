@@ -172,6 +172,8 @@ static void place_shared(Store *s, Val v)
     PlanFn *f = s->f;
     bool is_in_tile = f->part[f->in_part[v]].is_tile;
     int out = f->kind == FN_top ? -1 : own_output(f, v);
+    if (out >= 0 && f->out_is_sum[out]) /* the output is added to, not set */
+        out = -1;
     if (plan_is_number(f, v))
         f->place[v].where = s->is_read_abroad[v] || is_solve_result(f, v) ? WHERE_shared : WHERE_local;
     else if (!s->is_read_whole[v] && plan_is_map(f->fn->ins.at[v].op))

@@ -16,7 +16,8 @@ typedef struct Reverse {
     const NdeSolve *s;
     const NdeSolveVjp *vjp;
     const NdeRef *in, *seed, *out;
-    NdeRef *after, *before; /* cotangents at the end and at the start of the step: f->lambda and f->lambda_new in turn */
+    NdeRef *after,
+        *before; /* cotangents at the end and at the start of the step: f->lambda and f->lambda_new in turn */
     double end;
 } Reverse;
 
@@ -282,10 +283,18 @@ int nde_solve_vjp(NdeRun *run, const NdeSolveVjp *vjp, const NdeRef *in, const N
     NdeEngine *e = (NdeEngine *)(void *)run;
     const NdeSolve *s = vjp->solve;
     NdeFlow *f = &e->flow[s->index];
-    Reverse r = {.e = e, .f = f, .s = s, .vjp = vjp, .in = in, .seed = seed, .out = out,
-                 .after = f->lambda, .before = f->lambda_new};
+    Reverse r = {.e = e,
+                 .f = f,
+                 .s = s,
+                 .vjp = vjp,
+                 .in = in,
+                 .seed = seed,
+                 .out = out,
+                 .after = f->lambda,
+                 .before = f->lambda_new};
     if (!f->tape.is_kept)
-        return nde_fail(e->error, NDE_EXIT_MEMORY, "the reverse of '%s' was asked for, but its steps were not kept", s->name);
+        return nde_fail(e->error, NDE_EXIT_MEMORY, "the reverse of '%s' was asked for, but its steps were not kept",
+                        s->name);
     for (int i = 0; i < s->n_arg; i++)
         f->step_in[s->n_state + s->n_carry + 2 + i] = in[s->n_state + i];
     begin(&r);

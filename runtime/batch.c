@@ -58,7 +58,8 @@ void nde_batch_noise(NdeEngine *e, NdeUse use, double step)
             int who = place < e->count ? place : e->count - 1;
             Real *tile = (Real *)(void *)((char *)e->sample[i].at + (size_t)(place / lanes) * e->sample[i].step);
             for (int k = 0; k < s->n; k++)
-                tile[k * lanes + place % lanes] = (Real)noise(s, e->seed, stream, (uint64_t)who * (uint64_t)s->n + (uint64_t)k);
+                tile[k * lanes + place % lanes] =
+                    (Real)noise(s, e->seed, stream, (uint64_t)who * (uint64_t)s->n + (uint64_t)k);
         }
     }
 }
@@ -71,9 +72,11 @@ void nde_batch_random(NdeEngine *e, int count)
         for (int place = 0; place < e->run.n_tile * m->tile; place++)
             for (int k = 0; k < m->data[i].n; k++) {
                 int who = place < count ? place : count - 1;
-                uint64_t at = (uint64_t)who * (uint64_t)m->data[i].n + (uint64_t)k, stream = nde_stream(NDE_STREAM_CHECK, i, 0);
-                double x = m->data[i].is_class ? (double)(nde_random_bits(e->seed, stream, at) % (uint64_t)m->data[i].classes)
-                                               : nde_random_normal(e->seed, stream, at);
+                uint64_t at = (uint64_t)who * (uint64_t)m->data[i].n + (uint64_t)k,
+                         stream = nde_stream(NDE_STREAM_CHECK, i, 0);
+                double x = m->data[i].is_class
+                               ? (double)(nde_random_bits(e->seed, stream, at) % (uint64_t)m->data[i].classes)
+                               : nde_random_normal(e->seed, stream, at);
                 Real *tile = (Real *)(void *)((char *)e->data[i].at + (size_t)(place / m->tile) * e->data[i].step);
                 tile[k * m->tile + place % m->tile] = (Real)x;
             }

@@ -58,14 +58,14 @@ void nde_batch_noise(NdeEngine *e, NdeUse use, double step);
 /* A batch of random numbers: normal for reals, any class for labels. */
 void nde_batch_random(NdeEngine *e, int count);
 
-/* Runs the model's eval program over a whole set: means over samples, and over batches for the counts. metric: [n_metric],
- * to which the figures will point. */
+/* Runs the model's eval program over a whole set: means over samples, and over batches for the counts. metric:
+ * [n_metric], to which the figures will point. */
 int nde_evaluate(NdeSession *s, const NdeSet *set, double *metric, NdeFigures *out);
 
 /* One run of the train program. */
 typedef struct NdeGradient {
-    Real *at;        /* flat, as the parameters; 0 for frozen ones */
-    double *single;  /* gradients of parameters of one element, as the program writes them */
+    Real *at;       /* flat, as the parameters; 0 for frozen ones */
+    double *single; /* gradients of parameters of one element, as the program writes them */
     NdeRef *out;
     NdeFigures figures;
 } NdeGradient;

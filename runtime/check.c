@@ -2,10 +2,10 @@
  *
  * Needs: the float64 half of the program. Gives: a table of the worst relative error of each parameter.
  * The loss with its regulariser is run once, recording steps, drawn times and everything held constant, and then
- * repeated with these for other parameters, so that both sides differentiate the same function. Differences are central,
- * of order 8 (Fornberg 1988, table 1). Rounding asks for a large width, curvature for a small one; with a frozen first
- * stage an error norm is nearly a kink, and asks for a very small one. So several are tried; the best agreement counts.
- * Elsewhere: recording (replay.c). */
+ * repeated with these for other parameters, so that both sides differentiate the same function. Differences are
+ * central, of order 8 (Fornberg 1988, table 1). Rounding asks for a large width, curvature for a small one; with a
+ * frozen first stage an error norm is nearly a kink, and asks for a very small one. So several are tried; the best
+ * agreement counts. Elsewhere: recording (replay.c). */
 #include "batch.h"
 #include "command.h"
 
@@ -77,8 +77,8 @@ static int try_width(Check *c, Trial *t, double d)
     return status;
 }
 
-/* The least error of one entry; stops at the first width that is clearly good enough. If none is, widths around the best
- * one are tried: beside a kink the good ones lie between two of the table. */
+/* The least error of one entry; stops at the first width that is clearly good enough. If none is, widths around the
+ * best one are tried: beside a kink the good ones lie between two of the table. */
 static int entry_error(Check *c, size_t entry, double size, double scale, double *error)
 {
     static const double around[] = {0.7, 1.4, 0.85, 1.2, 0.6, 1.7, 0.5, 2.0};
@@ -143,10 +143,11 @@ static int compare(Check *c)
     printf("worst relative error %.3e\n", worst);
     if (worst <= c->tolerance)
         return 0;
-    return nde_fail(c->session.error, NDE_EXIT_NUMERICAL,
-                    "the gradient differs from differences by %.3e, more than %.3e. If a loss has kinks (relu, abs, max) this "
-                    "can be one of them: try another --seed; else it is a fault of the compiler",
-                    worst, c->tolerance);
+    return nde_fail(
+        c->session.error, NDE_EXIT_NUMERICAL,
+        "the gradient differs from differences by %.3e, more than %.3e. If a loss has kinks (relu, abs, max) this "
+        "can be one of them: try another --seed; else it is a fault of the compiler",
+        worst, c->tolerance);
 }
 
 /* A batch of data, or of random numbers where the data is not there. */
@@ -184,7 +185,8 @@ static int record(Check *c)
     if (status)
         return status;
     if (!isfinite(c->gradient.figures.loss))
-        return nde_fail(c->session.error, NDE_EXIT_NUMERICAL, "the loss is not finite: try another --seed or --weights");
+        return nde_fail(c->session.error, NDE_EXIT_NUMERICAL,
+                        "the loss is not finite: try another --seed or --weights");
     memcpy(c->exact, c->gradient.at, m->param_count * sizeof *c->exact);
     printf("loss %.12g  reg %.6g  steps %g+%g  samples %d\n", c->gradient.figures.loss, c->gradient.figures.reg,
            c->gradient.figures.accepted, c->gradient.figures.rejected, e->count);

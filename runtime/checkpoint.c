@@ -22,7 +22,8 @@ static void checkpoint_path(char out[NDE_PATH], const char *dir)
 }
 
 /* Adds a tensor for each parameter. Names are owned by the caller's table. */
-static int add_group(const NdeModel *m, const char *prefix, const Real *from, NdeTensor *tensor, char **name, NdeError *e)
+static int add_group(const NdeModel *m, const char *prefix, const Real *from, NdeTensor *tensor, char **name,
+                     NdeError *e)
 {
     for (int i = 0; i < m->n_param; i++) {
         char text[512];
@@ -98,8 +99,8 @@ static int get_numbers(const NdeTensors *file, const char *name, int n, double *
 {
     const NdeTensor *t = nde_tensors_find(file, name);
     if (!t || nde_tensor_count(t) != (size_t)n)
-        return nde_fail(e, NDE_EXIT_DATA, "the checkpoint's '%s' is missing or has not %d numbers: it cannot be resumed", name,
-                        n);
+        return nde_fail(e, NDE_EXIT_DATA,
+                        "the checkpoint's '%s' is missing or has not %d numbers: it cannot be resumed", name, n);
     nde_tensor_get(t, out);
     return 0;
 }
@@ -114,10 +115,11 @@ int nde_checkpoint_open(const NdeModel *m, NdeOptions *o, NdeTensors *file, NdeE
     snprintf(hash, sizeof hash, "%016" PRIx64, m->source_hash);
     const char *of = nde_tensors_pair(file, "hash"), *seed = nde_tensors_pair(file, "seed");
     if (!of || strcmp(of, hash))
-        return nde_fail(e, NDE_EXIT_DATA,
-                        "%s was written by another model, or by this one before its file changed: build that version again, "
-                        "or start anew with --weights",
-                        path);
+        return nde_fail(
+            e, NDE_EXIT_DATA,
+            "%s was written by another model, or by this one before its file changed: build that version again, "
+            "or start anew with --weights",
+            path);
     if (!seed || o->has_seed)
         return nde_fail(e, NDE_EXIT_FILE, "--seed cannot change when a run is resumed: leave it out");
     o->seed = strtoull(seed, NULL, 10);

@@ -91,12 +91,13 @@ static const char *setting_name(const void *context, int i)
 
 static void help(const NdeModel *m, const char *program)
 {
-    printf("%s: the model %s (%s), compiled by %s\n\nusage: %s COMMAND [OPTIONS]\n\n", program, m->name, m->file, m->compiler,
-           program);
+    printf("%s: the model %s (%s), compiled by %s\n\nusage: %s COMMAND [OPTIONS]\n\n", program, m->name, m->file,
+           m->compiler, program);
     for (int i = 0; i < NDE_TASKS; i++)
         printf("  %-16s%s\n", command[i].name, command[i].what);
     printf("\n'%s COMMAND --help' tells a command's options. Exit codes: 0 done, 2 wrong use or files, 3 a numerical\n"
-           "failure, 4 wrong data, 5 interrupted with everything saved, 70 a fault of the program.\n", program);
+           "failure, 4 wrong data, 5 interrupted with everything saved, 70 a fault of the program.\n",
+           program);
 }
 
 static void help_command(const NdeModel *m, const char *program, NdeTask task)
@@ -196,10 +197,19 @@ static int read_option(const NdeModel *m, NdeOptions *o, const Option *row, cons
     case 'k': return read_setting(m, o, value, e);
     case 's': return read_seed(value, o, e);
     case 'T': return read_tolerance(value, o, e);
-    case 't': status = read_long(row->name, value, 1, 4096, &n, e); o->threads = (int)n; break;
+    case 't':
+        status = read_long(row->name, value, 1, 4096, &n, e);
+        o->threads = (int)n;
+        break;
     case 'n': status = read_long(row->name, value, 0, LONG_MAX, &o->sample, e); break;
-    case 'p': status = read_long(row->name, value, 2, INT_MAX, &n, e); o->points = (int)n; break;
-    case 'N': status = read_long(row->name, value, 1, INT_MAX, &n, e); o->entries = (int)n; break;
+    case 'p':
+        status = read_long(row->name, value, 2, INT_MAX, &n, e);
+        o->points = (int)n;
+        break;
+    case 'N':
+        status = read_long(row->name, value, 1, INT_MAX, &n, e);
+        o->entries = (int)n;
+        break;
     case 'w': o->weights = value; break;
     case 'd': o->data = value; break;
     case 'o': o->out = value; break;
@@ -245,8 +255,8 @@ static int read_word(int argc, char **argv, int *at, const NdeModel *m, NdeOptio
     }
     char near[160];
     nearest(word, option_name, NULL, OPTIONS, near);
-    return nde_fail(e, NDE_EXIT_FILE, "'%s' has no option '%s'%s ('%s %s --help' lists them)", command[o->task].name, word,
-                    near, o->program, command[o->task].name);
+    return nde_fail(e, NDE_EXIT_FILE, "'%s' has no option '%s'%s ('%s %s --help' lists them)", command[o->task].name,
+                    word, near, o->program, command[o->task].name);
 }
 
 int nde_command_read(int argc, char **argv, const NdeModel *m, NdeOptions *o, bool *is_done, NdeError *e)

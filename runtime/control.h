@@ -18,8 +18,8 @@ typedef struct NdeControl { /* a row of control.def */
 
 typedef struct NdeController {
     const NdeControl *row;
-    double k;            /* K of control.def */
-    double before[2];    /* norms of the steps before */
+    double k;         /* K of control.def */
+    double before[2]; /* norms of the steps before */
     bool is_after_rejection;
 } NdeController;
 

@@ -1,7 +1,8 @@
-/* gradient.c: the command `gradient`: loss and gradients of one batch, with all that another program needs to repeat it.
+/* gradient.c: the command `gradient`: loss and gradients of one batch, with all that another program needs to repeat
+ * it.
  *
- * Needs: data; weights, or first values. Gives: a safetensors file with loss, reg, param.NAME, grad.NAME, batch (numbers
- * of the samples), and for every solve NAME.t, NAME.h (the accepted steps), NAME.drawn (drawn times).
+ * Needs: data; weights, or first values. Gives: a safetensors file with loss, reg, param.NAME, grad.NAME, batch
+ * (numbers of the samples), and for every solve NAME.t, NAME.h (the accepted steps), NAME.drawn (drawn times).
  * Elsewhere: comparison with differences (check.c). */
 #include "batch.h"
 #include "command.h"
@@ -81,7 +82,8 @@ static int write_sheet(NdeSession *s, const NdeGradient *g, const double *batch,
                 nde_param_tensor(&m->param[i], name_of(&sheet, "param.", m->param[i].name), s->engine.param);
         for (int i = 0; i < m->n_param; i++)
             if (!m->param[i].is_frozen)
-                sheet.tensor[sheet.n++] = nde_param_tensor(&m->param[i], name_of(&sheet, "grad.", m->param[i].name), g->at);
+                sheet.tensor[sheet.n++] =
+                    nde_param_tensor(&m->param[i], name_of(&sheet, "grad.", m->param[i].name), g->at);
         for (int i = 0; i < m->n_solve; i++)
             if (s->engine.flow[i].tape.n > 0)
                 add_solve(&sheet, &s->engine.flow[i]);

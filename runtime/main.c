@@ -45,7 +45,8 @@ int nde_main(int argc, char **argv, const NdeModel *model, const NdeModel *model
         if (options.task == NDE_TASK_TRAIN)
             catch_signals();
         if (options.task == NDE_TASK_CHECK && !model_f64)
-            status = nde_fail(&error, NDE_EXIT_FILE, "this program was built without its float64 half, which check-gradient needs");
+            status = nde_fail(&error, NDE_EXIT_FILE,
+                              "this program was built without its float64 half, which check-gradient needs");
         else if (options.task == NDE_TASK_CHECK)
             status = nde_perform_f64(model_f64, &options, &error);
         else if (model->is_double)

@@ -113,7 +113,8 @@ static int trace_step(NdeEngine *e, NdeFlow *f, double end, bool *has_dense)
     if (!trace->points)
         return trace_slot(e, f, f->tape.n + 1, end);
     for (int i = 1; i < trace->points; i++) {
-        double time = i == trace->points - 1 ? trace->t1 : trace->t0 + (trace->t1 - trace->t0) * i / (trace->points - 1);
+        double time =
+            i == trace->points - 1 ? trace->t1 : trace->t0 + (trace->t1 - trace->t0) * i / (trace->points - 1);
         NdeWhere where = nde_where(f->t, end, time);
         int status = where == NDE_AT_END ? trace_slot(e, f, f->tape.n + 1, end) : 0;
         if (where == NDE_INSIDE) {
@@ -138,8 +139,8 @@ static int check_saves(NdeEngine *e, const NdeSolve *s, double t0, double t1)
     for (int i = 0; i < s->n_save; i++) {
         double time = e->setting[s->set_save + i];
         if (time != t0 && nde_where(t0, t1, time) == NDE_ELSEWHERE)
-            return nde_fail(e->error, NDE_EXIT_FILE, "save time %g of '%s' is outside of its span %g .. %g", time, s->name,
-                            t0, t1);
+            return nde_fail(e->error, NDE_EXIT_FILE, "save time %g of '%s' is outside of its span %g .. %g", time,
+                            s->name, t0, t1);
     }
     return 0;
 }

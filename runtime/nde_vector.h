@@ -40,10 +40,13 @@ typedef Real Vec __attribute__((vector_size(NDE_VECTOR_BYTES), may_alias));
 typedef Real VecAnywhere __attribute__((vector_size(NDE_VECTOR_BYTES), may_alias, aligned(sizeof(Real))));
 #ifdef NDE_DOUBLE
 typedef int64_t LaneInt;
+typedef uint64_t LaneBits;
 #else
 typedef int32_t LaneInt;
+typedef uint32_t LaneBits;
 #endif
 typedef LaneInt VecInt __attribute__((vector_size(NDE_VECTOR_BYTES), may_alias));
+typedef LaneBits VecBits __attribute__((vector_size(NDE_VECTOR_BYTES), may_alias));
 #if !defined(NDE_DOUBLE) && defined(__AVX__)
 #include <immintrin.h>
 #endif
@@ -328,7 +331,7 @@ INLINE Vec v_tanh(Vec a)
 INLINE Vec v_times_power(Vec a, VecInt n)
 {
     VecInt half = n >> 1;
-    return a * (Vec)((half + 127) << 23) * (Vec)((n - half + 127) << 23);
+    return a * (Vec)((VecBits)(half + 127) << 23) * (Vec)((VecBits)(n - half + 127) << 23);
 }
 
 /* e^a = 2^n e^r with n the integer nearest to a / ln 2, |r| <= ln 2 / 2 (Cody & Waite 1980, ch. 6); e^r by a polynomial
@@ -356,8 +359,8 @@ INLINE Vec v_log(Vec a)
 {
     VecInt is_small = (VecInt)(a < v_set(1.17549435e-38f));
     Vec x = v_pick(is_small, a * 8388608.0f, a);
-    VecInt e = (((VecInt)x - 0x3f3504f3) >> 23);
-    Vec f = (Vec)((VecInt)x - (e << 23)) - 1.0f;
+    VecInt bits = (VecInt)v_fabs(x), e = (bits - 0x3f3504f3) >> 23;
+    Vec f = (Vec)((VecBits)bits - ((VecBits)e << 23)) - 1.0f;
     e = e - (is_small & 23);
     Vec whole = (Vec)(e + 0x4b400000) - 12582912.0f;
     Vec p = f * 0.0696975398208f + -0.114791880867f;

@@ -19,19 +19,20 @@
 #endif
 
 #define HYPER(name, otherwise) const double name = *hyper++;
-#define OPTIM(id, slots, numbers, once, each, what)                                                                      \
-    static void update_##id(size_t n, Real *at, const Real *gradient, Real *m0, Real *m1, double t, const double *hyper) \
-    {                                                                                                                    \
-        (void)t;                                                                                                         \
-        numbers once;                                                                                                    \
-        for (size_t i = 0; i < n; i++) {                                                                                 \
-            Real p = at[i], g = gradient[i], s0 = m0[i], s1 = slots > 1 ? m1[i] : 0;                                     \
-            each;                                                                                                        \
-            at[i] = p;                                                                                                   \
-            m0[i] = s0;                                                                                                  \
-            if (slots > 1)                                                                                               \
-                m1[i] = s1;                                                                                              \
-        }                                                                                                                \
+#define OPTIM(id, slots, numbers, once, each, what)                                                  \
+    static void update_##id(size_t n, Real *at, const Real *gradient, Real *const slot[2], double t, \
+                            const double *hyper)                                                     \
+    {                                                                                                \
+        (void)t;                                                                                     \
+        numbers once;                                                                                \
+        for (size_t i = 0; i < n; i++) {                                                             \
+            Real p = at[i], g = gradient[i], s0 = slot[0][i], s1 = slots > 1 ? slot[1][i] : 0;       \
+            each;                                                                                    \
+            at[i] = p;                                                                               \
+            slot[0][i] = s0;                                                                         \
+            if (slots > 1)                                                                           \
+                slot[1][i] = s1;                                                                     \
+        }                                                                                            \
     }
 #include "optim.def"
 #undef OPTIM

@@ -1,4 +1,5 @@
-/* optim.h: the rules of optim.def applied to a block of parameters. Included after nde.h by files of one number type. */
+/* optim.h: the rules of optim.def applied to a block of parameters. Included after nde.h by files of one number type.
+ */
 #ifndef NDE_OPTIM_H
 #define NDE_OPTIM_H
 
@@ -6,9 +7,9 @@
 
 #define nde_optim_find NDE_NAME(nde_optim_find)
 
-/* One update of n parameters. g is read; s0, s1 are the rule's memory (NULL where it has fewer slots); t is the step,
- * from 1; hyper: the rule's numbers in the order of optim.def. */
-typedef void NdeUpdate(size_t n, Real *p, const Real *g, Real *s0, Real *s1, double t, const double *hyper);
+/* One update of n parameters. g is read; slot[0], slot[1] are the rule's memory (one that it does not have is not
+ * touched); t is the step, from 1; hyper: the rule's numbers in the order of optim.def. */
+typedef void NdeUpdate(size_t n, Real *p, const Real *g, Real *const slot[2], double t, const double *hyper);
 
 typedef struct NdeOptim {
     const char *name;

@@ -1,8 +1,8 @@
 /* param.c: parameters: their first values, and their way to and from files.
  *
- * Needs: the table of parameters. Gives: a flat block of Reals. A first value depends on the seed, the parameter's place
- * in the table and the element, on nothing else.
- * Elsewhere: how they change (optim.c), what else a checkpoint holds (checkpoint.c). */
+ * Needs: the table of parameters. Gives: a flat block of Reals. A first value depends on the seed, the parameter's
+ * place in the table and the element, on nothing else. Elsewhere: how they change (optim.c), what else a checkpoint
+ * holds (checkpoint.c). */
 #include "param.h"
 
 #include "rng.h"
@@ -14,13 +14,19 @@
 
 /* ---- first values ---- */
 
-#define UNIFORM nde_random_uniform(seed, stream, i)
-#define NORMAL nde_random_normal(seed, stream, i)
-#define INIT(id, numbers, is_orthogonal, value, what)                                                                    \
-    static double first_##id(double a, double b, double fan_in, double fan_out, uint64_t seed, uint64_t stream, uint64_t i) \
-    {                                                                                                                    \
-        (void)a, (void)b, (void)fan_in, (void)fan_out, (void)seed, (void)stream, (void)i;                                \
-        return value;                                                                                                    \
+typedef struct Element { /* what a first value may depend on */
+    double a, b, fan_in, fan_out;
+    uint64_t seed, stream, i;
+} Element;
+
+#define UNIFORM nde_random_uniform(el->seed, el->stream, el->i)
+#define NORMAL nde_random_normal(el->seed, el->stream, el->i)
+#define INIT(id, numbers, is_orthogonal, value, what)                                  \
+    static double first_##id(const Element *el)                                        \
+    {                                                                                  \
+        const double a = el->a, b = el->b, fan_in = el->fan_in, fan_out = el->fan_out; \
+        (void)a, (void)b, (void)fan_in, (void)fan_out;                                 \
+        return value;                                                                  \
     }
 #include "init.def"
 #undef INIT
@@ -28,7 +34,7 @@
 typedef struct Init {
     const char *name;
     bool is_orthogonal;
-    double (*first)(double a, double b, double fan_in, double fan_out, uint64_t seed, uint64_t stream, uint64_t i);
+    double (*first)(const Element *el);
 } Init;
 
 static const Init init[] = {
@@ -37,8 +43,8 @@ static const Init init[] = {
 #undef INIT
 };
 
-/* Makes `count` vectors of n numbers orthonormal, modified Gram-Schmidt run twice (Giraud, Langou & Rozloznik 2005: twice
- * is enough). Number j of vector i is at i * across + j * along. */
+/* Makes `count` vectors of n numbers orthonormal, modified Gram-Schmidt run twice (Giraud, Langou & Rozloznik 2005:
+ * twice is enough). Number j of vector i is at i * across + j * along. */
 static void orthonormalise(double *at, int count, int n, size_t across, size_t along)
 {
     for (int i = 0; i < count; i++) {
@@ -64,8 +70,9 @@ static int fill(const NdeParam *p, const Init *row, uint64_t seed, uint64_t stre
     double *value = nde_allocate((size_t)p->n, sizeof *value, e);
     if (!value)
         return e->exit_code;
-    for (int i = 0; i < p->n; i++)
-        value[i] = row->first(p->init_arg[0], p->init_arg[1], p->fan_in, p->fan_out, seed, stream, (uint64_t)i);
+    Element el = {p->init_arg[0], p->init_arg[1], p->fan_in, p->fan_out, seed, stream, 0};
+    for (; el.i < (uint64_t)p->n; el.i++)
+        value[el.i] = row->first(&el);
     if (row->is_orthogonal && p->rank > 0 && p->dim[0] > 0) {
         int rows = p->dim[0], columns = p->n / rows;
         if (rows <= columns)
@@ -148,8 +155,9 @@ static int fetch_one(const NdeParam *p, const NdeTensor *t, const char *what, Re
         char wanted[80], given[80];
         param_shape(p, wanted, sizeof wanted);
         nde_shape_text(t->rank, t->dim, given, sizeof given);
-        return nde_fail(e, NDE_EXIT_DATA, "%s: '%s' is %s, but this model's is %s: these are the weights of another model",
-                        what, t->name, given, wanted);
+        return nde_fail(e, NDE_EXIT_DATA,
+                        "%s: '%s' is %s, but this model's is %s: these are the weights of another model", what, t->name,
+                        given, wanted);
     }
     double *value = nde_allocate((size_t)p->n, sizeof *value, e);
     if (!value)
@@ -194,8 +202,9 @@ int nde_param_load(const NdeModel *m, const char *path, Real *to, NdeError *e)
     status = nde_param_fetch(m, &tensors, "", path, to, e);
     for (int i = 0; !status && i < tensors.n; i++)
         if (!is_param(m, tensors.tensor[i].name))
-            status = nde_fail(e, NDE_EXIT_DATA, "%s has '%s', which this model has not: these are the weights of another model",
-                              path, tensors.tensor[i].name);
+            status = nde_fail(e, NDE_EXIT_DATA,
+                              "%s has '%s', which this model has not: these are the weights of another model", path,
+                              tensors.tensor[i].name);
     nde_tensors_free(&tensors);
     return status;
 }

@@ -137,7 +137,8 @@ static int open_outputs(const NdeEngine *engine, Outputs *out, long rows, NdeErr
     if (!out->ref || !out->memory || !out->column || !out->value)
         return e->exit_code;
     for (int i = 0; i < m->n_output; i++) {
-        size_t size = nde_value_bytes(engine, m->output[i]) + 64; /* vectors want their addresses to be multiples of 64 */
+        size_t size =
+            nde_value_bytes(engine, m->output[i]) + 64; /* vectors want their addresses to be multiples of 64 */
         out->memory[i] = nde_allocate(size, 1, e);
         if (!out->memory[i])
             return e->exit_code;
@@ -198,8 +199,8 @@ static int write_rows(const NdeSession *s, const NdeSet *set, const Outputs *out
 int nde_predict(const NdeModel *m, NdeOptions *o, NdeError *e)
 {
     if (!m->predict_fn)
-        return nde_fail(e, NDE_EXIT_FILE, "%s has no output statement: say what to predict, for instance `output flow.z(1)`",
-                        m->file);
+        return nde_fail(e, NDE_EXIT_FILE,
+                        "%s has no output statement: say what to predict, for instance `output flow.z(1)`", m->file);
     NdeSession s;
     Outputs out = {0};
     int status = nde_session_open(&s, m, o, o->input ? NDE_DATA_INPUT : NDE_DATA_TEST, m->predict_needs, e);

@@ -1,8 +1,8 @@
 /* report.c: what a run shows and logs: the live line, plain lines, log.jsonl.
  *
- * Needs: figures of steps and evaluations. Gives: one line on a terminal that is written over, at most one line a second
- * elsewhere; a JSON line for every step and evaluation.
- * Elsewhere: the summary (train.c), messages of failures (main.c). */
+ * Needs: figures of steps and evaluations. Gives: one line on a terminal that is written over, at most one line a
+ * second elsewhere; a JSON line for every step and evaluation. Elsewhere: the summary (train.c), messages of failures
+ * (main.c). */
 #include "program.h"
 
 #include <math.h>
@@ -30,7 +30,8 @@ int nde_report_open(NdeReport *r, const NdeModel *m, const char *dir, long keep_
     r->shown = -1;
     snprintf(r->log_path, sizeof r->log_path, "%s/log.jsonl", dir);
     struct stat there;
-    if (keep_bytes >= 0 && !stat(r->log_path, &there) && there.st_size > keep_bytes && truncate(r->log_path, keep_bytes))
+    if (keep_bytes >= 0 && !stat(r->log_path, &there) && there.st_size > keep_bytes &&
+        truncate(r->log_path, keep_bytes))
         return nde_fail(e, NDE_EXIT_FILE, "%s cannot be cut to the step of the checkpoint", r->log_path);
     r->log = fopen(r->log_path, "a");
     if (!r->log)

@@ -70,10 +70,10 @@ typedef struct NdeTape {
     const size_t *step;   /* the NdeRef.step of each */
     char **chunk;
     int n_chunk, room_chunk;
-    NdePoint *point;      /* n + 1 of them after n steps */
-    double *quantity;     /* [point][n_quantity], of the step that starts there */
+    NdePoint *point;  /* n + 1 of them after n steps */
+    double *quantity; /* [point][n_quantity], of the step that starts there */
     int n, room, n_quantity;
-    bool is_kept;         /* all slots, not two */
+    bool is_kept; /* all slots, not two */
 } NdeTape;
 
 void nde_tape_reset(NdeTape *tape, bool is_kept);
@@ -88,12 +88,13 @@ void nde_tape_free(NdeTape *tape);
 /* ---- solve.c ---- */
 
 typedef struct NdeDrawn {
-    double t, left, h;    /* h: of the step that contains t */
-    double theta;         /* t as a fraction of that step; 0: the state is that of slot `step` itself */
+    double t, left, h; /* h: of the step that contains t */
+    double theta;      /* t as a fraction of that step; 0: the state is that of slot `step` itself */
     int step;
 } NdeDrawn;
 
-/* What one differential equation of the model needs. The arrays of references are the argument lists of its functions. */
+/* What one differential equation of the model needs. The arrays of references are the argument lists of its functions.
+ */
 typedef struct NdeFlow {
     const NdeSolve *solve;
     NdeTape tape;
@@ -107,12 +108,13 @@ typedef struct NdeFlow {
     NdeRef *lambda, *lambda_new, *extra, *g_begin, *g_end, *g_dense, *g_dense_new;
     double t, h, span, theta, err, h_guess;
     double *quantity, *seed_quantity; /* [n_quantity] */
-    double *sum;                /* accumulated quantities */
-    int *most;                  /* the step in which a `max` quantity had its largest value */
-    NdeDrawn *drawn;            /* [n_draw] */
-    double warm;                /* first accepted step of the solve before; 0: none */
+    double *sum;                      /* accumulated quantities */
+    int *most;                        /* the step in which a `max` quantity had its largest value */
+    NdeDrawn *drawn;                  /* [n_draw] */
+    double warm;                      /* first accepted step of the solve before; 0: none */
     long evaluations, accepted, rejected;
-    bool is_stepping;           /* step_in is that of the last attempt; else the solve has not got so far */
+    bool is_stepping; /* step_in is that of the last attempt; else the solve has not got so far */
+    double broken_h;  /* the last attempt from the tape's end whose error was not finite; 0: there was none */
 } NdeFlow;
 
 /* Where the solution of one sample is collected, for the command `solve`. */
@@ -159,18 +161,18 @@ struct NdeEngine {
     const NdeModel *model;
     NdeError *error;
     uint64_t seed;
-    int most;    /* samples in a batch, at most */
-    int tiles;   /* tiles that fit */
-    int count;   /* samples in this batch */
+    int most;  /* samples in a batch, at most */
+    int tiles; /* tiles that fit */
+    int count; /* samples in this batch */
     int threads;
     NdeTeam *team; /* NULL: one thread */
     bool is_taping;
     char *block; /* all memory but tapes */
     size_t block_bytes;
-    NdeFrame *frame;      /* for each function of the model */
-    char **work;          /* for each thread */
-    NdeFlow *flow;        /* for each solve */
-    Real *mask;           /* [tiles][TILE] */
+    NdeFrame *frame; /* for each function of the model */
+    char **work;     /* for each thread */
+    NdeFlow *flow;   /* for each solve */
+    Real *mask;      /* [tiles][TILE] */
     Real *param;
     double *setting;
     NdeRef *data, *sample;
@@ -261,7 +263,13 @@ void nde_replay_free(NdeEngine *e);
 int nde_attempt_next(NdeEngine *e, NdeAttempt *attempt);
 
 /* Streams of random numbers; the lower bits of a stream say what is drawn. */
-enum { NDE_STREAM_INIT = 1, NDE_STREAM_DRAW = 2, NDE_STREAM_SAMPLE = 3, NDE_STREAM_EVALUATION = 4, NDE_STREAM_CHECK = 5 };
+enum {
+    NDE_STREAM_INIT = 1,
+    NDE_STREAM_DRAW = 2,
+    NDE_STREAM_SAMPLE = 3,
+    NDE_STREAM_EVALUATION = 4,
+    NDE_STREAM_CHECK = 5
+};
 static inline uint64_t nde_stream(int purpose, int which, double step)
 {
     return (uint64_t)purpose << 56 | (uint64_t)which << 40 | (uint64_t)step;

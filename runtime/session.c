@@ -67,7 +67,8 @@ static int split(NdeSession *s, double part)
 {
     long n = nde_data_count(&s->train_data), first = (long)floor(part * (double)n + 0.5);
     if (!(part > 0 && part < 1) || first < 1 || first >= n)
-        return nde_fail(s->error, NDE_EXIT_FILE, "split %g of %ld samples leaves no sample for one of the parts", part, n);
+        return nde_fail(s->error, NDE_EXIT_FILE, "split %g of %ld samples leaves no sample for one of the parts", part,
+                        n);
     long *order = nde_allocate((size_t)n, sizeof *order, s->error);
     unsigned char *is_train = nde_allocate((size_t)n, 1, s->error);
     int status = order && is_train ? 0 : s->error->exit_code;
@@ -127,7 +128,8 @@ int nde_session_open(NdeSession *s, const NdeModel *m, NdeOptions *o, NdeWhat wh
         return e->exit_code;
     for (int i = 0; i < m->n_data; i++) {
         const NdeDataField *f = &m->data[i];
-        s->spec[i] = (NdeDataSpec){f->name, f->is_class, f->classes, f->rank, {f->dim[0], f->dim[1], f->dim[2], f->dim[3]}};
+        s->spec[i] =
+            (NdeDataSpec){f->name, f->is_class, f->classes, f->rank, {f->dim[0], f->dim[1], f->dim[2], f->dim[3]}};
         s->needs[i] = needs ? needs[i] : 1;
     }
     if (m->train && m->train->set_seed >= 0)

@@ -144,6 +144,7 @@ static int start(Flight *w)
     f->evaluations = s->evaluations_start;
     f->accepted = f->rejected = 0;
     f->is_stepping = false;
+    f->broken_h = 0;
     f->h = 0;
     if (s->init)
         status = run_init(w);
@@ -210,6 +211,8 @@ static int try_once(Flight *w, bool *is_accepted)
     int status = try_step(w);
     if (status)
         return status;
+    if (!isfinite(f->err))
+        f->broken_h = f->h;
     bool is_free = w->fixed > 0 || !w->s->is_adaptive;
     *is_accepted = r->mode == NDE_REPLAY ? a.is_accepted : is_free || f->err <= 1;
     if (r->mode == NDE_RECORD) {
@@ -262,6 +265,7 @@ static int accept(Flight *w)
     if (f->tape.n == 0 && w->e->is_taping)
         f->warm = fabs(f->h);
     f->accepted++;
+    f->broken_h = 0;
     int status = nde_moments_in_step(w->e, f, w->end, w->out);
     if (status)
         return status;
@@ -330,8 +334,8 @@ static int prepare(Flight *w)
     if (!isfinite(w->t0) || !isfinite(w->t1))
         return nde_fail(e->error, NDE_EXIT_FILE, "the span of '%s' is not finite", s->name);
     if (!s->is_adaptive && !(w->fixed > 0))
-        return nde_fail(e->error, NDE_EXIT_FILE, "'%s' needs a step size: method %s has no error estimate to choose one",
-                        s->name, s->method);
+        return nde_fail(e->error, NDE_EXIT_FILE,
+                        "'%s' needs a step size: method %s has no error estimate to choose one", s->name, s->method);
     const NdeControl *row = nde_control_find(s->controller ? s->controller : "elementary");
     if (!row)
         return nde_fail(e->error, NDE_EXIT_MEMORY, "there is no controller '%s'", s->controller);

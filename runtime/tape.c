@@ -27,7 +27,8 @@ static char *aligned_chunk(NdeEngine *e, size_t slot_bytes)
     void *chunk = NULL;
     if (posix_memalign(&chunk, ALIGN, bytes ? bytes : ALIGN)) {
         nde_fail(e->error, NDE_EXIT_MEMORY,
-                 "no memory for the steps of a solve (%zu bytes more): use a smaller batch or a looser tolerance", bytes);
+                 "no memory for the steps of a solve (%zu bytes more): use a smaller batch or a looser tolerance",
+                 bytes);
         return NULL;
     }
     e->allocations++;
@@ -71,8 +72,8 @@ int nde_tape_add(NdeEngine *e, NdeTape *tape, double t)
         if (!point)
             return e->error->exit_code;
         tape->point = point;
-        double *quantity = nde_enlarge(tape->quantity, (size_t)room * (size_t)(tape->n_quantity + 1), sizeof *quantity,
-                                       e->error);
+        double *quantity =
+            nde_enlarge(tape->quantity, (size_t)room * (size_t)(tape->n_quantity + 1), sizeof *quantity, e->error);
         if (!quantity)
             return e->error->exit_code;
         tape->quantity = quantity;

@@ -1,8 +1,8 @@
 /* team.h: threads that share out numbered pieces of work.
  *
  * Owns: the threads. Work is done by whoever is awake, the caller included, so a machine that is busy with other things
- * slows a run only by what it takes away. (OpenMP's teams wait at every end for threads that may not have begun: with two
- * other programs on the two cores of a machine, 3000 steps of a small model took 217 s with them and 5 s alone.)
+ * slows a run only by what it takes away. (OpenMP's teams wait at every end for threads that may not have begun: with
+ * two other programs on the two cores of a machine, 3000 steps of a small model took 217 s with them and 5 s alone.)
  * Elsewhere: which pieces there are (run.c). */
 #ifndef NDE_TEAM_H
 #define NDE_TEAM_H

@@ -129,8 +129,8 @@ static int open_folder(NdeTrainer *t)
     if (!there)
         return nde_folder_make(t->dir, e);
     fclose(there);
-    return nde_fail(e, NDE_EXIT_FILE, "%s holds a run already: give another folder, or go on with it by --resume %s", t->dir,
-                    t->dir);
+    return nde_fail(e, NDE_EXIT_FILE, "%s holds a run already: give another folder, or go on with it by --resume %s",
+                    t->dir, t->dir);
 }
 
 /* ---- one step ---- */
@@ -161,10 +161,11 @@ static int not_finite(NdeTrainer *t, const char *what)
     nde_watch_text(&t->session.engine, found, sizeof found);
     if (status)
         return status;
-    return nde_fail(e, NDE_EXIT_NUMERICAL,
-                    "the %s of step %ld is not finite%s\n  try: a smaller learning rate, or `clip 1.0` in the train block\n"
-                    "  try: --set with other numbers and --resume %s, whose checkpoint is from a step before",
-                    what, t->step + 1, found, t->dir);
+    return nde_fail(
+        e, NDE_EXIT_NUMERICAL,
+        "the %s of step %ld is not finite%s\n  try: a smaller learning rate, or `clip 1.0` in the train block\n"
+        "  try: --set with other numbers and --resume %s, whose checkpoint is from a step before",
+        what, t->step + 1, found, t->dir);
 }
 
 /* The norm of the whole gradient, frozen parameters being 0. */
@@ -188,10 +189,19 @@ static void update(NdeTrainer *t, double norm)
     }
     for (int i = 0; i < m->n_param; i++) {
         const NdeParam *p = &m->param[i];
+        Real *const slot[2] = {t->slot[0] + p->offset, t->slot[1] + p->offset};
         if (!p->is_frozen)
-            t->optim->update((size_t)p->n, t->session.engine.param + p->offset, t->gradient.at + p->offset,
-                             t->slot[0] + p->offset, t->slot[1] + p->offset, (double)(t->step + 1), t->hyper);
+            t->optim->update((size_t)p->n, t->session.engine.param + p->offset, t->gradient.at + p->offset, slot,
+                             (double)(t->step + 1), t->hyper);
     }
+}
+
+/* The message of a solve that failed does not know the training step. */
+static void add_step(NdeTrainer *t)
+{
+    NdeError *e = t->session.error;
+    size_t used = strlen(e->text);
+    snprintf(e->text + used, sizeof e->text - used, "\n  this was training step %ld", t->step + 1);
 }
 
 static int train_step(NdeTrainer *t)
@@ -202,6 +212,8 @@ static int train_step(NdeTrainer *t)
         status = nde_frame_run(engine, t->session.model->hyper_fn, NULL, t->hyper_out);
     if (!status)
         status = nde_gradient(engine, &t->gradient);
+    if (status == NDE_EXIT_NUMERICAL)
+        add_step(t);
     if (status)
         return status;
     if (!isfinite(t->gradient.figures.loss))
@@ -237,6 +249,21 @@ static int evaluate(NdeTrainer *t, bool *is_over)
     return nde_report_evaluation(&t->report, t->step, set->name, &t->evaluated, s->error);
 }
 
+/* After a failure: what the last finite step left, unless an earlier evaluation has saved a state already. The message
+ * is the failure's. */
+static void keep_last(NdeTrainer *t)
+{
+    char path[NDE_PATH];
+    NdeError said = *t->session.error;
+    path_of(t, "checkpoint.safetensors", path);
+    FILE *there = fopen(path, "rb");
+    if (there)
+        fclose(there);
+    else
+        nde_checkpoint_write(t);
+    *t->session.error = said;
+}
+
 static int run(NdeTrainer *t)
 {
     const char *end = "steps";
@@ -252,8 +279,14 @@ static int run(NdeTrainer *t)
         if (!status)
             status = nde_checkpoint_write(t);
     }
+    if (status == NDE_EXIT_NUMERICAL)
+        keep_last(t);
     if (status)
         return status;
+    if (t->step == t->report.first && t->step >= t->steps) {
+        nde_report_say(&t->report, "nothing is left to do: the run in %s has had its %ld steps", t->dir, t->step);
+        return 0;
+    }
     bool is_interrupted = t->step < t->steps && !is_over;
     end = is_over ? "patience" : is_interrupted ? "interrupted" : end;
     status = write_results(t, end);
@@ -261,8 +294,8 @@ static int run(NdeTrainer *t)
         return status;
     if (is_interrupted)
         return nde_fail(t->session.error, NDE_EXIT_INTERRUPTED,
-                        "interrupted after step %ld; everything is saved. To go on:\n  %s train --resume %s%s%s", t->step,
-                        t->session.options->program, t->dir, t->session.options->data ? " --data " : "",
+                        "interrupted after step %ld; everything is saved. To go on:\n  %s train --resume %s%s%s",
+                        t->step, t->session.options->program, t->dir, t->session.options->data ? " --data " : "",
                         t->session.options->data ? t->session.options->data : "");
     char text[32];
     snprintf(text, sizeof text, "%.1f", nde_report_seconds(&t->report));
@@ -310,8 +343,9 @@ static int start(NdeTrainer *t, const NdeTensors *file)
     status = nde_report_open(&t->report, s->model, t->dir, log_bytes, s->error);
     if (status)
         return status;
-    nde_report_say(&t->report, "%s: %zu parameters, %ld training samples in batches of %d, %ld test samples, %s; results in %s",
-                   s->model->name, s->model->param_count, s->train.count, t->batch, s->test.count, t->optim->name, t->dir);
+    nde_report_say(
+        &t->report, "%s: %zu parameters, %ld training samples in batches of %d, %ld test samples, %s; results in %s",
+        s->model->name, s->model->param_count, s->train.count, t->batch, s->test.count, t->optim->name, t->dir);
     return 0;
 }
 

@@ -75,8 +75,8 @@ static int trace_sample(NdeSession *s, const NdeFn *fn, const unsigned char *nee
     const NdeSet *set = s->test.count ? &s->test : &s->train;
     NdeTrace trace = {.solve = m->solve[index]->name, .points = s->options->points, .width = 1};
     if (s->options->sample >= set->count)
-        return nde_fail(s->error, NDE_EXIT_FILE, "--sample %ld: the %s has %ld samples, numbered from 0", s->options->sample,
-                        set->name, set->count);
+        return nde_fail(s->error, NDE_EXIT_FILE, "--sample %ld: the %s has %ld samples, numbered from 0",
+                        s->options->sample, set->name, set->count);
     for (int i = 0; i < m->solve[index]->n_state; i++)
         trace.width += m->solve[index]->state[i].n;
     int status = nde_session_engine(s, 1, true);
@@ -88,7 +88,8 @@ static int trace_sample(NdeSession *s, const NdeFn *fn, const unsigned char *nee
     s->engine.trace = &trace;
     status = run_program(&s->engine, fn, s->error);
     if (!status && !trace.n)
-        status = nde_fail(s->error, NDE_EXIT_FILE, "'%s' is not used by what the model outputs: choose another with --equation",
+        status = nde_fail(s->error, NDE_EXIT_FILE,
+                          "'%s' is not used by what the model outputs: choose another with --equation",
                           m->solve[index]->name);
     if (!status)
         status = write_trace(s, m->solve[index], &trace);

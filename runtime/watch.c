@@ -17,7 +17,8 @@ typedef struct Status {
 } Status;
 
 static const Status status_row[] = {
-#define STATUS(id, sentence, setting, value, first, second) {sentence, offsetof(NdeSolve, setting), value, first, second},
+#define STATUS(id, sentence, setting, value, first, second) \
+    {sentence, offsetof(NdeSolve, setting), value, first, second},
 #include "status.def"
 #undef STATUS
 };
@@ -82,9 +83,11 @@ static double entry_error(NdeEngine *e, const NdeFlow *f, int state, int sample,
         return isfinite(u1) ? 0 : HUGE_VAL;
     double err = 0;
     for (int j = 0; j < s->stages; j++)
-        err += s->error_weight[j] * nde_value_get(e, s->dense_value[j * s->n_state + state],
-                                                  f->step_out[n + 1 + s->n_quantity + j * s->n_state + state], sample, k);
-    double atol = s->set_atol < 0 ? 1e-6 : e->setting[s->set_atol], rtol = s->set_rtol < 0 ? 1e-6 : e->setting[s->set_rtol];
+        err +=
+            s->error_weight[j] * nde_value_get(e, s->dense_value[j * s->n_state + state],
+                                               f->step_out[n + 1 + s->n_quantity + j * s->n_state + state], sample, k);
+    double atol = s->set_atol < 0 ? 1e-6 : e->setting[s->set_atol],
+           rtol = s->set_rtol < 0 ? 1e-6 : e->setting[s->set_rtol];
     double scaled = fabs(f->h * err) / (atol + rtol * fmax(fabs(u0), fabs(u1)));
     return isfinite(scaled) ? scaled : HUGE_VAL;
 }
@@ -113,24 +116,35 @@ static void add(char *out, size_t size, const char *format, ...)
     va_end(args);
 }
 
-/* Runs the step that failed once more, watching. Its own results stay where they were, in step_out. */
+static int step_again(NdeEngine *e, NdeFlow *f)
+{
+    const NdeSolve *s = f->solve;
+    if (!f->is_stepping) /* no step was tried: the guess of the first one failed, and its arguments are still there */
+        return nde_frame_run(e, s->guess, f->call_in, f->call_out);
+    return s->step_keep ? nde_dense_again(e, f) : nde_frame_run(e, s->step, f->step_in, f->step_out);
+}
+
+/* Runs the step that failed once more, watching; if all was finite in it, also a longer one before it that broke. */
 static void look_again(NdeEngine *e, NdeFlow *f, char *out, size_t size)
 {
     const NdeSolve *s = f->solve;
-    bool is_run = false;
-    nde_watch_begin(e);
-    if (!f->is_stepping) /* no step was tried: the guess of the first one failed, and its arguments are still there */
-        nde_frame_run(e, s->guess, f->call_in, f->call_out);
-    else
-        is_run = s->step_keep ? !nde_dense_again(e, f) : !nde_frame_run(e, s->step, f->step_in, f->step_out);
     char found[256];
-    nde_watch_text(e, found, sizeof found);
     Worst worst = {0};
-    if (is_run)
+    nde_watch_begin(e);
+    if (!step_again(e, f) && f->is_stepping)
         worst = find_worst(e, f);
     if (worst.size > 0)
         add(out, size, "\n  largest error: %s[%d] of sample %d of the batch (%.3g times the tolerance)",
             s->state_name[worst.state], worst.element, worst.sample, worst.size);
+    nde_watch_text(e, found, sizeof found);
+    if (!found[0] && f->broken_h != 0) {
+        f->h = f->broken_h;
+        nde_watch_begin(e);
+        step_again(e, f);
+        nde_watch_text(e, found, sizeof found);
+        if (found[0])
+            add(out, size, "\n  with h = %.3g:", f->h);
+    }
     add(out, size, "%s", found);
 }
 
@@ -141,8 +155,8 @@ int nde_solve_fails(NdeEngine *e, NdeFlow *f, NdeOutcome outcome)
     int setting = *(const int *)(const void *)((const char *)s + row->setting);
     char text[sizeof e->error->text];
     snprintf(text, sizeof text, "'%s' (%s:%d): %s", s->name, e->model->file, s->line, row->sentence);
-    add(text, sizeof text, "\n  t = %.9g  h = %.3g  after %ld accepted and %ld rejected steps of %s", f->t, f->h, f->accepted,
-        f->rejected, s->method);
+    add(text, sizeof text, "\n  t = %.9g  h = %.3g  after %ld accepted and %ld rejected steps of %s", f->t, f->h,
+        f->accepted, f->rejected, s->method);
     look_again(e, f, text, sizeof text);
     add(text, sizeof text, "\n  try: %s", row->first);
     if (setting >= 0)

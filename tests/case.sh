@@ -16,30 +16,28 @@ fail() {
 }
 # passes NAME COMMAND ...: it ends with 0
 passes() {
-    name=$1
+    case_name=$1
     shift
-    if "$@" >out 2>err </dev/null; then ok "$name"; else fail "$name: exit code $?"; fi
+    if "$@" >out 2>err </dev/null; then ok "$case_name"; else fail "$case_name: exit code $?"; fi
 }
 # ends CODE NAME PATTERN COMMAND ...: with this exit code, and a message that matches
 ends() {
-    code=$1 name=$2 pattern=$3
+    case_code=$1 case_name=$2 case_pattern=$3
     shift 3
-    got=0
-    "$@" >out 2>err </dev/null || got=$?
-    if [ "$got" -ne "$code" ]; then
-        fail "$name: exit code $got, not $code"
-    elif ! grep -Eq -- "$pattern" err; then
-        fail "$name: the message does not say '$pattern'"
+    case_got=0
+    "$@" >out 2>err </dev/null || case_got=$?
+    if [ "$case_got" -ne "$case_code" ]; then
+        fail "$case_name: exit code $case_got, not $case_code"
+    elif ! grep -Eq -- "$case_pattern" err; then
+        fail "$case_name: the message does not say '$case_pattern'"
     else
-        ok "$name"
+        ok "$case_name"
     fi
 }
 # same NAME FILE FILE: byte for byte
 same() {
     if cmp -s "$2" "$3"; then ok "$1"; else fail "$1: $2 and $3 differ"; fi
 }
-# number FILE KEY: the value of "key": in the last line of a JSON-lines file that has it
-number() { sed -n "s/.*\"$2\":\([-+0-9.eE]*\).*/\1/p" "$1" | tail -n 1; }
 # holds NAME EXPRESSION: awk's opinion
 holds() {
     if awk "BEGIN { exit !($2) }"; then ok "$1"; else fail "$1: $2"; fi

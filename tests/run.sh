@@ -25,6 +25,7 @@ jobs_of() {
     *) for t in tests/"$1"/*.sh; do echo "$1-$(basename "$t" .sh) $t -"; done ;;
     esac
 }
+sh tests/unit.sh archive
 for g in $groups; do jobs_of "$g"; done >"$BUILD/test/jobs"
 
 xargs -P "$JOBS" -L 1 sh -c '

@@ -12,6 +12,7 @@ if ! $MAKE B="$BUILD" CFLAGS="-O1 -g $flags" RFLAGS="-O1 -fopenmp -ffp-contract=
     echo "FAIL sanitize: the build with sanitizers failed"
     exit 0
 fi
+sh tests/unit.sh archive
 export ASAN_OPTIONS=detect_leaks=0 CK_DEFAULT_TIMEOUT=120
 for t in $(grep -l 'int main' tests/unit/*.c); do
     sh tests/unit.sh "$t" | sed 's/^\(ok\|FAIL\) unit/\1 sanitize/'

@@ -1,9 +1,17 @@
 #!/bin/sh
 # unit.sh FILE.c: builds one unit test with the objects in $BUILD and runs it. $SANITIZE: flags for a build with checks.
+# unit.sh archive: collects those objects first, the program's main under another name.
 set -eu
+if [ "$1" = archive ]; then
+    mkdir -p "$BUILD/test"
+    objcopy --redefine-sym main=ndec_main "$BUILD/compiler/main.o" "$BUILD/test/ndec_main.o"
+    rm -f "$BUILD/test/libndec.a"
+    find "$BUILD/compiler" "$BUILD/gen" -name '*.o' ! -name main.o | sort |
+        xargs ar rcs "$BUILD/test/libndec.a" "$BUILD/test/ndec_main.o"
+    exit 0
+fi
 name=$(basename "$1" .c)
 mkdir -p "$BUILD/test/unit"
-objects=$(ls "$BUILD"/compiler/*.o "$BUILD"/gen/*.o | grep -v /main.o)
 beside=
 for f in tests/unit/*.c; do # files without a main serve the tests that read their header
     head=$(basename "$f" .c).h
@@ -12,7 +20,7 @@ done
 # shellcheck disable=SC2086
 if ! $CC -std=c11 -D_POSIX_C_SOURCE=200809L -pedantic -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
     -Wmissing-prototypes -Wvla -Wformat=2 -Wdouble-promotion -Wundef -O1 -g ${SANITIZE:-} \
-    -iquote compiler -iquote runtime -iquote tests/unit "$1" $beside $objects "$BUILD/libnde.a" -o "$BUILD/test/unit/$name" \
+    -iquote compiler -iquote runtime -iquote tests/unit "$1" $beside "$BUILD/test/libndec.a" "$BUILD/libnde.a" -o "$BUILD/test/unit/$name" \
     -fopenmp -lcheck -lsubunit -lgmp -lcjson -lz -lopenblas -lm -lrt -lpthread 2>&1; then
     echo "FAIL unit $name: it does not compile"
     exit 0

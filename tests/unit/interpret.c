@@ -496,7 +496,7 @@ static bool try_op(Growth *g, Op op, int n, const Val *arg, Imm imm)
             memcpy(row_of(&y, s), g->value.at[arg[0]].at, sizeof(double) * (size_t)type_size(out));
     else
         eval_ins(g->fn, g->w, &g->fn->ins.at[v], g->value.at, &y);
-    if (worst(g->w, &y) > 50) {
+    if (worst(g->w, &y) > (g->smooth ? 5 : 50)) {
         g->fn->ins.n--;
         return false;
     }

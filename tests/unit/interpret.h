@@ -42,7 +42,7 @@ Array *random_inputs(Arena *a, const World *w, Random *r, const Fn *fn);
 
 /* A function of three inputs and about n further instructions that uses any row of op.def whose operands can be met; its
  * outputs are what nothing uses and two values more. Makes *in, its inputs, on which all values are finite and below 50.
- * With `smooth` set no operand is near a place where its row has no derivative. */
+ * With `smooth` set they are below 5, and no operand is near a place where its row has no derivative. */
 Fn *random_fn(Module *m, const World *w, Random *r, int n, bool smooth, Array **in);
 /* Imm and operand type for the rows of op.def whose shape is in imm: several cases. False behind the last one, and for
  * rows whose operands say everything. */

@@ -1,5 +1,5 @@
-/* spiral_model.h: a small model written by hand in the form of generated code: u' = W u^3, two states, with the method of
- * Bogacki & Shampine (1989), whose last stage is the first of the next step (a carry).
+/* spiral_model.h: a small model written by hand in the form of generated code: u' = W u^3, two states, with the method
+ * of Bogacki & Shampine (1989), whose last stage is the first of the next step (a carry).
  *
  * Loss: the mean over the batch of |u(t1) - goal|^2, of the sum over saved times of |u|^2 and, if the solve draws, of
  * |u(drawn)|^2. Plain loops over TILE lanes; everything is in one header so that each test is one file.
@@ -19,7 +19,18 @@ typedef struct Lanes {
     Real at[STATE][TILE];
 } Lanes;
 
-enum { SET_T0, SET_T1, SET_ATOL, SET_RTOL, SET_FIXED, SET_MIN, SET_MAX, SET_LIMIT, SET_SAVE, SETTINGS = SET_SAVE + SAVES };
+enum {
+    SET_T0,
+    SET_T1,
+    SET_ATOL,
+    SET_RTOL,
+    SET_FIXED,
+    SET_MIN,
+    SET_MAX,
+    SET_LIMIT,
+    SET_SAVE,
+    SETTINGS = SET_SAVE + SAVES
+};
 
 static Lanes *lanes(const NdeTile *at, NdeRef ref)
 {
@@ -148,7 +159,8 @@ static void dense_tile(NdeTile *at)
 {
     const NdeFrame *f = at->frame;
     double h = number(f->in[6]), x = number(f->in[7]);
-    const double a[4] = {(1 + 2 * x) * (1 - x) * (1 - x), x * x * (3 - 2 * x), h * x * (1 - x) * (1 - x), h * x * x * (x - 1)};
+    const double a[4] = {(1 + 2 * x) * (1 - x) * (1 - x), x * x * (3 - 2 * x), h * x * (1 - x) * (1 - x),
+                         h * x * x * (x - 1)};
     const Lanes *v[4] = {lanes(at, f->in[0]), lanes(at, f->in[1]), lanes(at, f->in[2]), lanes(at, f->in[5])};
     Lanes y;
     memset(&y, 0, sizeof y);
@@ -161,7 +173,8 @@ static void dense_vjp_tile(NdeTile *at)
 {
     const NdeFrame *f = at->frame;
     double h = number(f->in[6]), x = number(f->in[7]);
-    const double a[4] = {(1 + 2 * x) * (1 - x) * (1 - x), x * x * (3 - 2 * x), h * x * (1 - x) * (1 - x), h * x * x * (x - 1)};
+    const double a[4] = {(1 + 2 * x) * (1 - x) * (1 - x), x * x * (3 - 2 * x), h * x * (1 - x) * (1 - x),
+                         h * x * x * (x - 1)};
     static const int to[4] = {0, 1, 2, 5};
     const Lanes *g = lanes(at, f->in[8]);
     for (int k = 0; k < 6; k++)
@@ -214,9 +227,18 @@ static void init_vjp_tile(NdeTile *at)
 
 /* ---- tables ---- */
 
-#define BATCHED {STATE, true}
-#define ONE {1, false}
-#define WEIGHT {W_SIZE, false}
+#define BATCHED     \
+    {               \
+        STATE, true \
+    }
+#define ONE      \
+    {            \
+        1, false \
+    }
+#define WEIGHT        \
+    {                 \
+        W_SIZE, false \
+    }
 static const NdeValue step_values[] = {BATCHED, BATCHED, ONE, ONE, BATCHED, BATCHED, BATCHED, BATCHED};
 static const NdeSum step_sum[] = {{0, 1, -1, offsetof(StepShared, squares)}};
 static const NdeSum step_vjp_sum[] = {{0, W_SIZE, 2, 0}}, init_vjp_sum[] = {{0, W_SIZE, 1, 0}};
@@ -228,10 +250,19 @@ static const NdePart step_vjp_part[] = {{NULL, step_vjp_tile, step_vjp_sum, 1}};
 static const NdePart init_vjp_part[] = {{NULL, init_vjp_tile, init_vjp_sum, 1}};
 
 /* flops are exaggerated so that even this small model is run by threads. */
-#define FN(id, parts, count, inputs, outputs, set, shared, sums, number)                                                 \
-    static const NdeFn fn_##id = {.name = #id, .n_in = inputs, .n_out = outputs, .n_set = set, .out = step_values,       \
-                                  .n_part = count, .part = parts, .shared_bytes = shared, .sum_bytes = sums,             \
-                                  .work_bytes = 64, .flops = 1e6, .index = number};
+#define FN(id, parts, count, inputs, outputs, set, shared, sums, number) \
+    static const NdeFn fn_##id = {.name = #id,                           \
+                                  .n_in = inputs,                        \
+                                  .n_out = outputs,                      \
+                                  .n_set = set,                          \
+                                  .out = step_values,                    \
+                                  .n_part = count,                       \
+                                  .part = parts,                         \
+                                  .shared_bytes = shared,                \
+                                  .sum_bytes = sums,                     \
+                                  .work_bytes = 64,                      \
+                                  .flops = 1e6,                          \
+                                  .index = number};
 FN(init, init_part, 1, 3, 1, 1, 0, 0, 0)
 FN(guess, guess_part, 1, 4, 1, 1, 0, 0, 1)
 FN(step, step_part, 2, 5, 4, 4, sizeof(StepShared), sizeof(double), 2)
@@ -241,20 +272,53 @@ FN(dense_vjp, dense_vjp_part, 1, 9, 6, 6, 0, 0, 5)
 FN(step_vjp, step_vjp_part, 1, 11, 3, 2, 0, W_SIZE * sizeof(Real), 6)
 FN(init_vjp, init_vjp_part, 1, 4, 2, 0, 0, W_SIZE * sizeof(Real), 7)
 
-static const NdeValue one_state[] = {BATCHED}, one_weight[] = {WEIGHT}, four_states[] = {BATCHED, BATCHED, BATCHED, BATCHED};
+static const NdeValue one_state[] = {BATCHED}, one_weight[] = {WEIGHT},
+                      four_states[] = {BATCHED, BATCHED, BATCHED, BATCHED};
 static const char *const state_name[] = {"u"};
 static const int quantity_how[] = {0};
 static const double error_weight[] = {-5.0 / 72, 1.0 / 12, 1.0 / 9, -1.0 / 8};
 
 /* A test may change its copy before the engine is opened. */
-static NdeSolve flow = {
-    .name = "flow", .index = 0, .line = 14, .method = "bosh3", .n_state = 1, .n_carry = 1, .n_arg = 1, .n_quantity = 1,
-    .n_dense = 4, .n_save = 0, .n_draw = 0, .state_name = state_name, .state = one_state, .carry = one_state,
-    .arg = one_weight, .dense_value = four_states, .quantity_how = quantity_how, .init = &fn_init, .guess = &fn_guess,
-    .step = &fn_step, .step_keep = &fn_step_keep, .dense = &fn_dense, .order = 3, .embedded = 2, .evaluations_step = 3,
-    .evaluations_start = 3, .stages = 4, .error_weight = error_weight, .is_adaptive = true, .set_atol = SET_ATOL,
-    .set_rtol = SET_RTOL, .set_t0 = SET_T0, .set_t1 = SET_T1, .set_fixed = -1, .set_initial = -1, .set_min = SET_MIN,
-    .set_max = SET_MAX, .set_limit = SET_LIMIT, .set_save = SET_SAVE, .controller = "elementary"};
+static NdeSolve flow = {.name = "flow",
+                        .index = 0,
+                        .line = 14,
+                        .method = "bosh3",
+                        .n_state = 1,
+                        .n_carry = 1,
+                        .n_arg = 1,
+                        .n_quantity = 1,
+                        .n_dense = 4,
+                        .n_save = 0,
+                        .n_draw = 0,
+                        .state_name = state_name,
+                        .state = one_state,
+                        .carry = one_state,
+                        .arg = one_weight,
+                        .dense_value = four_states,
+                        .quantity_how = quantity_how,
+                        .init = &fn_init,
+                        .guess = &fn_guess,
+                        .step = &fn_step,
+                        .step_keep = &fn_step_keep,
+                        .dense = &fn_dense,
+                        .order = 3,
+                        .embedded = 2,
+                        .evaluations_step = 3,
+                        .evaluations_start = 3,
+                        .stages = 4,
+                        .error_weight = error_weight,
+                        .is_adaptive = true,
+                        .set_atol = SET_ATOL,
+                        .set_rtol = SET_RTOL,
+                        .set_t0 = SET_T0,
+                        .set_t1 = SET_T1,
+                        .set_fixed = -1,
+                        .set_initial = -1,
+                        .set_min = SET_MIN,
+                        .set_max = SET_MAX,
+                        .set_limit = SET_LIMIT,
+                        .set_save = SET_SAVE,
+                        .controller = "elementary"};
 
 /* ---- train: -> loss, reg, evaluations, accepted, rejected, gW ---- */
 
@@ -319,8 +383,15 @@ static int reverse_shared(NdeFrame *f)
         seeded[n] = nde_result_drawn(&flow, 0);
         seed[n++] = (NdeRef){g_drawn_state, sizeof(Lanes)};
     }
-    NdeSolveVjp vjp = {.solve = &flow, .want = want, .seed = seeded, .n_seed = n, .seed_carry = seed_carry, .seed_dense = true,
-                       .step_vjp = &fn_step_vjp, .dense_vjp = &fn_dense_vjp, .init_vjp = &fn_init_vjp};
+    NdeSolveVjp vjp = {.solve = &flow,
+                       .want = want,
+                       .seed = seeded,
+                       .n_seed = n,
+                       .seed_carry = seed_carry,
+                       .seed_dense = true,
+                       .step_vjp = &fn_step_vjp,
+                       .dense_vjp = &fn_dense_vjp,
+                       .init_vjp = &fn_init_vjp};
     *(double *)f->out[1].at = 0;
     for (int i = 0; i < 3; i++)
         *(double *)f->out[2 + i].at = flow_count[i];
@@ -348,30 +419,66 @@ FN(train, train_part, 2, 0, 6, 6, 0, sizeof(double), 8)
 FN(eval, eval_parts, 2, 0, 4, 4, 0, sizeof(double), 9)
 FN(hyper, hyper_part, 1, 0, 3, 3, 0, 0, 10)
 
-static const NdeFn *const all_fn[] = {&fn_init, &fn_guess, &fn_step, &fn_step_keep, &fn_dense, &fn_dense_vjp,
-                                      &fn_step_vjp, &fn_init_vjp, &fn_train, &fn_eval, &fn_hyper};
+static const NdeFn *const all_fn[] = {&fn_init,     &fn_guess,    &fn_step,  &fn_step_keep, &fn_dense, &fn_dense_vjp,
+                                      &fn_step_vjp, &fn_init_vjp, &fn_train, &fn_eval,      &fn_hyper};
 static const NdeSolve *const all_solve[] = {&flow};
 static const double first_W[] = {-0.1, 2, -2, -0.1};
 static const NdeParam all_param[] = {
     {.name = "field.W", .n = W_SIZE, .rank = 2, .dim = {2, 2}, .init = "array", .init_array = first_W, .line = 8}};
-static NdeSetting all_setting[SETTINGS + 4] = {
-    {"flow.t0", 0, 0}, {"flow.t1", 1, 0}, {"flow.tolerance.abs", 1e-6, 0}, {"flow.tolerance.rel", 1e-6, 0},
-    {"flow.fixed", 0, 0}, {"flow.min", 0, 0}, {"flow.max", 1e9, 0}, {"flow.limit", 10000, 0}, {"flow.save.0", 0, 0},
-    {"flow.save.1", 0, 0}, {"flow.save.2", 0, 0}, {"train.steps", 20, 0}, {"train.batch", 7, 0}, {"train.evaluate", 5, 0},
-    {"train.seed", 3, 0}};
+static NdeSetting all_setting[SETTINGS + 4] = {{"flow.t0", 0, 0},
+                                               {"flow.t1", 1, 0},
+                                               {"flow.tolerance.abs", 1e-6, 0},
+                                               {"flow.tolerance.rel", 1e-6, 0},
+                                               {"flow.fixed", 0, 0},
+                                               {"flow.min", 0, 0},
+                                               {"flow.max", 1e9, 0},
+                                               {"flow.limit", 10000, 0},
+                                               {"flow.save.0", 0, 0},
+                                               {"flow.save.1", 0, 0},
+                                               {"flow.save.2", 0, 0},
+                                               {"train.steps", 20, 0},
+                                               {"train.batch", 7, 0},
+                                               {"train.evaluate", 5, 0},
+                                               {"train.seed", 3, 0}};
 static const NdeDataField all_data[] = {{.name = "start", .rank = 1, .dim = {2}, .n = 2},
                                         {.name = "goal", .rank = 1, .dim = {2}, .n = 2}};
 static const unsigned char all_needs[] = {1, 1};
 static const char *const data_file[] = {"spiral_test.csv"};
 static const NdeSource all_source[] = {{.kind = "csv", .file = data_file, .n_file = 1, .rows = 1, .set_scale = -1}};
-static const NdeTrain train_block = {.data = all_source, .n_data = 1, .set_steps = SETTINGS, .set_batch = SETTINGS + 1,
-                                     .set_split = -1, .set_evaluate = SETTINGS + 2, .set_clip = -1, .set_patience = -1,
-                                     .set_seed = SETTINGS + 3, .optimizer = "sgd", .n_hyper = 3};
-static const NdeModel spiral = {
-    .name = "spiral", .file = "spiral.nde", .source = "", .compiler = "by hand", .source_hash = 77, .tile = TILE,
-    .is_double = sizeof(Real) == 8, .n_param = 1, .n_setting = SETTINGS + 4, .n_data = 2, .n_fn = 11, .n_solve = 1,
-    .param_count = W_SIZE, .param = all_param, .setting = all_setting, .data = all_data, .fn = all_fn, .solve = all_solve,
-    .train_fn = &fn_train, .eval_fn = &fn_eval, .hyper_fn = &fn_hyper, .train_needs = all_needs, .eval_needs = all_needs,
-    .train = &train_block};
+static const NdeTrain train_block = {.data = all_source,
+                                     .n_data = 1,
+                                     .set_steps = SETTINGS,
+                                     .set_batch = SETTINGS + 1,
+                                     .set_split = -1,
+                                     .set_evaluate = SETTINGS + 2,
+                                     .set_clip = -1,
+                                     .set_patience = -1,
+                                     .set_seed = SETTINGS + 3,
+                                     .optimizer = "sgd",
+                                     .n_hyper = 3};
+static const NdeModel spiral = {.name = "spiral",
+                                .file = "spiral.nde",
+                                .source = "",
+                                .compiler = "by hand",
+                                .source_hash = 77,
+                                .tile = TILE,
+                                .is_double = sizeof(Real) == 8,
+                                .n_param = 1,
+                                .n_setting = SETTINGS + 4,
+                                .n_data = 2,
+                                .n_fn = 11,
+                                .n_solve = 1,
+                                .param_count = W_SIZE,
+                                .param = all_param,
+                                .setting = all_setting,
+                                .data = all_data,
+                                .fn = all_fn,
+                                .solve = all_solve,
+                                .train_fn = &fn_train,
+                                .eval_fn = &fn_eval,
+                                .hyper_fn = &fn_hyper,
+                                .train_needs = all_needs,
+                                .eval_needs = all_needs,
+                                .train = &train_block};
 
 #endif

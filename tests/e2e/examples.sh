@@ -1,0 +1,76 @@
+# Every example is checked in time, built, trained a little, evaluated, asked for predictions and solved.
+. "$NDEC_ROOT/tests/case.sh"
+
+# Bytes of any text as images in MNIST's format: what the pixels show does not matter here.
+mkdir data
+images() { # file, number: big-endian header, then pixels
+    { printf "\\000\\000\\010\\003\\000\\000\\000\\$(printf %03o "$2")\\000\\000\\000\\034\\000\\000\\000\\034"
+      cat "$root"/compiler/*.c | head -c $(($2 * 784)); } >"data/$1"
+}
+labels() {
+    { printf "\\000\\000\\010\\001\\000\\000\\000\\$(printf %03o "$2")"
+      i=0
+      while [ "$i" -lt "$2" ]; do printf "\\$(printf %03o $((i * 7 % 10)))"; i=$((i + 1)); done; } >"data/$1"
+}
+images train-images-idx3-ubyte 48
+labels train-labels-idx1-ubyte 48
+images t10k-images-idx3-ubyte 20
+labels t10k-labels-idx1-ubyte 20
+ln -s "$examples"/*.npz "$examples"/*.csv "$examples"/*.gz data/
+
+for f in "$examples"/*.nde; do
+    name=$(basename "$f" .nde)
+    least=1000
+    for i in 1 2 3 4 5 6; do
+        start=$(date +%s%N)
+        "$ndec" check "$f" 2>/dev/null || fail "$name: check"
+        took=$((($(date +%s%N) - start) / 1000000))
+        [ "$took" -ge "$least" ] || least=$took
+    done
+    holds "$name: check takes $least ms" "$least < 50"
+    passes "$name: explain" "$ndec" explain "$f"
+    passes "$name: build" "$ndec" build "$f" -o "$name"
+    [ "$name" != lorenz ] || continue
+    small='--set train.steps=6'
+    [ "$name" != mnist_ode ] || small='--set train.steps=2 --set train.batch=16 --set train.evaluate=2'
+    # shellcheck disable=SC2086
+    passes "$name: train" "./$name" train --data data --out "$name.run" $small
+    for part in log.jsonl weights.safetensors checkpoint.safetensors summary.json; do
+        [ -s "$name.run/$part" ] || fail "$name: train left no $part"
+    done
+    first=$(head -n 1 "$name.run/log.jsonl" | tr -d '{}' | tr ',' '\n' | sed 's/:.*//; s/"//g' | tr '\n' ' ')
+    if [ "$first" = 'step loss reg nfe accepted rejected seconds ' ]; then ok "$name: log"
+    else fail "$name: the log has the keys $first"; fi
+    weights="--weights $name.run/weights.safetensors"
+    # shellcheck disable=SC2086
+    {
+        passes "$name: eval" "./$name" eval --data data $weights
+        passes "$name: predict" "./$name" predict --data data $weights -o "$name.csv"
+        passes "$name: predict npy" "./$name" predict --data data $weights -o "$name.npy"
+        passes "$name: solve" "./$name" solve --data data $weights --sample 0 --points 5
+    }
+    if [ "$(wc -l <out)" -eq 6 ]; then ok "$name: solve gives a line for each point"
+    else fail "$name: solve gave $(wc -l <out) lines"; fi
+done
+
+# Lorenz's equations are not trained: the values in the file are the parameters.
+passes 'lorenz: predict' ./lorenz predict -i "$examples/lorenz_starts.csv" -o lorenz.csv
+passes 'lorenz: solve' ./lorenz solve -i "$examples/lorenz_starts.csv" --sample 2 --points 101 -o orbit.csv
+if [ "$(wc -l <lorenz.csv)" -eq 4 ] && [ "$(wc -l <orbit.csv)" -eq 102 ]; then ok 'lorenz: rows'
+else fail 'lorenz: wrong number of rows'; fi
+# It stays on the attractor, and x y z at time 1 of the first start are those of a solution with tolerance 1e-12.
+./lorenz solve -i "$examples/lorenz_starts.csv" --sample 0 --points 11 --set flow.tolerance=1 >out 2>err &&
+    fail 'lorenz: an unknown setting is accepted'
+./lorenz solve -i "$examples/lorenz_starts.csv" --sample 0 --points 11 -o a.csv
+./lorenz solve -i "$examples/lorenz_starts.csv" --sample 0 --points 11 --set orbit.tolerance=1e-12 -o b.csv
+far=$(paste -d, a.csv b.csv | awk -F, 'NR > 1 { for (i = 2; i <= 4; i++) { d = $i - $(i + 4); if (d < 0) d = -d
+                                                                           if (d > m) m = d } } END { print m + 0 }')
+holds "lorenz: tolerances agree over 10 units of time ($far)" "$far > 0 && $far < 0.001"
+
+# The number of evaluations is the one of the method: 3 + 6 for each attempt, here and on MNIST.
+for name in digits_ode mnist_ode; do
+    sed -n 's/.*"step":[0-9]*,"loss".*"nfe":\([0-9]*\),"accepted":\([0-9]*\),"rejected":\([0-9]*\).*/\1 \2 \3/p' \
+        "$name.run/log.jsonl" >counts
+    wrong=$(awk '$1 != 3 + 6 * ($2 + $3)' counts | wc -l)
+    holds "$name: evaluations are 3 + 6 x attempts" "$wrong == 0 && $(wc -l <counts) > 1"
+done

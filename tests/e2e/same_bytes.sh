@@ -1,0 +1,55 @@
+# The same file compiled in two folders and two locales gives the same bytes; threads and an interruption change nothing.
+. "$NDEC_ROOT/tests/case.sh"
+mkdir one two two/deeper
+locale=$(locale -a 2>/dev/null | grep -E -m 1 '^(de|fr|tr|pl|nb)_' || echo C.UTF-8)
+for f in "$examples"/*.nde; do
+    name=$(basename "$f" .nde)
+    cp "$f" one/
+    cp "$f" two/deeper/
+    (cd one && LC_ALL=C "$ndec" emit "$name.nde" 2>/dev/null)
+    LC_ALL=$locale LANG=$locale TZ=Asia/Kolkata "$ndec" emit "two/deeper/$name.nde" -o two 2>/dev/null
+    same "$name: the same C file in two folders, LC_ALL=C and $locale" "one/$name.c" "two/$name.c"
+done
+
+# Generated code is free of warnings, for both compilers where there are two.
+for cc in gcc clang; do
+    command -v "$cc" >/dev/null 2>&1 || { echo "skip warnings of $cc: it is not installed"; continue; }
+    for c in one/*.c; do
+        passes "$cc has no warning for $c" "$cc" -std=c11 -O1 -march=native -ffp-contract=fast -Wall -Wextra -Werror \
+            -Wdouble-promotion -Wshadow -I"$root/runtime" -c "$c" -o x.o
+    done
+done
+
+passes 'build digits' "$ndec" build "$examples/digits_ode.nde" -o digits
+train() { # folder, further arguments
+    to=$1
+    shift
+    ./digits train --quiet --data "$examples" --out "$to" --set train.steps=40 --set train.evaluate=10 "$@" >out 2>err ||
+        fail "train $to"
+}
+train t1 --threads 1
+train t2 --threads 2
+same 'weights after training with 1 and with 2 threads' t1/weights.safetensors t2/weights.safetensors
+train t3 --threads 2 --seed 7
+if cmp -s t1/weights.safetensors t3/weights.safetensors; then fail 'another seed gives the same weights'
+else ok 'another seed gives other weights'; fi
+
+# Half of the steps, then the rest. The rate depends on the number of steps, so the first half is interrupted, not short.
+./digits train --quiet --data "$examples" --out half --set train.steps=2500 --set train.evaluate=10 --threads 1 >out 2>err &
+pid=$!
+i=0
+until [ -s half/checkpoint.safetensors ] || [ "$i" -gt 300 ]; do i=$((i + 1)); sleep 0.05; done
+kill -INT "$pid" 2>/dev/null || true
+code=0
+wait "$pid" || code=$?
+holds 'an interrupted run ends with 5' "$code == 5"
+if grep -q -- '--resume half' err; then ok 'it says how to go on'; else fail 'it does not say how to go on'; fi
+at=$(sed -n 's/.*"steps":\([0-9]*\).*/\1/p' half/summary.json)
+holds "it stopped on the way, at step $at" "$at > 0 && $at < 2500"
+passes 'resume' ./digits train --quiet --data "$examples" --resume half --set train.steps=2500 --set train.evaluate=10 \
+    --threads 1
+./digits train --quiet --data "$examples" --out whole --set train.steps=2500 --set train.evaluate=10 --threads 1 >out 2>err
+same 'weights of the resumed and of the uninterrupted run' half/weights.safetensors whole/weights.safetensors
+cut -d, -f1-6 half/log.jsonl | sed 's/,"seconds.*//' >a
+cut -d, -f1-6 whole/log.jsonl | sed 's/,"seconds.*//' >b
+same 'and their logs but for the seconds' a b
