@@ -149,6 +149,8 @@ static void acc(Sweep *s, Val v, Val g)
         g = fn_op1(s->m, s->to, OP_sum, g);
     else if (t.rank != 0 && tg.rank == 0)
         g = fn_op(s->m, s->to, OP_fill, 1, &g, (Imm){.to = t}, s->to->span);
+    else if (!type_same_shape(t, tg)) /* in products a vector is a matrix of one column */
+        g = fn_op(s->m, s->to, OP_reshape, 1, &g, (Imm){.to = t}, s->to->span);
     if (!t.is_batched && tg.is_batched)
         g = fn_op1(s->m, s->to, OP_bsum, g);
     if (t.is_batched && !tg.is_batched)

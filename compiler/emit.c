@@ -13,6 +13,7 @@ static void begin_body(Emit *e, Text *body)
     body->depth = 1;
     e->t = body;
     e->is_leaf_used = ARENA_NEW(e->a, bool, e->f->fn->ins.n + 1);
+    e->real = ARENA_NEW(e->a, const char *, e->f->fn->ins.n + 1);
     e->uses_at = e->uses_run = e->uses_work = e->uses_kept = e->uses_sum = e->uses_shared = e->uses_frame = false;
 }
 

@@ -13,6 +13,7 @@ typedef struct Emit {
     int part;          /* of f */
     const char **name; /* [value] of f */
     const char **out_name;
+    const char **real; /* [value]: the variable of this C function that holds the number as a Real, or NULL */
     bool *is_leaf_used;/* [value]: the C function needs a declaration of this leaf */
     bool uses_at, uses_run, uses_work, uses_kept, uses_sum, uses_shared, uses_frame;
     int line;          /* of the model file, printed last */

@@ -158,10 +158,29 @@ static void loop_sums(Emit *e, const Group *g, bool is_start)
     }
 }
 
+/* Numbers that the loop would read from memory at each element, since its stores might change them. */
+static void hoist_numbers(Emit *e, const Group *g)
+{
+    for (int k = 0; k < g->ins.n; k++) {
+        const Ins *ins = ins_of(e, g->ins.at[k]);
+        for (int a = 0; a < ins->n_arg; a++) {
+            Val v = ins->arg[a];
+            if (!plan_is_number(e->f, v) || e->real[v])
+                continue;
+            const char *text = emit_real(e, v);
+            if (!strstr(text, "->") && !strchr(text, '['))
+                continue;
+            text_line(e->t, "const Real %s_r = %s;", e->name[v], text);
+            e->real[v] = str_format(e->a, "%s_r", e->name[v]);
+        }
+    }
+}
+
 static void emit_loop(Emit *e, const Group *g)
 {
     Loop loop = {g->n, g->is_batched, false, ARENA_NEW(e->a, bool, e->f->fn->ins.n + 1), e->f};
     loop.is_flat = can_be_flat(e, g, &loop);
+    hoist_numbers(e, g);
     loop_sums(e, g, true);
     bool is_nested = loop.is_batched && !loop.is_flat && g->n > 1;
     if (is_nested)
@@ -506,7 +525,7 @@ void emit_groups(Emit *e)
         bool has_value = group->kind != GROUP_sum && group->kind != GROUP_call && group->kind != GROUP_solve;
         for (int k = 0; has_value && k < group->ins.n; k++) {
             Val v = group->ins.at[k];
-            if (group->kind != GROUP_loop || e->f->place[v].where != WHERE_local)
+            if (e->f->place[v].where != WHERE_local) /* what is wrong in a variable shows in what is made of it */
                 watch(e, v, op_info[ins_of(e, v)->op].name);
         }
     }

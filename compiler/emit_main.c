@@ -116,9 +116,6 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
     const char *dense =
         s->step_keep ? value_table(e, s, "dense", s->step_keep, true, before_dense, s->n_dense) : "NULL";
     const char *names = state_names(e, s), *how = quantity_table(e, s);
-    const char *weight = s->has_estimate && method->e
-                             ? number_table(e, str_format(e->a, "%s_weight", emit_solve_name(e, s)), method->stages, method->e)
-                             : "NULL";
     text_open(e->to, "static const NdeSolve %s = {", emit_solve_name(e, s));
     text_line(e->to, ".name = %s, .index = %d, .line = %d, .method = %s,", quoted(e, s->name), index, line_of(e, s->span),
               quoted(e, method->name));
@@ -129,10 +126,10 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
     text_line(e->to, ".arg = %s, .dense_value = %s, .quantity_how = %s,", arg, dense, how);
     text_line(e->to, ".init = %s, .guess = %s,", whole_ref(e, s->init), whole_ref(e, s->guess));
     text_line(e->to, ".step = %s, .step_keep = %s,", whole_ref(e, s->step), whole_ref(e, s->step_keep));
-    text_line(e->to, ".dense = %s,", whole_ref(e, s->dense));
+    text_line(e->to, ".dense = %s, .scaled = %s,", whole_ref(e, s->dense), whole_ref(e, s->scaled));
+    text_line(e->to, ".lift = %s,", whole_ref(e, s->lift));
     text_line(e->to, ".order = %d, .embedded = %d, .evaluations_step = %d, .evaluations_start = %d,", method->order,
-              method->embedded, method->stages - (s->init && method->fsal), (s->init != NULL) + 2 * (s->guess != NULL));
-    text_line(e->to, ".stages = %d, .error_weight = %s,", method->stages, weight);
+              method->embedded, method->stages - method->fsal, method->fsal + 2 * (s->guess != NULL));
     text_line(e->to, ".is_adaptive = %s, .keeps_dense = %s, .saves_exactly = %s,",
               truth(s->has_estimate && s->set_fixed < 0), truth(s->saves_dense), truth(s->saves_exactly));
     text_line(e->to, ".is_biased = %s, .is_initial_warm = %s,", truth(s->is_biased), truth(s->is_initial_warm));

@@ -35,7 +35,8 @@ static bool is_reserved(const char *s)
     if ((s[0] == 'v' && isdigit((unsigned char)s[1])) || strstr(s, "__"))
         return true;
     bool is_macro = n > 2 && isupper((unsigned char)s[0]) && isupper((unsigned char)s[1]);
-    return is_macro || s[n - 1] == '_' || (n > 2 && strcmp(s + n - 2, "_i") == 0);
+    bool is_ours = n > 2 && (strcmp(s + n - 2, "_i") == 0 || strcmp(s + n - 2, "_r") == 0);
+    return is_macro || is_ours || s[n - 1] == '_';
 }
 
 /* A C identifier from a user's name or path. */
@@ -171,6 +172,8 @@ const char *emit_real(Emit *e, Val v)
     int offset;
     Val b = plan_base(e->f, v, &offset);
     const Ins *ins = &e->f->fn->ins.at[b];
+    if (e->real[v])
+        return e->real[v];
     if (!is_own_number(e, b))
         return str_format(e->a, "%s[%d]", emit_at(e, b, 0), offset);
     if (ins->op == OP_const)

@@ -90,7 +90,9 @@ struct Fn {
  *   step      (u.., c.., t, h, p..)             -> u1.., c1.., err, q..
  *   step_keep (u.., c.., t, h, p..)             -> u1.., c1.., err, q.., d..     d: what dense needs (stage derivatives)
  *   dense     (u.., u1.., d.., h, theta)        -> u(t + theta h)..
- * NULL where not needed (no error estimate: guess NULL and err a constant 0). */
+ *   scaled    (u.., c.., t, h, p..)             -> the local error of each state the user wrote, over its tolerance
+ *   lift      (u.., p..)                        -> the states the user wrote (NULL: they are u)
+ * NULL where not needed (no error estimate: guess and scaled NULL, err a constant 0). */
 struct Solve {
     const char *name;
     Span span;
@@ -105,7 +107,7 @@ struct Solve {
     bool saves_exactly;
     bool is_biased;    /* draws: false: uniform in the span (unbiased); true: start of an accepted step (biased) */
     int quantity_how[8]; /* for each q: 0 sum, 1 mean, 2 max over accepted steps */
-    Fn *init, *guess, *step, *step_keep, *dense;
+    Fn *init, *guess, *step, *step_keep, *dense, *scaled, *lift;
     /* Settings (index into the settings table, -1: not given). */
     int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save0; /* saves: n_save settings */
     bool is_initial_warm;

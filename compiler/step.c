@@ -476,6 +476,30 @@ static Fn *make_dense(Check *c, const Problem *p, Builder *parent)
     return build_finish(c, f.b);
 }
 
+/* For messages about a step that cannot be taken. */
+static Fn *make_scaled(Check *c, const Problem *p, Keys *keys, Builder *parent)
+{
+    Solve *solve = p->solve;
+    Frame f = frame_new(c, p, keys, parent, "scaled", true);
+    Val t = scalar_input(c, f.b, "t"), h = scalar_input(c, f.b, "h");
+    frame_args(c, &f, keys);
+    Internals in = step_internals(c, f.b, &f.p, f.u, n_k1(solve) ? f.carry : NULL, t, h);
+    if (p->reduction)
+        in = lifted(c, f.b, p, &in, f.carry[n_k1(solve)]);
+    for (int j = 0; j < solve->n_state; j++)
+        fn_out(c->module, f.b->fn, step_scaled(c, f.b, &in, j, in.err[j]), solve->state_name[j]);
+    f.b->fn->note = "the local error of a step over the tolerance";
+    return build_finish(c, f.b);
+}
+
+static Fn *make_lift(Check *c, const Problem *p, Keys *keys, Builder *parent)
+{
+    Frame f = frame_new(c, p, keys, parent, "lift", false);
+    fn_out(c->module, f.b->fn, reduce_lift(c, f.b, p->reduction, f.u[0]), p->solve->state_name[0]);
+    f.b->fn->note = "the state as written in the model";
+    return build_finish(c, f.b);
+}
+
 void step_functions(Check *c, const Problem *p, Keys *keys, Builder *parent, Scope *s, const Terms *terms)
 {
     Solve *solve = p->solve;
@@ -486,4 +510,6 @@ void step_functions(Check *c, const Problem *p, Keys *keys, Builder *parent, Sco
     solve->guess = solve->has_estimate ? make_guess(c, p, keys, parent) : NULL;
     solve->init = solve->n_carry ? make_init(c, p, keys, parent) : NULL;
     solve->dense = make_dense(c, p, parent);
+    solve->scaled = solve->has_estimate ? make_scaled(c, p, keys, parent) : NULL;
+    solve->lift = p->reduction ? make_lift(c, p, keys, parent) : NULL;
 }

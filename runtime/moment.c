@@ -75,9 +75,27 @@ static bool saved_entry(NdeEngine *e, NdeFlow *f, int i, const NdeRef *out, NdeR
 
 /* ---- traces ---- */
 
+/* The user's states for integrated ones: `state` itself, or what `lift` gives. */
+static int user_states(NdeEngine *e, NdeFlow *f, const NdeRef **state)
+{
+    const NdeSolve *s = f->solve;
+    int n = s->n_state;
+    if (!s->lift)
+        return 0;
+    for (int i = 0; i < n; i++)
+        f->call_in[i] = (*state)[i];
+    for (int i = 0; i < s->n_arg; i++)
+        f->call_in[n + i] = f->step_in[n + s->n_carry + 2 + i];
+    *state = f->user;
+    return nde_frame_run(e, s->lift, f->call_in, f->user);
+}
+
 static int trace_row(NdeEngine *e, NdeFlow *f, double t, const NdeRef *state)
 {
     NdeTrace *trace = e->trace;
+    int status = user_states(e, f, &state);
+    if (status)
+        return status;
     if (trace->n == trace->room) {
         long room = trace->room ? 2 * trace->room : 256;
         double *grown = nde_enlarge(trace->row, (size_t)room * (size_t)trace->width, sizeof *grown, e->error);
@@ -89,8 +107,8 @@ static int trace_row(NdeEngine *e, NdeFlow *f, double t, const NdeRef *state)
     double *row = trace->row + trace->n++ * trace->width;
     *row++ = t;
     for (int i = 0; i < f->solve->n_state; i++)
-        for (int k = 0; k < f->solve->state[i].n; k++)
-            *row++ = nde_value_get(e, f->solve->state[i], state[i], trace->sample, k);
+        for (int k = 0; k < nde_user_state(f->solve, i).n; k++)
+            *row++ = nde_value_get(e, nde_user_state(f->solve, i), state[i], trace->sample, k);
     return 0;
 }
 

@@ -99,6 +99,7 @@ typedef struct NdeFn {
  *   init (u.., t, p..) -> c..          guess (u.., t, span, p..) -> h           (both may be NULL)
  *   step (u.., c.., t, h, p..) -> u1.., c1.., err, q..
  *   step_keep: the same, then d..      dense (u.., u1.., d.., h, theta) -> u(t + theta h)..
+ *   scaled (u.., c.., t, h, p..) -> err..      lift (u.., p..) -> user's u..
  * span and h are signed. err is the scaled error norm: accept if err <= 1. */
 typedef struct NdeSolve {
     const char *name;
@@ -110,9 +111,9 @@ typedef struct NdeSolve {
     const NdeValue *state, *carry, *arg, *dense_value;
     const int *quantity_how;   /* 0 sum, 1 mean, 2 max */
     const NdeFn *init, *guess, *step, *step_keep, *dense;
+    const NdeFn *scaled;       /* the local error of the user's states over the tolerance, for messages; or NULL */
+    const NdeFn *lift;         /* the user's states, where others are integrated in their place; or NULL */
     int order, embedded, evaluations_step, evaluations_start; /* evaluations of an attempt; of init + guess */
-    int stages;
-    const double *error_weight; /* b - bhat, [stages], or NULL */
     bool is_adaptive, keeps_dense, saves_exactly, is_biased, is_initial_warm;
     int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save; /* settings; -1: none */
     const char *controller;    /* row of control.def */
@@ -128,6 +129,12 @@ typedef struct NdeSolveVjp {
     bool seed_dense;
     const NdeFn *step_vjp, *dense_vjp, *init_vjp;
 } NdeSolveVjp;
+
+/* State i as the model writes it. */
+static inline NdeValue nde_user_state(const NdeSolve *s, int i)
+{
+    return s->lift ? s->lift->out[i] : s->state[i];
+}
 
 /* Called from shared parts. in: u0.., p..; out: one for each result of the solve (order in compiler/ir.h: ends; saved
  * series; for each draw the states, then t, time left, h; quantities; evaluations, accepted, rejected).

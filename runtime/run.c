@@ -101,6 +101,12 @@ static void lay_flow(NdeEngine *e, Room *room, NdeFlow *f, const NdeSolve *s)
     g.call_out = take(room, (size_t)(n + s->n_state + s->n_arg + s->n_dense + 1), sizeof(NdeRef));
     g.spare = take_state(e, room, s);
     g.dense = take_values(e, room, s->n_dense, s->dense_value);
+    g.user = take(room, (size_t)s->n_state, sizeof *g.user);
+    for (int i = 0; i < s->n_state; i++) {
+        NdeRef at = take_value(e, room, nde_user_state(s, i));
+        if (g.user)
+            g.user[i] = at;
+    }
     g.quantity = take(room, (size_t)s->n_quantity, sizeof(double));
     g.seed_quantity = take(room, (size_t)s->n_quantity, sizeof(double));
     g.sum = take(room, (size_t)s->n_quantity, sizeof(double));

@@ -103,6 +103,7 @@ typedef struct NdeFlow {
     NdeRef *call_in, *call_out; /* of init, guess, dense and the reverses */
     NdeRef *spare;              /* u1.., c1.. of a step that is run again only for its d.. */
     NdeRef *dense;              /* d.. */
+    NdeRef *user;               /* the user's states, or their errors */
     /* Reverse: cotangents of states and carries at the end and at the start of a step; of u through dense, and what
      * one call of dense_vjp gives for u, u1, d; of d. */
     NdeRef *lambda, *lambda_new, *extra, *g_begin, *g_end, *g_dense, *g_dense_new;

@@ -52,7 +52,7 @@ static int write_trace(const NdeSession *s, const NdeSolve *solve, const NdeTrac
     if (!status && !(column[at++] = nde_copy_text("t", s->error)))
         status = s->error->exit_code;
     for (int i = 0; !status && i < solve->n_state; i++)
-        for (int k = 0; k < solve->state[i].n; k++) {
+        for (int k = 0; k < nde_user_state(solve, i).n; k++) {
             char text[128];
             snprintf(text, sizeof text, "%.100s[%d]", solve->state_name[i], k);
             if (!(column[at++] = nde_copy_text(text, s->error)))
@@ -78,7 +78,7 @@ static int trace_sample(NdeSession *s, const NdeFn *fn, const unsigned char *nee
         return nde_fail(s->error, NDE_EXIT_FILE, "--sample %ld: the %s has %ld samples, numbered from 0",
                         s->options->sample, set->name, set->count);
     for (int i = 0; i < m->solve[index]->n_state; i++)
-        trace.width += m->solve[index]->state[i].n;
+        trace.width += nde_user_state(m->solve[index], i).n;
     int status = nde_session_engine(s, 1, true);
     if (!status)
         status = nde_batch_fill(&s->engine, set, needs, set->index + s->options->sample, 1);

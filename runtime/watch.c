@@ -70,35 +70,19 @@ typedef struct Worst {
     int state, element, sample;
 } Worst;
 
-/* The error estimate of one entry: h times the sum of error_weight times stage derivatives, over the tolerance. The
- * stage derivatives of state i are the d.. number stage * n_state + i. */
-static double entry_error(NdeEngine *e, const NdeFlow *f, int state, int sample, int k)
+/* Runs `scaled` for the step in step_in and looks through what it gives. */
+static Worst find_worst(NdeEngine *e, NdeFlow *f)
 {
     const NdeSolve *s = f->solve;
-    int n = s->n_state + s->n_carry;
-    NdeValue v = s->state[state];
-    double u0 = nde_value_get(e, v, f->step_in[state], sample, k);
-    double u1 = nde_value_get(e, v, f->step_out[state], sample, k);
-    if (!s->error_weight || s->n_dense < s->stages * s->n_state)
-        return isfinite(u1) ? 0 : HUGE_VAL;
-    double err = 0;
-    for (int j = 0; j < s->stages; j++)
-        err +=
-            s->error_weight[j] * nde_value_get(e, s->dense_value[j * s->n_state + state],
-                                               f->step_out[n + 1 + s->n_quantity + j * s->n_state + state], sample, k);
-    double atol = s->set_atol < 0 ? 1e-6 : e->setting[s->set_atol],
-           rtol = s->set_rtol < 0 ? 1e-6 : e->setting[s->set_rtol];
-    double scaled = fabs(f->h * err) / (atol + rtol * fmax(fabs(u0), fabs(u1)));
-    return isfinite(scaled) ? scaled : HUGE_VAL;
-}
-
-static Worst find_worst(NdeEngine *e, const NdeFlow *f)
-{
-    Worst worst = {.size = -1};
-    for (int i = 0; i < f->solve->n_state; i++)
+    Worst worst = {.size = 0};
+    if (!s->scaled || nde_frame_run(e, s->scaled, f->step_in, f->user))
+        return worst;
+    for (int i = 0; i < s->n_state; i++)
         for (int sample = 0; sample < e->count; sample++)
-            for (int k = 0; k < f->solve->state[i].n; k++) {
-                double size = entry_error(e, f, i, sample, k);
+            for (int k = 0; k < nde_user_state(s, i).n; k++) {
+                double size = fabs(nde_value_get(e, nde_user_state(s, i), f->user[i], sample, k));
+                if (!isfinite(size))
+                    size = HUGE_VAL;
                 if (size > worst.size)
                     worst = (Worst){size, i, k, sample};
             }

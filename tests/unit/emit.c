@@ -158,12 +158,23 @@ static Array *more_inputs(const Fn *reverse, int n_in, const Array *in, Random *
     return all;
 }
 
-/* A random function, its reverse, and both as callees. */
+static bool has_op(const Fn *fn, Op op)
+{
+    for (int v = 0; v < fn->ins.n; v++)
+        if (fn->ins.at[v].op == op)
+            return true;
+    return false;
+}
+
+/* A random function, its reverse, and both as callees. Labels are whole numbers, which a random operand is not. */
 static void random_programs(int seed, Fn **program, Array **in)
 {
     Random r = {(uint64_t)seed};
     Array *first;
-    Fn *fn = canon(m, random_fn(m, &world, &r, 12 + seed % 30, true, &first));
+    Fn *fn;
+    do
+        fn = canon(m, random_fn(m, &world, &r, 12 + seed % 30, true, &first));
+    while (has_op(fn, OP_onehot));
     Fn *reverse = reverse_of(fn, true);
     Array *second = more_inputs(reverse, fn->n_in, first, &r);
     program[0] = fn;
