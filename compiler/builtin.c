@@ -249,10 +249,11 @@ static Value builtin_batch_mean(Args *a)
 /* ---- shapes ---- */
 static bool sizes(Args *a, int first, Type *out)
 {
+    long size = 1;
     *out = type_scalar(false);
     for (int i = first; i < a->n; i++) {
         long n;
-        if (!value_int_of(&a->at[i], &n) || n < 1 || n > 100000000 || out->rank == MAX_RANK) {
+        if (!value_int_of(&a->at[i], &n) || n < 1 || n > MAX_SIZE || out->rank == MAX_RANK || (size *= n) > MAX_SIZE) {
             DIAG_AT(a->c->diags, SIZES, check_span(a->c, a->call), a->name);
             return false;
         }

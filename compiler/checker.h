@@ -99,6 +99,7 @@ struct SolveInfo {
     Builder *home;
     Value from, to, save; /* static values of the bounds and of the saved times (poison: none) */
     bool is_written;   /* the instruction exists: results can be asked for */
+    bool is_save_wrong, is_time_wrong; /* reported already */
     const struct Reduction *reduction;
 };
 
@@ -125,6 +126,7 @@ struct Check {
     const char *setting; /* if set, number literals become settings of that name */
     int n_setting_literal, setting_literal; /* in this clause: how many, how many seen */
     bool no_reduce;    /* --no-reduce */
+    long turns;        /* of all loops */
     int depth;         /* of calls being inlined: there is no recursion, but a message is better than a crash */
     LIST(Instance *) instances;
     LIST(SolveInfo *) solves;

@@ -18,7 +18,7 @@ static bool size_of(Check *c, Scope *s, Node *size, int found, int *out)
     }
     if (!eval_int(c, s, size, "a size", &n))
         return false;
-    if (n < 1 || n > 100000000) {
+    if (n < 1 || n > MAX_SIZE) {
         DIAG_AT(c->diags, SIZE_RANGE, check_span(c, size), n);
         return false;
     }
@@ -35,9 +35,15 @@ static bool type_of(Check *c, Scope *s, Node *node, const Type *found, Type *out
         return false;
     }
     out->rank = node->n;
-    for (int i = 0; i < node->n; i++)
+    long size = 1;
+    for (int i = 0; i < node->n; i++) {
         if (!size_of(c, s, node->kid[i], found && found->rank == node->n ? found->dim[i] : 0, &out->dim[i]))
             return false;
+        if ((size *= out->dim[i]) > MAX_SIZE) {
+            DIAG_AT(c->diags, SIZE_RANGE, check_span(c, node), size);
+            return false;
+        }
+    }
     return true;
 }
 
@@ -382,8 +388,12 @@ static void declare_layer(Check *c, Scope *s, Node *node)
     long n;
     if (!node->kid[0])
         v = make_layer(c, s, node->kid[1], path);
-    else if (!eval_int(c, s, node->kid[0], "a number of layers", &n) || n < 1 || n > 10000)
+    else if (!eval_int(c, s, node->kid[0], "a number of layers", &n))
         v = value_poison();
+    else if (n < 1 || n > 10000) {
+        DIAG_AT(c->diags, SIZE_RANGE, check_span(c, node->kid[0]), n);
+        v = value_poison();
+    }
     else {
         v = (Value){.kind = VALUE_layers, .n = (int)n, .many = ARENA_NEW(c->arena, Value, n)};
         for (int i = 0; i < v.n; i++)
@@ -396,15 +406,20 @@ static void declare_layer(Check *c, Scope *s, Node *node)
 /* ---- parameters ---- */
 static void initialiser(Check *c, Scope *s, Node *node, Param *p)
 {
-    static const char *const rows[] = {
-#define INIT(name, ...) #name,
+    static const struct {
+        const char *name;
+        int n;
+    } rows[] = {
+#define INIT(name, n, ...) {#name, n},
 #include "../runtime/init.def"
 #undef INIT
     };
     Node *callee = node->kind == NODE_CALL ? node->kid[0] : NULL;
     for (size_t i = 0; callee && callee->kind == NODE_NAME && i < sizeof rows / sizeof *rows; i++)
-        if (str_eq(callee->text, rows[i]) && !str_eq(rows[i], "constant") && !str_eq(rows[i], "array")) {
-            p->init = rows[i];
+        if (str_eq(callee->text, rows[i].name) && !str_eq(rows[i].name, "constant")) {
+            p->init = rows[i].name;
+            if (node->n - 1 != rows[i].n)
+                DIAG_AT(c->diags, ARGUMENT_COUNT, check_span(c, node), rows[i].name, rows[i].n, node->n - 1);
             for (int k = 1; k < node->n && k < 3; k++) {
                 Node *arg = node->kid[k]->kind == NODE_GIVEN ? node->kid[k]->kid[0] : node->kid[k];
                 Value v = eval_static(c, s, arg, "a number of an initial value");
@@ -467,6 +482,11 @@ static void declare_data(Check *c, Scope *s, Node *node)
         scope_add(c, s, node->text, node->name, value_poison(), NULL);
         return;
     }
+    if (f.is_class && (classes < 2 || classes > MAX_SIZE)) {
+        DIAG_AT(c->diags, SIZE_RANGE, type->kid[0]->span, classes);
+        scope_add(c, s, node->text, node->name, value_poison(), NULL);
+        return;
+    }
     f.type.is_batched = true;
     v.classes = f.classes = (int)classes;
     for (v.index = 0; v.index < c->model->data.n; v.index++)
@@ -487,6 +507,10 @@ static void declare_sample(Check *c, Scope *s, Node *node)
     Node *call = node->kid[1];
     Value v = {.kind = VALUE_sample};
     bool ok = type_of(c, s, node->kid[0], NULL, &f.type);
+    if (!str_eq(node->kid[0]->text, "real")) {
+        DIAG_AT(c->diags, SAMPLE_TYPE, node->kid[0]->span, node->kid[0]->text);
+        ok = false;
+    }
     for (size_t i = 0; i < sizeof row / sizeof *row && call->kind == NODE_CALL && call->kid[0]->kind == NODE_NAME; i++)
         if (str_eq(call->kid[0]->text, row[i].name) && call->n - 1 == row[i].n)
             f.distribution = row[i].name;
@@ -622,11 +646,11 @@ static bool run_for(Check *c, Scope *s, Builder *b, Node *node, Value *out)
     if (!eval_int(c, s, node->kid[0], "the first value of a loop", &first) ||
         !eval_int(c, s, node->kid[1], "the end of a loop", &end))
         return false;
-    if (end - first > 10000) {
-        DIAG_AT(c->diags, LOOP_LENGTH, check_span(c, node), end - first);
-        return false;
-    }
     for (long i = first; i < end; i++) {
+        if (++c->turns > 10000) {
+            DIAG_AT(c->diags, LOOP_LENGTH, check_span(c, node), c->turns - 1);
+            return true; /* one message */
+        }
         Scope *inner = scope_new(c, s, SCOPE_block);
         scope_add(c, inner, node->text, node->name, value_int(c, i), NULL);
         if (run_block(c, inner, b, node->kid[2], out))

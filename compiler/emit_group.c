@@ -333,6 +333,12 @@ static void emit_sum(Emit *e, const Group *g)
         text_line(e->t, "s_sum(%s, %s, %d, at->mask);", y, emit_at(e, a, 0), plan_size(e->f, v));
 }
 
+static void emit_padded(Emit *e, Val v)
+{
+    const char *y = collected_at(e, e->f->root[v]);
+    text_line(e->t, "%s;", emit_kernel(e, v, "add", y, ""));
+}
+
 /* ---- calls ---- */
 static const char *call_work(Emit *e, const PlanFn *callee)
 {
@@ -488,6 +494,9 @@ static void emit_one_group(Emit *e, const Group *g)
     case GROUP_sum:
         emit_sum(e, g);
         break;
+    case GROUP_add:
+        emit_padded(e, v);
+        break;
     case GROUP_call:
         emit_call(e, v);
         break;
@@ -522,7 +531,7 @@ void emit_groups(Emit *e)
         source_line(e, ins_of(e, group->ins.at[group->ins.n - 1])->span);
         declare_group(e, group);
         emit_one_group(e, group);
-        bool has_value = group->kind != GROUP_sum && group->kind != GROUP_call && group->kind != GROUP_solve;
+        bool has_value = group->kind < GROUP_sum;
         for (int k = 0; has_value && k < group->ins.n; k++) {
             Val v = group->ins.at[k];
             if (e->f->place[v].where != WHERE_local) /* what is wrong in a variable shows in what is made of it */

@@ -21,8 +21,7 @@ typedef struct Block { /* a solve block being read */
 int clause_setting(Check *c, Scope *s, Node *node, const char *name, const char *what)
 {
     Value v = eval_static(c, s, node, what);
-    double x = v.kind == VALUE_number ? rat_to_double(v.num) : 0;
-    return setting_add(c, name, x, false, node->span);
+    return v.kind == VALUE_number ? setting_add(c, name, rat_to_double(v.num), false, node->span) : -1;
 }
 
 static const char *key(const Block *k, const char *clause)
@@ -48,6 +47,8 @@ static bool is_word(const Node *node, const char *text)
 
 static bool positive(Block *k, Node *node, int setting)
 {
+    if (setting < 0)
+        return true; /* it has been reported */
     double x = k->c->model->settings.at[setting].value;
     if (x > 0)
         return true;
@@ -67,6 +68,7 @@ static void read_save(Block *k, Node *node)
     }
     if (v.kind == VALUE_poison)
         return;
+    k->info->is_save_wrong = true; /* until it is found right */
     if (v.kind != VALUE_array || v.type.rank != 1) {
         DIAG_AT(c->diags, SAVE_VECTOR, node->span, value_text(c, &v));
         return;
@@ -86,6 +88,7 @@ static void read_save(Block *k, Node *node)
             return;
         }
     }
+    k->info->is_save_wrong = false;
     k->info->save = v;
     k->solve->n_save = v.type.dim[0];
     for (int i = 0; i < v.type.dim[0]; i++) {
@@ -102,6 +105,7 @@ static void read_time(Block *k, Node *clause)
         for (int i = 0; i < clause->kid[g]->n; i++) {
             Node *at = clause->kid[g]->kid[i];
             if (at->kind == NODE_SPAN) {
+                k->info->is_time_wrong = true; /* read, right or not */
                 k->info->from = eval_static(c, k->outer, at->kid[0], "the start of the time span");
                 k->info->to = eval_static(c, k->outer, at->kid[1], "the end of the time span");
                 k->solve->set_t0 = clause_setting(c, k->outer, at->kid[0], key(k, "start"), "the start");
@@ -297,10 +301,6 @@ static bool read_states(Block *k)
             DIAG_AT(c->diags, EQUATION_TWICE, at->name, at->text + 1);
             return false;
         }
-        if (str_eq(at->text + 1, "t")) {
-            DIAG_PLAIN(c->diags, STATE_T, at->name);
-            return false;
-        }
         s->state_name[s->n_state++] = at->text + 1;
     }
     if (s->n_state == 0)
@@ -435,7 +435,9 @@ static bool check_choices(Block *k)
 {
     Check *c = k->c;
     Solve *s = k->solve;
-    if (s->set_t0 < 0) {
+    if (s->set_t0 < 0 || s->set_t1 < 0) {
+        if (k->info->is_time_wrong)
+            return false;
         DIAG_AT(c->diags, NO_TIME, k->node->name, s->name);
         diag_help(c->diags, "add a line such as  time 0 .. 1");
         return false;
@@ -549,8 +551,8 @@ Value series_at(Check *c, Scope *s, Builder *b, const Value *series, Node *call)
     c->setting = NULL;
     Value t = eval(c, s, NULL, call->kid[1]);
     c->setting = setting;
-    if (t.kind == VALUE_poison)
-        return t;
+    if (t.kind == VALUE_poison || info->from.kind != VALUE_number || info->to.kind != VALUE_number)
+        return value_poison();
     if (t.kind == VALUE_number && rat_to_double(t.num) == rat_to_double(info->to.num))
         return result(c, info, solve_end(info->solve, series->index));
     if (t.kind == VALUE_number && rat_to_double(t.num) == rat_to_double(info->from.num))
@@ -558,6 +560,8 @@ Value series_at(Check *c, Scope *s, Builder *b, const Value *series, Node *call)
                                : value_val(info->home, info->home->fn->ins.at[info->ins].arg[series->index]);
     if (same_array(&t, &info->save))
         return result(c, info, solve_saved(info->solve, series->index));
+    if (info->is_save_wrong)
+        return value_poison();
     DIAG_AT(c->diags, NOT_KEPT, check_span(c, call->kid[1]), info->solve->name,
             info->solve->state_name[series->index]);
     diag_note(c->diags, info->solve->span, "%s keeps the start, the end and the times after 'save'", info->solve->name);

@@ -12,7 +12,7 @@
 static Value eval_number(Check *c, Node *node)
 {
     const Rat *r = rat_parse(c->arena, node->text);
-    if (!r) {
+    if (!r || !isfinite(rat_to_double(r))) {
         DIAG_AT(c->diags, CONST_EXPONENT, check_span(c, node), node->text);
         return value_poison();
     }
@@ -38,6 +38,12 @@ static Value eval_name(Check *c, Scope *s, Node *node)
 }
 
 /* ---- operators ---- */
+/* An operator as the user wrote it. */
+static const char *op_word(Op op, const Node *node)
+{
+    return node->kind == NODE_BINARY || node->kind == NODE_NEG ? node->text : op_info[op].name;
+}
+
 static double element(const Value *v, int i)
 {
     return v->kind == VALUE_number ? rat_to_double(v->num) : v->array[i];
@@ -49,7 +55,7 @@ static Value apply_static(Check *c, Op op, int n, const Value *arg, Node *node)
     for (int k = 0; k < n; k++)
         if (arg[k].kind == VALUE_array) {
             if (t.rank && !type_same_shape(t, arg[k].type)) {
-                DIAG_AT(c->diags, SHAPES_DIFFER, check_span(c, node), op_info[op].name, type_text(c->arena, t),
+                DIAG_AT(c->diags, SHAPES_DIFFER, check_span(c, node), op_word(op, node), type_text(c->arena, t),
                         type_text(c->arena, arg[k].type));
                 return value_poison();
             }
@@ -85,9 +91,11 @@ static Value apply_exact(Check *c, Op op, const Value *arg, Node *node)
         r = rat_div(c->arena, a, b);
     else
         r = rat_pow(c->arena, a, b);
-    if (r)
+    if (r && isfinite(rat_to_double(r)))
         return value_num(r);
-    if (op == OP_div)
+    if (r)
+        DIAG_PLAIN(c->diags, CONST_RANGE, check_span(c, node));
+    else if (op == OP_div)
         DIAG_PLAIN(c->diags, CONST_DIVISION, check_span(c, node));
     else
         DIAG_PLAIN(c->diags, CONST_POWER, check_span(c, node));
@@ -128,7 +136,7 @@ Value apply_op(Check *c, Builder *b, Op op, int n, const Value *arg, Node *node)
             return apply_states(c, b, op, n, arg, node);
     for (int k = 0; k < n; k++)
         if (!value_type(c, &arg[k], &t[k]) || arg[k].classes) {
-            DIAG_AT(c->diags, NOT_A_NUMBER, check_span(c, node), value_text(c, &arg[k]), op_info[op].name);
+            DIAG_AT(c->diags, NOT_A_NUMBER, check_span(c, node), value_text(c, &arg[k]), op_word(op, node));
             return value_poison();
         }
     if (all_numbers && (op == OP_add || op == OP_sub || op == OP_mul || op == OP_div || op == OP_pow))
@@ -142,7 +150,7 @@ Value apply_op(Check *c, Builder *b, Op op, int n, const Value *arg, Node *node)
     char why[256];
     Type out;
     if (!op_type(op, n, t, &(Imm){0}, &out, why)) {
-        DIAG_AT(c->diags, SHAPES_DIFFER, check_span(c, node), op_info[op].name, type_text(c->arena, t[0]),
+        DIAG_AT(c->diags, SHAPES_DIFFER, check_span(c, node), op_word(op, node), type_text(c->arena, t[0]),
                 type_text(c->arena, t[1]));
         return value_poison();
     }
@@ -171,7 +179,11 @@ static Value eval_product(Check *c, Builder *b, const Value *arg, Node *node)
     for (int k = 0; k < 2; k++) {
         if (arg[k].kind == VALUE_poison)
             return arg[k];
-        if (!value_type(c, &arg[k], &t[k]) || arg[k].classes || !b) {
+        if (value_type(c, &arg[k], &t[k]) && !arg[k].classes && !b) {
+            DIAG_PLAIN(c->diags, NOT_STATIC, check_span(c, node));
+            return value_poison();
+        }
+        if (!value_type(c, &arg[k], &t[k]) || arg[k].classes) {
             DIAG_AT(c->diags, NOT_A_NUMBER, check_span(c, node), value_text(c, &arg[k]), "@");
             return value_poison();
         }
@@ -378,7 +390,11 @@ static Value eval_index(Check *c, Scope *s, Builder *b, Node *node)
         return index_static(c, s, &base, node);
     if (base.kind == VALUE_layers || base.kind == VALUE_stages) {
         long first = base.kind == VALUE_stages; /* stages count from 1, as in every textbook */
-        if (node->n != 2 || node->kid[1]->kind == NODE_RANGE || !eval_int(c, s, node->kid[1], "an index", &i))
+        if (node->n != 2 || node->kid[1]->kind == NODE_RANGE) {
+            DIAG_AT(c->diags, INDEX_COUNT, check_span(c, node), node->n - 1, value_text(c, &base));
+            return value_poison();
+        }
+        if (!eval_int(c, s, node->kid[1], "an index", &i))
             return value_poison();
         if (i >= first && i < base.n + first)
             return base.many[i - first];
@@ -387,7 +403,11 @@ static Value eval_index(Check *c, Scope *s, Builder *b, Node *node)
     }
     if (base.kind == VALUE_states && base.n == 1)
         base = base.many[0];
-    if (!value_type(c, &base, &t) || base.classes || !b) {
+    if (value_type(c, &base, &t) && !base.classes && !b) {
+        DIAG_PLAIN(c->diags, NOT_STATIC, check_span(c, node));
+        return value_poison();
+    }
+    if (!value_type(c, &base, &t) || base.classes) {
         DIAG_AT(c->diags, NO_INDEX, check_span(c, node), value_text(c, &base));
         return value_poison();
     }

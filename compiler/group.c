@@ -32,6 +32,8 @@ static GroupKind kind_of(const PlanFn *f, Val v)
         return GROUP_copy;
     if (ins->op == OP_bsum)
         return GROUP_sum;
+    if (f->root[v] != NO_VAL && ins->op == OP_pad)
+        return GROUP_add;
     if (ins->op == OP_call)
         return GROUP_call;
     return ins->op == OP_solve || ins->op == OP_solve_vjp ? GROUP_solve : GROUP_kernel;
@@ -43,12 +45,12 @@ static void note_use(Grouping *s, Val v, int g, int loop)
     const PlanFn *f = s->f;
     const Ins *ins = &f->fn->ins.at[v];
     int offset;
-    bool is_view = plan_is_view(f->fn, v, &offset);
+    bool is_view = f->root[v] == NO_VAL && plan_is_view(f->fn, v, &offset);
     if (plan_is_leaf(f, v))
         return;
     if (ins->op == OP_result) {
         note_use(s, ins->arg[0], g, 0);
-    } else if (is_view || (f->root[v] != NO_VAL && ins->op != OP_bsum)) {
+    } else if (is_view || (f->root[v] != NO_VAL && !plan_is_contribution(f, v))) {
         bool is_same = is_view && plan_size(f, ins->arg[0]) == plan_size(f, v);
         for (int k = 0; k < ins->n_arg; k++)
             note_use(s, ins->arg[k], g, is_same ? loop : 0);

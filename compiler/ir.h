@@ -9,7 +9,7 @@
 #include "base.h"
 #include "const.h"
 
-enum { MAX_RANK = 4, MAX_ARG = 3 /* of an operator row; concat, call and solve take any number */ };
+enum { MAX_SIZE = 100000000 /* elements of one value */, MAX_RANK = 4, MAX_ARG = 3 /* of an operator row; concat, call and solve take any number */ };
 
 typedef struct Type {
     bool is_batched; /* once per sample */

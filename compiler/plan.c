@@ -63,6 +63,12 @@ bool plan_is_view(const Fn *fn, Val v, int *offset)
     return (op != OP_permute && op != OP_unpermute) || is_one_row(a);
 }
 
+bool plan_is_contribution(const PlanFn *f, Val v)
+{
+    Op op = f->fn->ins.at[v].op;
+    return f->root[v] != NO_VAL && (op == OP_bsum || op == OP_result || op == OP_pad);
+}
+
 bool plan_has_group(const PlanFn *f, Val v)
 {
     return f->in_part[v] >= 0 && !f->is_absorbed[v] && f->fn->ins.at[v].op != OP_result;
@@ -334,10 +340,12 @@ static void classify(Plan *p, PlanFn *f)
     Share *share = ARENA_NEW(a, Share, fn->ins.n + 1);
     PlanFn **callee = ARENA_NEW(a, PlanFn *, fn->ins.n + 1);
     f->out_is_sum = ARENA_NEW(a, bool, fn->out.n + 1);
+    f->is_part = ARENA_NEW(a, bool, fn->ins.n + 1);
     for (int v = 0; v < fn->ins.n; v++) {
         if (fn->ins.at[v].op == OP_call)
             callee[v] = plan_callee(p, fn->ins.at[v].imm.fn);
         share[v] = share_of(p, fn, (Val)v, share, callee);
+        f->is_part[v] = f->kind == FN_tile && share[v] == SHARE_part;
         f->needs_inline |= share[v] == SHARE_broken && f->kind == FN_tile;
     }
     for (int i = 0; i < fn->out.n; i++)
@@ -406,7 +414,8 @@ static void find_sums(Plan *p, PlanFn *f)
         return;
     for (int v = 0; v < n; v++) {
         const Ins *ins = &f->fn->ins.at[v];
-        is_sum[v] = ins->op == OP_bsum || (ins->op == OP_result && result_is_sum(p, f, ins)) ||
+        bool is_padded = ins->op == OP_pad && f->is_part && f->is_part[v] && f->n_use[v] == 1 && plan_size(f, (Val)v) > 1;
+        is_sum[v] = ins->op == OP_bsum || (ins->op == OP_result && result_is_sum(p, f, ins)) || is_padded ||
                     joins_sum(f, is_sum, (Val)v);
     }
     for (int v = n - 1; v >= 0; v--) {
@@ -415,7 +424,7 @@ static void find_sums(Plan *p, PlanFn *f)
         if (f->root[v] == NO_VAL)
             f->root[v] = (Val)v;
         const Ins *ins = &f->fn->ins.at[v];
-        for (int k = 0; k < ins->n_arg && ins->op != OP_bsum && ins->op != OP_result; k++)
+        for (int k = 0; k < ins->n_arg && !plan_is_contribution(f, (Val)v); k++)
             f->root[ins->arg[k]] = f->root[v];
     }
 }
@@ -442,8 +451,8 @@ static int part_of(const PlanFn *f, Val v)
 {
     const Ins *ins = &f->fn->ins.at[v];
     int offset, p = f->phase[v];
-    bool is_sum_node = f->root[v] != NO_VAL && ins->op != OP_bsum && ins->op != OP_result;
-    if (plan_is_leaf(f, v) || is_sum_node || plan_is_view(f->fn, v, &offset))
+    bool is_sum_node = f->root[v] != NO_VAL && !plan_is_contribution(f, v);
+    if (plan_is_leaf(f, v) || is_sum_node || (f->root[v] == NO_VAL && plan_is_view(f->fn, v, &offset)))
         return -1;
     if (f->kind != FN_top)
         return 0;
@@ -650,7 +659,7 @@ Plan *plan_build(const Model *model)
 
 /* ---- printing ---- */
 static const char *const where_name[] = {"", "leaf", "view", "local", "work", "kept", "shared", "out"};
-static const char *const kind_name[] = {"loop", "number", "kernel", "concat", "copy", "sum", "call", "solve"};
+static const char *const kind_name[] = {"loop", "number", "kernel", "concat", "copy", "sum", "add", "call", "solve"};
 
 static void print_group(Text *t, const PlanFn *f, const Group *g)
 {

@@ -16,6 +16,7 @@ typedef enum GroupKind {
     GROUP_concat, /* copies into one array */
     GROUP_copy,   /* detach */
     GROUP_sum,    /* adds to a sum over the batch; of a per-sample product: an outer product */
+    GROUP_add,    /* adds the operand of a pad, where it stands in the result, to a sum over the batch */
     GROUP_call,
     GROUP_solve   /* solve or solve_vjp */
 } GroupKind;
@@ -65,6 +66,7 @@ typedef struct PlanFn {
     bool is_called;   /* a callee that some function with C of its own calls */
     bool needs_inline;/* a callee whose sums are not linear parts of its outputs: callers expand it */
     bool *out_is_sum; /* tile callee, shared outputs: added to (a part of a sum over the batch), not set */
+    bool *is_part;    /* tile callee: shared values that are linear in sums over the batch */
     int *phase;       /* top-level: shared values: of S_p; per sample: of T_p */
     int *in_part;     /* part that computes the value (or absorbs it); -1: leaves, views, additions of sums */
     Val *root;        /* of a sum over the batch: the value whose accumulator it is added to; else NO_VAL */
@@ -103,6 +105,8 @@ bool plan_is_leaf(const PlanFn *f, Val v);
 bool plan_is_map(Op op);                     /* elementwise in a loop: map rows, fill, bcast */
 bool plan_is_view(const Fn *fn, Val v, int *offset); /* some elements of its operand, in place */
 bool plan_has_group(const PlanFn *f, Val v); /* is computed by a group of its own or of a loop */
+/* Adds to the accumulator of its root: a sum, a padded part of one, or a result of a call. */
+bool plan_is_contribution(const PlanFn *f, Val v);
 /* The value that has memory for v, and the element at which v begins in it. */
 Val plan_base(const PlanFn *f, Val v, int *offset);
 /* Result `index` of a call or solve, or NO_VAL. */

@@ -147,7 +147,7 @@ static void read_flags(Method *m)
 {
     const Node *fsal = m->part[PART_fsal];
     if (fsal && !(fsal->n == 0 || (fsal->n == 1 && fsal->kid[0]->n == 0)))
-        REPORT(m, TABLEAU_CLAUSE, fsal->span, "fsal", "nothing else in the line");
+        REPORT(m, TABLEAU_CLAUSE, fsal->span, "fsal", "is left out");
     const Node *clause = m->part[PART_stability];
     if (!clause)
         return;

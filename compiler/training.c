@@ -62,16 +62,19 @@ static bool read_source(Check *c, Scope *s, Node *call, const char *clause, Data
         DIAG_AT(c->diags, CLAUSE_VALUE, call->span, clause, "data csv(\"file.csv\")");
         return false;
     }
+    bool bad = false;
     for (int i = 1; i < call->n; i++) {
         Node *at = call->kid[i];
         if (at->kind == NODE_STRING)
             list_push(c->arena, source->files, at->text);
         else if (at->kind == NODE_GIVEN)
             read_option(c, s, at, clause, source);
-        else
+        else {
             DIAG_AT(c->diags, FILE_NAME, at->span, source->kind);
+            bad = true;
+        }
     }
-    if (source->files.n == 0)
+    if (source->files.n == 0 && !bad)
         DIAG_AT(c->diags, FILE_NAME, call->span, source->kind);
     return source->files.n > 0;
 }
@@ -102,6 +105,8 @@ static void read_number(Check *c, Scope *s, Node *clause, int *set, bool is_whol
         return;
     }
     *set = clause_setting(c, s, at, str_format(c->arena, "train.%s", clause->text), clause->text);
+    if (*set < 0)
+        return;
     double x = c->model->settings.at[*set].value;
     if (is_whole && x != (double)(long)x)
         DIAG_AT(c->diags, NOT_WHOLE, at->span, clause->text);
@@ -218,6 +223,14 @@ void train_hyper(Check *c)
 }
 
 /* ---- the block ---- */
+static bool has_clause(const Node *block, const char *name)
+{
+    for (int i = 0; i < block->n; i++)
+        if (block->kid[i]->kind == NODE_CLAUSE && str_eq(block->kid[i]->text, name))
+            return true;
+    return false;
+}
+
 void declare_train(Check *c, Scope *s, Node *node)
 {
     Train *t = ARENA_NEW(c->arena, Train, 1);
@@ -251,9 +264,9 @@ void declare_train(Check *c, Scope *s, Node *node)
             if (str_eq(at->text, row[r].name))
                 read_number(c, s, at, row[r].set, row[r].is_whole);
     }
-    if (t->set_steps < 0)
+    if (!has_clause(node, "steps"))
         DIAG_AT(c->diags, TRAIN_NEEDS, node->span, "steps", "steps 1000");
-    if (t->data.n == 0)
+    if (!has_clause(node, "data"))
         DIAG_AT(c->diags, TRAIN_NEEDS, node->span, "data", "data csv(\"file.csv\")");
     if (t->set_batch < 0)
         t->set_batch = setting_add(c, "train.batch", 32, true, node->span);

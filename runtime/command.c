@@ -100,6 +100,12 @@ static void help(const NdeModel *m, const char *program)
            program);
 }
 
+/* Saved times are settings too, but too many to list. */
+static bool is_listed(const NdeSetting *s)
+{
+    return !strstr(s->name, ".save.");
+}
+
 static void help_command(const NdeModel *m, const char *program, NdeTask task)
 {
     const Command *c = &command[task];
@@ -114,6 +120,8 @@ static void help_command(const NdeModel *m, const char *program, NdeTask task)
     printf("\nkeys of --set, and their values in the model:\n");
     for (int i = 0; i < m->n_setting; i++) {
         char number[NDE_NUMBER_TEXT];
+        if (!is_listed(&m->setting[i]))
+            continue;
         nde_number_text(m->setting[i].value, false, number);
         printf("  %s=%s\n", m->setting[i].name, number);
     }
@@ -158,7 +166,8 @@ static int unknown_key(const NdeModel *m, const char *key, NdeError *e)
     nearest(key, setting_name, m, m->n_setting, near);
     for (int i = 0; i < m->n_setting; i++) {
         size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, " %s", m->setting[i].name);
+        if (is_listed(&m->setting[i]))
+            snprintf(list + used, sizeof list - used, " %s", m->setting[i].name);
     }
     return nde_fail(e, NDE_EXIT_FILE, "the model has no setting '%s'%s\nits settings:%s", key, near, list);
 }

@@ -77,6 +77,13 @@
 FORMS(v, Vec, NV)
 FORMS(r, Real, 1)
 
+/* y += a padded: only where a stands is anything added. */
+INLINE void add_pad(Real *y, const Real *a, int o, int x, int i, int f, int r)
+{
+    for (int l = 0; l < o; l++)
+        r_add(y + ((ptrdiff_t)l * r + f) * i, a + (ptrdiff_t)l * x * i, x * i);
+}
+
 /* A shared array put into a per-sample one: the same for each sample. */
 INLINE void w_put(Vec *y, const Real *a, int o, int x, int i, int f, int r)
 {

@@ -165,38 +165,6 @@ INLINE void v_mm_nt(Vec *y, const Vec *a, const Vec *b, int m, int k, int j)
     each_product(&p, a, b, y);
 }
 
-/* ---- both shared ---- */
-INLINE void shared_product(const Product *p, const Real *w, const Real *x, Real *y)
-{
-    for (int i = 0; i < p->m * p->j; i++)
-        y[i] = 0;
-    for (int r = 0; r < p->m; r++)
-        for (int l = 0; l < p->k; l++) {
-            Real factor = w[(ptrdiff_t)r * p->w_row + (ptrdiff_t)l * p->w_col];
-            for (int c = 0; c < p->j; c++)
-                y[(ptrdiff_t)r * p->y_row + (ptrdiff_t)c * p->y_col] +=
-                    factor * x[(ptrdiff_t)l * p->x_row + (ptrdiff_t)c * p->x_col];
-        }
-}
-
-KERNEL void r_mm_nn(Real *y, const Real *a, const Real *b, int m, int k, int j)
-{
-    Product p = {m, k, j, k, 1, j, 1, j, 1};
-    shared_product(&p, a, b, y);
-}
-
-KERNEL void r_mm_tn(Real *y, const Real *a, const Real *b, int m, int k, int j)
-{
-    Product p = {m, k, j, 1, m, j, 1, j, 1};
-    shared_product(&p, a, b, y);
-}
-
-KERNEL void r_mm_nt(Real *y, const Real *a, const Real *b, int m, int k, int j)
-{
-    Product p = {m, k, j, k, 1, 1, k, j, 1};
-    shared_product(&p, a, b, y);
-}
-
 /* One number: whatever is transposed, both operands are k numbers in a row. */
 INLINE void d_dot(double *y, const Real *a, const Real *b, int k)
 {
@@ -214,6 +182,12 @@ INLINE void d_dot(double *y, const Real *a, const Real *b, int k)
 D_PRODUCT(mm_nn)
 D_PRODUCT(mm_tn)
 D_PRODUCT(mm_nt)
+
+/* y += a b for shared matrices: n is the inner size, a(r, l) is a[r * a_row + l * a_col], the rows of b are b_row apart. */
+typedef struct Panel {
+    int m, j, n;
+    ptrdiff_t y_row, a_row, a_col, b_row;
+} Panel;
 
 /* ---- the sum over samples of a per-sample product ----
  * y(r, c) += sum over samples and l of a(r, l) b(l, c) mask. The rows of b are turned so that c runs in lanes: b is
@@ -290,24 +264,24 @@ INLINE void outer_turn(const Vec *b, int step, int j, const Real *mask, Real *tu
 #define KEEP(x) (void)(x)
 #endif
 
-/* R rows by C vectors of y; a points to the first row's lanes, a_row Reals from one row to the next. */
+/* R rows by C vectors of y. */
 #define OUTER_BLOCK(R, C)                                                                                              \
-    INLINE void outer_##R##_##C(Real *y, int y_row, const Real *a, ptrdiff_t a_row, const Real *turned, int width)     \
+    INLINE void outer_##R##_##C(const Panel *p, Real *y, const Real *a, const Real *b)                                 \
     {                                                                                                                  \
         Vec sum[R][C];                                                                                                 \
         UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++)                                          \
-            sum[r][v] = *(const VecAnywhere *)(y + (ptrdiff_t)r * y_row + v * LANES);                                  \
-        for (int l = 0; l < TILE; l++) {                                                                               \
-            Vec b[C];                                                                                                  \
+            sum[r][v] = v_load(y + r * p->y_row + v * LANES);                                                          \
+        for (int l = 0; l < p->n; l++, a += p->a_col, b += p->b_row) {                                                 \
+            Vec row[C];                                                                                                \
             UNROLL for (int v = 0; v < C; v++)                                                                         \
             {                                                                                                          \
-                b[v] = *(const VecAnywhere *)(turned + (ptrdiff_t)l * width + v * LANES);                              \
-                KEEP(b[v]);                                                                                            \
+                row[v] = v_load(b + v * LANES);                                                                        \
+                KEEP(row[v]);                                                                                          \
             }                                                                                                          \
-            UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++) sum[r][v] += a[r * a_row + l] * b[v]; \
+            UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++) sum[r][v] += a[r * p->a_row] * row[v]; \
         }                                                                                                              \
         UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++)                                          \
-            *(VecAnywhere *)(y + (ptrdiff_t)r * y_row + v * LANES) = sum[r][v];                                        \
+            *(VecAnywhere *)(y + r * p->y_row + v * LANES) = sum[r][v];                                                \
     }
 OUTER_BLOCK(4, 3)
 OUTER_BLOCK(6, 2)
@@ -318,44 +292,54 @@ OUTER_BLOCK(1, 1)
 
 /* All rows of C vectors of columns, R rows at a time. */
 #define OUTER_COLUMNS(R, C)                                                                                            \
-    INLINE void outer_columns_##C(Real *y, int m, int j, const Real *a, ptrdiff_t a_row, const Real *turned, int width) \
+    INLINE void outer_columns_##C(const Panel *p, Real *y, const Real *a, const Real *b)                               \
     {                                                                                                                  \
         int r = 0;                                                                                                     \
-        for (; r + R <= m; r += R)                                                                                     \
-            outer_##R##_##C(y + (ptrdiff_t)r * j, j, a + r * a_row, a_row, turned, width);                             \
-        for (; r < m; r++)                                                                                             \
-            outer_1_##C(y + (ptrdiff_t)r * j, j, a + r * a_row, a_row, turned, width);                                 \
+        for (; r + R <= p->m; r += R)                                                                                  \
+            outer_##R##_##C(p, y + r * p->y_row, a + r * p->a_row, b);                                                 \
+        for (; r < p->m; r++)                                                                                          \
+            outer_1_##C(p, y + r * p->y_row, a + r * p->a_row, b);                                                     \
     }
 OUTER_COLUMNS(4, 3)
 OUTER_COLUMNS(6, 2)
 OUTER_COLUMNS(8, 1)
 
-/* The n columns behind the last whole vector: eight rows in a buffer of whole vectors, since y has no room there. */
-INLINE void outer_rest(Real *y, int m, int j, int n, const Real *a, ptrdiff_t a_row, const Real *turned, int width)
+/* The j columns behind the last whole vector: eight rows in a buffer of whole vectors, since y has no room there. */
+INLINE void outer_rest(const Panel *p, int j, Real *y, const Real *a, const Real *b)
 {
     enum { ROWS = 8 };
     Vec sum[ROWS];
-    for (int r = 0, rows; r < m; r += rows) {
-        rows = m - r < ROWS ? m - r : ROWS;
+    for (int r = 0; r < p->m; r += ROWS) {
+        Panel some = *p;
+        some.m = p->m - r < ROWS ? p->m - r : ROWS;
+        some.y_row = LANES;
         memset(sum, 0, sizeof sum);
-        outer_columns_1((Real *)sum, rows, LANES, a + r * a_row, a_row, turned, width);
-        for (int s = 0; s < rows; s++)
-            for (int c = 0; c < n; c++)
-                y[(ptrdiff_t)(r + s) * j + c] += ((const Real *)sum)[s * LANES + c];
+        outer_columns_1(&some, (Real *)sum, a + r * p->a_row, b);
+        for (int s = 0; s < some.m; s++)
+            for (int c = 0; c < j; c++)
+                y[(r + s) * p->y_row + c] += ((const Real *)sum)[s * LANES + c];
     }
+}
+
+/* The whole vectors of columns; gives the number of columns done. */
+INLINE int outer_whole(const Panel *p, Real *y, const Real *a, const Real *b)
+{
+    int c = 0;
+    for (; c + 3 * LANES <= p->j; c += 3 * LANES)
+        outer_columns_3(p, y + c, a, b + c);
+    for (; c + 2 * LANES <= p->j; c += 2 * LANES)
+        outer_columns_2(p, y + c, a, b + c);
+    for (; c + LANES <= p->j; c += LANES)
+        outer_columns_1(p, y + c, a, b + c);
+    return c;
 }
 
 KERNEL void outer_add(Real *y, int m, int j, const Real *a, ptrdiff_t a_row, const Real *turned)
 {
-    int width = outer_width(j), c = 0;
-    for (; c + 3 * LANES <= j; c += 3 * LANES)
-        outer_columns_3(y + c, m, j, a, a_row, turned + c, width);
-    for (; c + 2 * LANES <= j; c += 2 * LANES)
-        outer_columns_2(y + c, m, j, a, a_row, turned + c, width);
-    for (; c + LANES <= j; c += LANES)
-        outer_columns_1(y + c, m, j, a, a_row, turned + c, width);
+    Panel p = {m, j, TILE, j, a_row, 1, outer_width(j)};
+    int c = outer_whole(&p, y, a, turned);
     if (c < j)
-        outer_rest(y + c, m, j, j - c, a, a_row, turned + c, width);
+        outer_rest(&p, j - c, y + c, a, turned + c);
 }
 
 INLINE void outer_product(const Product *p, const Vec *a, const Vec *b, Real *y, const Real *mask, Real *turned)
@@ -393,6 +377,89 @@ INLINE void s_mm_nt(Real *y, const Vec *a, const Vec *b, int m, int k, int j, co
 {
     Product p = {m, k, j, k, 1, 1, k, j, 1};
     outer_product(&p, a, b, y, mask, turned);
+}
+
+/* ---- both shared ---- */
+#if NDE_HAS_VECTORS
+/* The columns of b follow one another. Those behind its last whole vector are copied, since b ends there. */
+KERNEL void shared_rows(const Panel *p, Real *y, const Real *a, const Real *b)
+{
+    enum { ROWS = 128 };
+    Vec copy[ROWS];
+    int whole = outer_whole(p, y, a, b), rest = p->j - whole;
+    for (int l = 0; l < p->n && rest > 0; l += ROWS) {
+        Panel some = *p;
+        some.n = p->n - l < ROWS ? p->n - l : ROWS;
+        some.b_row = LANES;
+        memset(copy, 0, sizeof copy);
+        for (int s = 0; s < some.n; s++)
+            memcpy(&copy[s], b + (l + s) * p->b_row + whole, (size_t)rest * sizeof(Real));
+        outer_rest(&some, rest, y + whole, a + l * p->a_col, (const Real *)copy);
+    }
+}
+
+/* y = a b' for rows a and b of n numbers: four rows of b at a time, partial sums in lanes. */
+KERNEL void shared_dots(Real *y, const Real *a, const Real *b, int m, int n, int j)
+{
+    enum { COLUMNS = 4 };
+    for (int r = 0; r < m; r++)
+        for (int c = 0; c < j; c += COLUMNS) {
+            int columns = j - c < COLUMNS ? j - c : COLUMNS, l = 0;
+            const Real *x = a + (ptrdiff_t)r * n, *z[COLUMNS];
+            Vec sum[COLUMNS];
+            for (int s = 0; s < COLUMNS; s++) {
+                z[s] = b + (ptrdiff_t)(c + (s < columns ? s : 0)) * n;
+                sum[s] = v_set(0);
+            }
+            for (; l + LANES <= n; l += LANES)
+                UNROLL for (int s = 0; s < COLUMNS; s++) sum[s] += v_load(x + l) * v_load(z[s] + l);
+            for (int s = 0; s < columns; s++) {
+                Real total = 0;
+                for (int k = 0; k < LANES; k++)
+                    total += sum[s][k];
+                for (int k = l; k < n; k++)
+                    total += x[k] * z[s][k];
+                y[(ptrdiff_t)r * j + c + s] = total;
+            }
+        }
+}
+#else
+INLINE void shared_rows(const Panel *p, Real *y, const Real *a, const Real *b)
+{
+    for (int r = 0; r < p->m; r++)
+        for (int l = 0; l < p->n; l++)
+            for (int c = 0; c < p->j; c++)
+                y[r * p->y_row + c] += a[r * p->a_row + l * p->a_col] * b[l * p->b_row + c];
+}
+
+INLINE void shared_dots(Real *y, const Real *a, const Real *b, int m, int n, int j)
+{
+    for (int r = 0; r < m; r++)
+        for (int c = 0; c < j; c++) {
+            y[r * j + c] = 0;
+            for (int l = 0; l < n; l++)
+                y[r * j + c] += a[r * n + l] * b[c * n + l];
+        }
+}
+#endif
+
+INLINE void r_mm_nn(Real *y, const Real *a, const Real *b, int m, int k, int j)
+{
+    Panel p = {m, j, k, j, k, 1, j};
+    memset(y, 0, sizeof *y * (size_t)m * (size_t)j);
+    shared_rows(&p, y, a, b);
+}
+
+INLINE void r_mm_tn(Real *y, const Real *a, const Real *b, int m, int k, int j)
+{
+    Panel p = {m, j, k, j, 1, m, j};
+    memset(y, 0, sizeof *y * (size_t)m * (size_t)j);
+    shared_rows(&p, y, a, b);
+}
+
+INLINE void r_mm_nt(Real *y, const Real *a, const Real *b, int m, int k, int j)
+{
+    shared_dots(y, a, b, m, k, j);
 }
 
 #endif

@@ -1,8 +1,6 @@
 /* interpret.c: an evaluator of the IR for tests, random functions, and differences. See interpret.h. */
 #include "interpret.h"
 
-#include "prelude.h"
-
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
@@ -226,11 +224,12 @@ static void eval_map(const Job *j)
 
 typedef void Eval(const Job *j);
 static Eval *const eval_row[OP_COUNT] = {
-    [OP_concat] = eval_concat,   [OP_slice] = eval_slice,       [OP_pad] = eval_pad,         [OP_repeat] = eval_repeat,
-    [OP_reshape] = eval_copy,    [OP_fill] = eval_fill,         [OP_permute] = eval_permute, [OP_onehot] = eval_onehot,
-    [OP_detach] = eval_copy,     [OP_sum] = eval_sum,           [OP_sum_axis] = eval_sum_axis, [OP_argmax] = eval_argmax,
-    [OP_unpermute] = eval_unpermute, [OP_max_axis] = eval_max_axis, [OP_mm_nn] = eval_mm_nn, [OP_mm_tn] = eval_mm_tn,
-    [OP_mm_nt] = eval_mm_nt};
+    [OP_concat] = eval_concat,     [OP_slice] = eval_slice,       [OP_pad] = eval_pad,
+    [OP_repeat] = eval_repeat,     [OP_reshape] = eval_copy,      [OP_fill] = eval_fill,
+    [OP_permute] = eval_permute,   [OP_unpermute] = eval_unpermute, [OP_onehot] = eval_onehot,
+    [OP_detach] = eval_copy,       [OP_sum] = eval_sum,           [OP_sum_axis] = eval_sum_axis,
+    [OP_max_axis] = eval_max_axis, [OP_argmax] = eval_argmax,     [OP_mm_nn] = eval_mm_nn,
+    [OP_mm_tn] = eval_mm_tn,       [OP_mm_nt] = eval_mm_nt};
 
 /* ---- instructions ---- */
 static void sum_samples(const World *w, const Array *x, Array *y)
@@ -662,43 +661,10 @@ double gradient_error(Module *m, const Fn *fn, const World *w, Random *r, const 
     return most / largest;
 }
 
-/* ---- models ---- */
+/* ---- modules ---- */
 Module *module_new(Arena *a)
 {
     Module *m = ARENA_NEW(a, Module, 1);
     *m = (Module){.arena = a, .diags = diag_new(a)};
     return m;
-}
-
-int prelude_parse(Arena *a, Diags *d, Node **file)
-{
-    int n = 0;
-    for (; prelude_file[n].name; n++) {
-        Source *source = ARENA_NEW(a, Source, 1);
-        *source = (Source){prelude_file[n].name, prelude_file[n].text, strlen(prelude_file[n].text), true};
-        file[n] = parse(a, source, d);
-    }
-    return n;
-}
-
-Model *model_of(Arena *a, const char *text)
-{
-    Diags *d = diag_new(a);
-    Node *prelude[16];
-    Source *source = ARENA_NEW(a, Source, 1);
-    *source = (Source){"test.nde", text, strlen(text), false};
-    int n = prelude_parse(a, d, prelude);
-    Model *model = model_check(a, d, prelude, n, parse(a, source, d));
-    diag_print(d, stderr, false);
-    ck_assert_msg(model != NULL, "the model has errors");
-    return model;
-}
-
-Fn *fn_named(const Module *m, const char *name)
-{
-    for (int i = 0; i < m->fns.n; i++)
-        if (str_eq(m->fns.at[i]->name, name))
-            return m->fns.at[i];
-    ck_abort_msg("no function is called '%s'", name);
-    return NULL;
 }

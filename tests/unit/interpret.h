@@ -40,9 +40,9 @@ Array *random_arrays(Arena *a, const World *w, Random *r, int n, const Type *typ
 /* Inputs for fn, between -1 and 1. */
 Array *random_inputs(Arena *a, const World *w, Random *r, const Fn *fn);
 
-/* A function of three inputs and about n further instructions that uses any row of op.def whose operands can be met; its
- * outputs are what nothing uses and two values more. Makes *in, its inputs, on which all values are finite and below 50.
- * With `smooth` set they are below 5, and no operand is near a place where its row has no derivative. */
+/* A function of three inputs and about n further instructions, of any row of op.def whose operands can be met; its
+ * outputs are what nothing uses and two values more. Makes *in, its inputs, on which all values are finite and below
+ * 50. With `smooth` set they are below 5, and no operand is near a place where its row has no derivative. */
 Fn *random_fn(Module *m, const World *w, Random *r, int n, bool smooth, Array **in);
 /* Imm and operand type for the rows of op.def whose shape is in imm: several cases. False behind the last one, and for
  * rows whose operands say everything. */
@@ -56,12 +56,7 @@ double outputs_error(const World *w, int n, const Array *x, const Array *y);
  * <g, outputs> with respect to the wanted inputs (all if NULL), g random, over the largest entry. */
 double gradient_error(Module *m, const Fn *fn, const World *w, Random *r, const Array *in, const bool *wanted);
 
-/* ---- models ---- */
+/* ---- modules ---- */
 Module *module_new(Arena *a);
-/* The model in `text`, with the prelude; fails the test with the messages if there are any. */
-Model *model_of(Arena *a, const char *text);
-/* The prelude, parsed. Returns the number of files; file[16]. */
-int prelude_parse(Arena *a, Diags *d, Node **file);
-Fn *fn_named(const Module *m, const char *name);
 
 #endif

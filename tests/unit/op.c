@@ -1,5 +1,5 @@
-/* op.c: every row of op.def: its rule is the derivative, its transpose is the transpose, twice. A new row is met by these
- * loops; only a row whose shape is in imm needs a case in interpret.c (op_case), and a test here says so.
+/* op.c: every row of op.def: its rule is the derivative, its transpose is the transpose, twice. A new row is met by
+ * these loops; only a row whose shape is in imm needs a case in interpret.c (op_case), and a test here says so.
  *
  * Elsewhere: derivatives of whole functions (ad.c), values in generated code (the tests of the emitter). */
 #include "interpret.h"

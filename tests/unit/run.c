@@ -269,6 +269,19 @@ START_TEST(wrong_use_is_told)
 }
 END_TEST
 
+/* With fixed steps nothing stops a solve that explodes: the loss shows it, and the step is run again to find the line. */
+START_TEST(a_loss_that_is_not_finite_is_traced)
+{
+    flow.set_fixed = SET_FIXED;
+    ck_assert_int_eq(program("train --out a --set flow.fixed=0.5 --set flow.t1=-60", 0), 3);
+    ck_assert(says("err.txt", "the loss of step 1 is not finite"));
+    ck_assert(says("err.txt", "slope[") && says("err.txt", "spiral.nde:8"));
+    struct stat there;
+    ck_assert_int_eq(stat("a/checkpoint.safetensors", &there), 0);
+    flow.set_fixed = -1;
+}
+END_TEST
+
 START_TEST(help_is_no_failure)
 {
     ck_assert_int_eq(program("--help", 0), 0);
@@ -291,6 +304,7 @@ int main(void)
     tcase_add_test(p, a_resumed_run_ends_with_the_same_bits);
     tcase_add_test(p, an_interrupt_saves_and_says_how_to_go_on);
     tcase_add_loop_test(p, wrong_use_is_told, 0, sizeof wrong / sizeof *wrong);
+    tcase_add_test(p, a_loss_that_is_not_finite_is_traced);
     tcase_add_test(p, help_is_no_failure);
     tcase_set_timeout(c, 60);
     tcase_set_timeout(p, 60);

@@ -1,5 +1,5 @@
-/* simplify.c: every row of simplify.def says the truth, and is applied. The rows are read from the table, so a new one is
- * tested without a change here.
+/* simplify.c: every row of simplify.def says the truth, and is applied. The rows are read from the table, so a new one
+ * is tested without a change here.
  *
  * Elsewhere: what canon does besides (canon.c). */
 #include "interpret.h"

@@ -88,50 +88,69 @@ static int guess_shared(NdeFrame *f)
     return 0;
 }
 
-/* ---- step (u, k1, t, h, W) -> u1, k4, err, q [, k1, k2, k3, k4] ---- */
+/* ---- step (u, k1, t, h, W) -> u1, k4, err, q [, k1, k2, k3, k4]; scaled: the same arguments -> err ---- */
 
 typedef struct StepShared {
     double squares;
 } StepShared;
 
-static void run_step(NdeTile *at, bool keeps)
+typedef struct Step {
+    Lanes k2, k3, u1, k4, scaled; /* scaled: the local error over the tolerance */
+} Step;
+
+static Step one_step(const NdeTile *at)
 {
     const NdeFrame *f = at->frame;
     const Lanes *u = lanes(at, f->in[0]), *k1 = lanes(at, f->in[1]);
     const Real *W = f->in[4].at;
     double h = number(f->in[3]), atol = f->run->setting[SET_ATOL], rtol = f->run->setting[SET_RTOL];
-    Lanes s, k2, k3, u1, k4, err;
+    Step y;
+    Lanes s, err;
     along(u, h / 2, k1, &s);
-    field(W, &s, &k2);
-    along(u, 3 * h / 4, &k2, &s);
-    field(W, &s, &k3);
-    along(u, 2 * h / 9, k1, &u1);
-    along(&u1, h / 3, &k2, &u1);
-    along(&u1, 4 * h / 9, &k3, &u1);
-    field(W, &u1, &k4);
+    field(W, &s, &y.k2);
+    along(u, 3 * h / 4, &y.k2, &s);
+    field(W, &s, &y.k3);
+    along(u, 2 * h / 9, k1, &y.u1);
+    along(&y.u1, h / 3, &y.k2, &y.u1);
+    along(&y.u1, 4 * h / 9, &y.k3, &y.u1);
+    field(W, &y.u1, &y.k4);
     memset(&err, 0, sizeof err);
     along(&err, -5 * h / 72, k1, &err);
-    along(&err, h / 12, &k2, &err);
-    along(&err, h / 9, &k3, &err);
-    along(&err, -h / 8, &k4, &err);
-    double sum = 0;
+    along(&err, h / 12, &y.k2, &err);
+    along(&err, h / 9, &y.k3, &err);
+    along(&err, -h / 8, &y.k4, &err);
     for (int q = 0; q < TILE; q++)
         for (int i = 0; i < STATE; i++) {
-            double most = fmax(fabs((double)u->at[i][q]), fabs((double)u1.at[i][q]));
-            double x = (double)err.at[i][q] / (atol + rtol * most);
-            sum += (double)at->mask[q] * x * x;
+            double most = fmax(fabs((double)u->at[i][q]), fabs((double)y.u1.at[i][q]));
+            y.scaled.at[i][q] = (Real)((double)err.at[i][q] / (atol + rtol * most));
         }
+    return y;
+}
+
+static void run_step(NdeTile *at, bool keeps)
+{
+    const NdeFrame *f = at->frame;
+    const Step y = one_step(at);
+    double sum = 0;
+    for (int q = 0; q < TILE; q++)
+        for (int i = 0; i < STATE; i++)
+            sum += (double)at->mask[q] * (double)y.scaled.at[i][q] * (double)y.scaled.at[i][q];
     *(double *)(void *)at->sum += sum;
-    *lanes(at, f->out[0]) = u1;
-    *lanes(at, f->out[1]) = k4;
+    *lanes(at, f->out[0]) = y.u1;
+    *lanes(at, f->out[1]) = y.k4;
     if (keeps) {
-        *lanes(at, f->out[4]) = *k1;
-        *lanes(at, f->out[5]) = k2;
-        *lanes(at, f->out[6]) = k3;
-        *lanes(at, f->out[7]) = k4;
+        *lanes(at, f->out[4]) = *lanes(at, f->in[1]);
+        *lanes(at, f->out[5]) = y.k2;
+        *lanes(at, f->out[6]) = y.k3;
+        *lanes(at, f->out[7]) = y.k4;
     }
     if (f->run->is_watching)
-        NDE_NAME(nde_watch)(f->run, at->tile, k4.at, sizeof k4 / sizeof(Real), false, 8, "slope");
+        NDE_NAME(nde_watch)(f->run, at->tile, y.k4.at, sizeof y.k4 / sizeof(Real), false, 8, "slope");
+}
+
+static void scaled_tile(NdeTile *at)
+{
+    *lanes(at, at->frame->out[0]) = one_step(at).scaled;
 }
 
 static void step_tile(NdeTile *at)
@@ -246,6 +265,7 @@ static const NdePart init_part[] = {{NULL, init_tile, NULL, 0}}, guess_part[] = 
 static const NdePart step_part[] = {{NULL, step_tile, step_sum, 1}, {step_end, NULL, NULL, 0}};
 static const NdePart step_keep_part[] = {{NULL, step_keep_tile, step_sum, 1}, {step_end, NULL, NULL, 0}};
 static const NdePart dense_part[] = {{NULL, dense_tile, NULL, 0}}, dense_vjp_part[] = {{NULL, dense_vjp_tile, NULL, 0}};
+static const NdePart scaled_part[] = {{NULL, scaled_tile, NULL, 0}};
 static const NdePart step_vjp_part[] = {{NULL, step_vjp_tile, step_vjp_sum, 1}};
 static const NdePart init_vjp_part[] = {{NULL, init_vjp_tile, init_vjp_sum, 1}};
 
@@ -271,12 +291,12 @@ FN(dense, dense_part, 1, 8, 1, 1, 0, 0, 4)
 FN(dense_vjp, dense_vjp_part, 1, 9, 6, 6, 0, 0, 5)
 FN(step_vjp, step_vjp_part, 1, 11, 3, 2, 0, W_SIZE * sizeof(Real), 6)
 FN(init_vjp, init_vjp_part, 1, 4, 2, 0, 0, W_SIZE * sizeof(Real), 7)
+FN(scaled, scaled_part, 1, 5, 1, 1, 0, 0, 11)
 
 static const NdeValue one_state[] = {BATCHED}, one_weight[] = {WEIGHT},
                       four_states[] = {BATCHED, BATCHED, BATCHED, BATCHED};
 static const char *const state_name[] = {"u"};
 static const int quantity_how[] = {0};
-static const double error_weight[] = {-5.0 / 72, 1.0 / 12, 1.0 / 9, -1.0 / 8};
 
 /* A test may change its copy before the engine is opened. */
 static NdeSolve flow = {.name = "flow",
@@ -301,12 +321,11 @@ static NdeSolve flow = {.name = "flow",
                         .step = &fn_step,
                         .step_keep = &fn_step_keep,
                         .dense = &fn_dense,
+                        .scaled = &fn_scaled,
                         .order = 3,
                         .embedded = 2,
                         .evaluations_step = 3,
                         .evaluations_start = 3,
-                        .stages = 4,
-                        .error_weight = error_weight,
                         .is_adaptive = true,
                         .set_atol = SET_ATOL,
                         .set_rtol = SET_RTOL,
@@ -420,7 +439,7 @@ FN(eval, eval_parts, 2, 0, 4, 4, 0, sizeof(double), 9)
 FN(hyper, hyper_part, 1, 0, 3, 3, 0, 0, 10)
 
 static const NdeFn *const all_fn[] = {&fn_init,     &fn_guess,    &fn_step,  &fn_step_keep, &fn_dense, &fn_dense_vjp,
-                                      &fn_step_vjp, &fn_init_vjp, &fn_train, &fn_eval,      &fn_hyper};
+                                      &fn_step_vjp, &fn_init_vjp, &fn_train, &fn_eval,      &fn_hyper, &fn_scaled};
 static const NdeSolve *const all_solve[] = {&flow};
 static const double first_W[] = {-0.1, 2, -2, -0.1};
 static const NdeParam all_param[] = {
@@ -466,7 +485,7 @@ static const NdeModel spiral = {.name = "spiral",
                                 .n_param = 1,
                                 .n_setting = SETTINGS + 4,
                                 .n_data = 2,
-                                .n_fn = 11,
+                                .n_fn = 12,
                                 .n_solve = 1,
                                 .param_count = W_SIZE,
                                 .param = all_param,

@@ -1,6 +1,7 @@
 /* step.c: one step of each method of the prelude, for a small neural field, against plain loops over its tableau.
  *
  * Elsewhere: that a tableau is what it claims (tableau.c), that steps of it converge (tests/order). */
+#include "compile.h"
 #include "interpret.h"
 
 #include <check.h>
@@ -75,7 +76,7 @@ static bool has_embedded(const Node *tableau)
 
 static void compile(const char *text)
 {
-    model = model_of(a, text);
+    model = model_of(a, text, false);
     ck_assert_int_le(model->settings.n, 64);
     for (int i = 0; i < model->settings.n; i++)
         setting[i] = model->settings.at[i].value;
@@ -249,7 +250,8 @@ START_TEST(a_step_is_what_the_tableau_says)
 }
 END_TEST
 
-/* Hairer & Wanner (1996), IV.2, eq. 2.14: rms(k_s - k_(s-1)) / rms(g_s - g_(s-1)) over the extent of the stability region, where both are at one time. */
+/* Hairer & Wanner (1996), IV.2, eq. 2.14: rms(k_s - k_(s-1)) / rms(g_s - g_(s-1)) over the extent of the stability
+ * region, for methods whose last two stages are at one time. */
 START_TEST(stiffness_is_the_ratio_of_the_last_two_stages)
 {
     const char *terms = "  regularize stiffness, global\n  regularize error2, global\n";
@@ -307,12 +309,13 @@ static Array *dense_inputs(double theta)
  * 2q^3 - 3q^2 + 1, -2q^3 + 3q^2, q^3 - 2q^2 + q, q^3 - q^2. */
 static States hermite(const Array *u0, const Array *u1, const Array *f0, const Array *f1, double q)
 {
+    double q2 = q * q, q3 = q2 * q;
+    const double w[] = {2 * q3 - 3 * q2 + 1, 3 * q2 - 2 * q3, q3 - 2 * q2 + q, q3 - q2};
     States out;
     for (int j = 0; j < N_STATE; j++) {
         out.of[j] = array_new(a, &world, solve->state_type[j]);
         for (int e = 0; e < size_of(j); e++)
-            out.of[j].at[e] = (2 * q * q * q - 3 * q * q + 1) * u0[j].at[e] + (3 * q * q - 2 * q * q * q) * u1[j].at[e] +
-                              (q * q * q - 2 * q * q + q) * h0 * f0[j].at[e] + (q * q * q - q * q) * h0 * f1[j].at[e];
+            out.of[j].at[e] = w[0] * u0[j].at[e] + w[1] * u1[j].at[e] + h0 * (w[2] * f0[j].at[e] + w[3] * f1[j].at[e]);
     }
     return out;
 }

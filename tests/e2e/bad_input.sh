@@ -1,0 +1,154 @@
+# Whatever is wrong is named, with the next move and the right exit code, and older results stay as they are.
+. "$NDEC_ROOT/tests/case.sh"
+
+# ---- the compiler ----
+cat >wrong.nde <<'END'
+data x : real[4]
+layer hiden = dense(3)
+output hidden(x)
+END
+ends 1 'a wrong model' "wrong.nde:3:8: error: .*hidden" "$ndec" check wrong.nde
+if grep -q "did you mean 'hiden'" err; then ok 'and a suggestion'; else fail 'no suggestion'; fi
+ends 2 'a model that is not there' "none.nde" "$ndec" check none.nde
+ends 2 'an unknown command' "did you mean 'check'|Did you mean 'check'" "$ndec" chek wrong.nde
+ends 2 'an unknown option' "hasty" "$ndec" check wrong.nde --hasty
+ends 2 'no command' "ndec --help" "$ndec"
+ends 2 'no place for the program' "no/such/folder" "$ndec" build "$examples/lorenz.nde" -o no/such/folder/lorenz
+ends 2 'no C compiler' "C compiler" env PATH=/nowhere "$ndec" build "$examples/lorenz.nde"
+ends 2 'a C compiler that is not there' "gcc-0" env CC=gcc-0 "$ndec" build "$examples/lorenz.nde"
+ends 2 'a full standard output' "standard output" sh -c "'$ndec' explain '$examples/lorenz.nde' >/dev/full"
+ends 1 'a folder for a model, or a file of zeros' 'error' sh -c "head -c 100 /dev/zero >zeros.nde; '$ndec' check zeros.nde"
+passes 'help' "$ndec" --help
+passes 'version' "$ndec" --version
+
+# ---- a program: its command line and its data ----
+cat >line.nde <<'END'
+data x : real[2]
+data kind : class[3]
+layer head = dense(3)
+let logits = head(x)
+loss   cross_entropy(logits, kind)
+metric accuracy(logits, kind)
+output softmax(logits)
+train {
+  data  csv("points.csv")
+  steps 20
+  batch 4
+  optimizer sgd(0.1)
+}
+END
+passes 'a small model' "$ndec" build line.nde
+good() { printf '1,2,0\n2,1,1\n0.5,0,2\n1,1,1\n3,1,0\n'; }
+good >points.csv
+passes 'train' ./line train --out run
+cp -r run before
+unchanged() { if diff -r run before >/dev/null; then ok "$1: older results are as they were"; else fail "$1: older results changed"; fi; }
+ends 2 'a folder that holds a run' "holds a run already" ./line train --out run
+unchanged 'a second run'
+ends 2 'an unknown word' "did you mean 'train'" ./line trian
+ends 2 'an unknown option of a program' "did you mean '--seed'" ./line train --sed 3
+ends 2 'an unknown key' "did you mean 'train.steps'" ./line train --set train.step=3
+ends 2 'a key without a value' "KEY=VALUE" ./line train --set train.steps
+ends 2 'a value that is no number' "not a number" ./line train --set train.steps=many
+ends 2 'a number of steps that is not whole' "train.steps" ./line train --set train.steps=1.5
+ends 2 'a batch of nothing' "train.batch" ./line train --set train.batch=0
+ends 2 'no weights' "weights" ./line eval
+ends 2 'weights that are not there' "none.safetensors" ./line eval --weights none.safetensors
+ends 4 'a file that is no weights' "points.csv" ./line eval --weights points.csv
+head -c 60 run/weights.safetensors >short.safetensors
+ends 4 'truncated weights' "short.safetensors" ./line eval --weights short.safetensors
+ends 2 'data that are not there' "points.csv" ./line train --data elsewhere --out r1
+cut -d, -f1,2 points.csv >x.csv && mv x.csv points.csv
+ends 4 'a column too few' "points.csv" ./line train --out r2
+printf '1,2,0\n2,1\n' >points.csv
+ends 4 'a short line' "points.csv.*line 2" ./line train --out r3
+printf '1,2,0\n2,one,1\n' >points.csv
+ends 4 'a word among the numbers' "points.csv.*line 2" ./line train --out r4
+printf '1,2,0\n2,,1\n' >points.csv
+ends 4 'a gap' "points.csv.*line 2" ./line train --out r5
+printf '1,2,0\n2,1,3\n' >points.csv
+ends 4 'a label out of range' "points.csv.*3" ./line train --out r6
+printf '1,2,0\n2,1,0.5\n' >points.csv
+ends 4 'a label that is not whole' "points.csv.*0.5" ./line train --out r7
+: >points.csv
+ends 4 'an empty file' "points.csv.*empty" ./line train --out r8
+good | gzip -c | head -c 30 >points.csv
+ends 4 'a truncated archive' "points.csv" ./line train --out r9
+good >points.csv
+for r in r1 r2 r3 r4 r5 r6 r7 r8 r9; do [ ! -s "$r/log.jsonl" ] || fail "$r: a run was begun without data"; done
+sed 's/real\[2\]/real[3]/' line.nde >wide.nde
+passes 'another model' "$ndec" build wide.nde
+printf '1,2,0,1\n' >wide.csv
+ends 4 'weights of another model' "head.W" ./wide predict -i wide.csv --weights run/weights.safetensors
+ends 2 'a full disk' "standard output" sh -c './line predict --weights run/weights.safetensors >/dev/full'
+ends 2 'a name that says no format' "csv or .npy" ./line predict --weights run/weights.safetensors -o out.txt
+printf 'x' >file
+ends 2 'results where a file stands' "file" ./line train --out file/run
+ends 3 'a loss that is no number' "not finite|line.nde" ./line train --out r10 --set train.optimizer.rate=1e38
+unchanged 'all these'
+# A limit on file sizes is what a full disk looks like: the old file stays, and no other is left behind.
+passes 'predict to a file' ./line predict --weights run/weights.safetensors -o out.csv
+cp out.csv old.csv
+i=0
+while [ "$i" -lt 3000 ]; do echo "$i,1"; i=$((i + 1)); done >many.csv
+ends 2 'no room for the result' "out.csv" sh -c 'trap "" XFSZ; ulimit -f 8; ./line predict --weights run/weights.safetensors -i many.csv -o out.csv'
+same 'the old result' out.csv old.csv
+if ls | grep -q 'out.csv.'; then fail 'a part of a file is left behind'; else ok 'nothing is left behind'; fi
+
+# ---- killed in the middle ----
+passes 'build digits' "$ndec" build "$examples/digits_ode.nde" -o digits
+./digits train --quiet --data "$examples" --out killed --set train.steps=100000 --set train.evaluate=5 --threads 1 >out 2>err &
+pid=$!
+i=0
+until [ -s killed/checkpoint.safetensors ] || [ "$i" -gt 300 ]; do i=$((i + 1)); sleep 0.05; done
+kill -KILL "$pid"
+wait "$pid" 2>/dev/null || true
+at=$(grep -c '"loss".*"reg"' killed/log.jsonl)
+passes "a killed run goes on (it was at step $at)" ./digits train --quiet --data "$examples" --resume killed \
+    --set train.steps=$((at + 20)) --set train.evaluate=5 --threads 1
+steps=$(sed -n 's/.*"step":\([0-9]*\),"loss":[^,]*,"reg".*/\1/p' killed/log.jsonl | awk '$1 != ++n { print "gap"; exit }')
+if [ -z "$steps" ]; then ok 'its log has every step once'; else fail 'its log has gaps or doubles'; fi
+
+# ---- numerical failures ----
+cat >explode.nde <<'END'
+precision f64
+data start : real
+param rate : real = 1
+solve u_of_t {
+  let growth = rate * u
+  du   = growth * u dt
+  u(0) = start
+  time 0 .. 2
+}
+loss   u_of_t.u(2)
+output u_of_t.u(2)
+train {
+  data  csv("start.csv")
+  steps 3
+}
+END
+passes 'a solution that ends' "$ndec" build explode.nde
+echo 1 >start.csv
+ends 3 'the step size underflows' "u_of_t" ./explode train --out x1
+if grep -Eq 't = (0\.99|1)' err && grep -q 'explode.nde' err; then ok 'it names the time and the file'
+else fail 'it does not name the time and the file'; fi
+if grep -q 'try' err; then ok 'it says what to try'; else fail 'it does not say what to try'; fi
+ends 3 'too many steps' "limit" ./explode train --out x2 --set u_of_t.step.limit=5
+cat >root.nde <<'END'
+precision f64
+data start : real
+param rate : real = 1
+solve fall {
+  let inner = 1 - t
+  du   = rate * sqrt(inner) dt
+  u(0) = start
+  time 0 .. 2
+}
+loss fall.u(2)
+train {
+  data  csv("start.csv")
+  steps 3
+}
+END
+passes 'a root of a negative number' "$ndec" build root.nde
+ends 3 'a value that is not finite' "root.nde:6" ./root train --out x3
