@@ -187,10 +187,16 @@ static Value builtin_variance(Args *a)
     return apply_op(a->c, a->b, OP_div, 2, (Value[]){sum, value_int(a->c, count_of(t, has, axis) - 1)}, a->call);
 }
 
+/* In a quantity over all states and the whole batch, elsewhere of one value of one sample. */
 static Value builtin_rms(Args *a)
 {
     if (!wants(a, 1, 1, NULL) || !a->b)
         return value_poison();
+    if (!a->c->internals) {
+        a->at[0] = apply_op(a->c, a->b, OP_square, 1, a->at, a->call);
+        Value mean = a->at[0].kind == VALUE_poison ? a->at[0] : builtin_mean(a);
+        return apply_op(a->c, a->b, OP_sqrt, 1, &mean, a->call);
+    }
     int n = a->at[0].kind == VALUE_states ? a->at[0].n : 1;
     Val *x = ARENA_NEW(a->c->arena, Val, n);
     for (int i = 0; i < n; i++) {

@@ -60,7 +60,8 @@ static Val unique(Canon *c, Ins ins)
             return c->slot[i];
         }
         Val *arg = ARENA_NEW(c->m->arena, Val, ins.n_arg + 1);
-        memcpy(arg, ins.arg, sizeof(Val) * (size_t)ins.n_arg);
+        for (int k = 0; k < ins.n_arg; k++)
+            arg[k] = ins.arg[k];
         ins.arg = arg;
         list_push(c->m->arena, c->to->ins, ins);
         return c->slot[i] = (Val)(c->to->ins.n - 1);

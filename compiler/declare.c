@@ -648,7 +648,7 @@ static bool run_for(Check *c, Scope *s, Builder *b, Node *node, Value *out)
         return false;
     for (long i = first; i < end; i++) {
         if (++c->turns > 10000) {
-            DIAG_AT(c->diags, LOOP_LENGTH, check_span(c, node), c->turns - 1);
+            DIAG_AT(c->diags, LOOP_LENGTH, check_span(c, node), 10000);
             return true; /* one message */
         }
         Scope *inner = scope_new(c, s, SCOPE_block);

@@ -69,7 +69,7 @@ static Value apply_static(Check *c, Op op, int n, const Value *arg, Node *node)
             x[k] = element(&arg[k], i);
         out[i] = op_eval_map(op, x[0], x[1], x[2]);
         if (!isfinite(out[i])) {
-            DIAG_PLAIN(c->diags, CONST_POWER, check_span(c, node));
+            DIAG_PLAIN(c->diags, CONST_FINITE, check_span(c, node));
             return value_poison();
         }
     }

@@ -46,7 +46,7 @@ unchanged() { if diff -r run before >/dev/null; then ok "$1: older results are a
 ends 2 'a folder that holds a run' "holds a run already" ./line train --out run
 unchanged 'a second run'
 ends 2 'an unknown word' "did you mean 'train'" ./line trian
-ends 2 'an unknown option of a program' "did you mean '--seed'" ./line train --sed 3
+ends 2 'an unknown option of a program' "did you mean '--seed'" ./line train --seeed 3
 ends 2 'an unknown key' "did you mean 'train.steps'" ./line train --set train.step=3
 ends 2 'a key without a value' "KEY=VALUE" ./line train --set train.steps
 ends 2 'a value that is no number' "not a number" ./line train --set train.steps=many

@@ -269,7 +269,8 @@ START_TEST(wrong_use_is_told)
 }
 END_TEST
 
-/* With fixed steps nothing stops a solve that explodes: the loss shows it, and the step is run again to find the line. */
+/* With fixed steps nothing stops a solve that explodes: the loss shows it, and the step is run again to find the line.
+ */
 START_TEST(a_loss_that_is_not_finite_is_traced)
 {
     flow.set_fixed = SET_FIXED;
