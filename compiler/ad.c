@@ -8,30 +8,11 @@
  * Cotangents always have the type of their value: where a per-sample contribution reaches a shared value a sum over the
  * batch is put in, and a broadcast the other way round (acc).
  * Elsewhere: which values the tape keeps over a whole solve is the runtime's (tape.c). */
-#include "ir.h"
+#include "ad.h"
 
 #include <string.h>
 
-typedef enum TakesKind { TAKES_ARG, TAKES_SEED, TAKES_RESIDUAL } TakesKind;
-typedef struct Takes {
-    TakesKind kind;
-    int index;
-} Takes;
-
-struct Pair {
-    const Fn *fn;
-    bool *want, *seed;
-    Fn *fwd, *bwd;
-    LIST(Takes) takes; /* what bwd's inputs are */
-    int n_want;        /* bwd's outputs */
-};
-
 /* ---- what depends on what ---- */
-typedef struct Active {
-    bool *value;  /* depends on a wanted input ... */
-    bool *live;   /* ... and a seeded output depends on it */
-} Active;
-
 static bool passes(Op op, int k)
 {
     const char *rule = op_info[op].rule;
@@ -118,23 +99,9 @@ static void reach(Module *m, const Fn *fn, const bool *want, const bool *seed, b
 }
 
 /* ---- the sweep ---- */
-typedef struct Sweep {
-    Module *m;
-    Fn *from;      /* the function, its active calls replaced by their fwd */
-    Fn *to;        /* where the reverse goes; may be `from` itself */
-    int n;         /* instructions of `from` when the sweep began */
-    Active a;
-    Pair **pair;   /* of each active call */
-    Val *cotangent;/* [n], values of to */
-    Val *copy;     /* [room]: pair mode: value of from -> value of to */
-    int room;
-    Pair *result;  /* pair mode: what is being made; NULL if to == from */
-    int n_residual;
-} Sweep;
-
 static Pair *pair_of(Module *m, const Fn *fn, const bool *want, const bool *seed);
 
-static Val zero_of(Module *m, Fn *to, Type t)
+Val sweep_zero(Module *m, Fn *to, Type t)
 {
     Val zero = fn_const(m, to, 0);
     if (t.rank > 0)
@@ -167,7 +134,7 @@ static bool is_cheap(const Ins *ins)
     return op_info[ins->op].op_class == CLASS_form && ins->op != OP_detach && ins->op != OP_onehot;
 }
 
-static Val take(Sweep *s, TakesKind kind, int index, Type type, const char *name)
+Val sweep_take(Sweep *s, TakesKind kind, int index, Type type, const char *name)
 {
     Ins ins = {.op = OP_input, .type = type, .span = s->from->span, .name = name, .imm = {.index = s->result->takes.n}};
     list_push(s->m->arena, s->result->takes, ((Takes){kind, index}));
@@ -176,7 +143,7 @@ static Val take(Sweep *s, TakesKind kind, int index, Type type, const char *name
 }
 
 /* The forward value v where the reverse code stands. */
-static Val use(void *context, Val v)
+Val sweep_use(void *context, Val v)
 {
     Sweep *s = context;
     if (s->to == s->from)
@@ -186,22 +153,38 @@ static Val use(void *context, Val v)
     const Ins ins = s->from->ins.at[v];
     Val out;
     if (ins.op == OP_input)
-        out = take(s, TAKES_ARG, (int)v, ins.type, ins.name);
+        out = sweep_take(s, TAKES_ARG, (int)v, ins.type, ins.name);
     else if (is_cheap(&ins)) {
         Ins again = ins;
         again.arg = ARENA_NEW(s->m->arena, Val, ins.n_arg + 1);
         for (int k = 0; k < ins.n_arg; k++)
-            again.arg[k] = use(s, ins.arg[k]);
+            again.arg[k] = sweep_use(s, ins.arg[k]);
         list_push(s->m->arena, s->to->ins, again);
         out = (Val)(s->to->ins.n - 1);
     } else {
-        out = take(s, TAKES_RESIDUAL, s->n_residual++, ins.type, ins.name);
+        out = sweep_take(s, TAKES_RESIDUAL, s->n_residual++, ins.type, ins.name);
         fn_out(s->m, s->from, v, ins.name);
     }
     for (; s->room <= (int)v; s->room++)
         BUG("'%s': residual %u has no place", s->from->name, v);
     s->copy[v] = out;
     return out;
+}
+
+Val sweep_operand(Sweep *s, Val v, const Pair *p, int i)
+{
+    Takes t = p->takes.at[i];
+    if (t.kind == TAKES_ARG)
+        return sweep_use(s, s->from->ins.at[v].arg[t.index]);
+    int index = p->fn->out.n + t.index;
+    return sweep_use(s, fn_result(s->m, s->from, v, index, fn_type(p->fwd, p->fwd->out.at[index])));
+}
+
+/* One result may stand in several instructions: a canonical form is not asked for. */
+static void add_seed(Sweep *s, Val *sum, Val g)
+{
+    if (g != NO_VAL)
+        *sum = *sum == NO_VAL ? g : fn_op2(s->m, s->to, OP_add, *sum, g);
 }
 
 static void sweep_call(Sweep *s, Val v)
@@ -215,18 +198,14 @@ static void sweep_call(Sweep *s, Val v)
         seed[i] = NO_VAL;
     for (int w = (int)v + 1; w < s->n; w++)
         if (s->from->ins.at[w].op == OP_result && s->from->ins.at[w].arg[0] == v)
-            seed[s->from->ins.at[w].imm.index] = s->cotangent[w];
+            add_seed(s, &seed[s->from->ins.at[w].imm.index], s->cotangent[w]);
     for (int i = 0; i < p->takes.n; i++) {
         Takes t = p->takes.at[i];
-        if (t.kind == TAKES_ARG)
-            arg[i] = use(s, ins.arg[t.index]);
-        else if (t.kind == TAKES_SEED)
+        if (t.kind != TAKES_SEED)
+            arg[i] = sweep_operand(s, v, p, i);
+        else
             arg[i] = seed[t.index] != NO_VAL ? seed[t.index]
-                                             : zero_of(s->m, s->to, fn_type(callee, callee->out.at[t.index]));
-        else {
-            Val out = p->fwd->out.at[callee->out.n + t.index];
-            arg[i] = use(s, fn_result(s->m, s->from, v, callee->out.n + t.index, fn_type(p->fwd, out)));
-        }
+                                             : sweep_zero(s->m, s->to, fn_type(callee, callee->out.at[t.index]));
     }
     Val call = fn_call(s->m, s->to, p->bwd, p->takes.n, arg, ins.span);
     for (int k = 0, n = 0; k < callee->n_in; k++)
@@ -247,10 +226,12 @@ static void sweep_solve(Sweep *s, Val v)
     int n_result = solve_n_result(solve), n_arg = ins.n_arg;
     bool *want = ARENA_NEW(s->m->arena, bool, n_arg + 1), *seed = ARENA_NEW(s->m->arena, bool, n_result);
     Val *g = ARENA_NEW(s->m->arena, Val, n_result), *arg = ARENA_NEW(s->m->arena, Val, n_arg + n_result);
+    for (int i = 0; i < n_result; i++)
+        g[i] = NO_VAL;
     for (int w = (int)v + 1; w < s->n; w++)
         if (s->from->ins.at[w].op == OP_result && s->from->ins.at[w].arg[0] == v && s->cotangent[w] != NO_VAL) {
             seed[s->from->ins.at[w].imm.index] = true;
-            g[s->from->ins.at[w].imm.index] = s->cotangent[w];
+            add_seed(s, &g[s->from->ins.at[w].imm.index], s->cotangent[w]);
         }
     for (int k = 0; k < n_arg; k++) {
         want[k] = s->a.value[ins.arg[k]];
@@ -283,7 +264,7 @@ static void sweep_back(Sweep *s)
         else if (op_info[ins.op].op_class != CLASS_region && s->cotangent[v] != NO_VAL)
             for (int k = 0; k < ins.n_arg; k++)
                 if (s->a.value[ins.arg[k]]) {
-                    Val g = op_rule(s->m, s->to, s->from, (Val)v, k, s->cotangent[v], use, s);
+                    Val g = op_rule(s->m, s->to, s->from, (Val)v, k, s->cotangent[v], sweep_use, s);
                     if (g != NO_VAL)
                         acc(s, ins.arg[k], g);
                 }
@@ -313,7 +294,7 @@ static void augment(Sweep *s)
     }
 }
 
-static Sweep sweep_new(Module *m, Fn *from, Fn *to)
+Sweep sweep_new(Module *m, Fn *from, Fn *to)
 {
     int n = from->ins.n;
     Sweep s = {.m = m, .from = from, .to = to, .n = n, .room = 64 * n + 1024};
@@ -328,7 +309,7 @@ static Sweep sweep_new(Module *m, Fn *from, Fn *to)
     return s;
 }
 
-static Fn *copy_of(Module *m, const Fn *fn, const char *name)
+Fn *sweep_copy(Module *m, const Fn *fn, const char *name)
 {
     Fn *to = fn_new(m, name, fn->span);
     to->note = fn->note;
@@ -347,7 +328,7 @@ static bool same_mask(const bool *a, const bool *b, int n)
 }
 
 /* bwd with its inputs in front and without those that it does not read. */
-static Fn *inputs_first(Module *m, const Fn *fn, Pair *p)
+Fn *sweep_inputs_first(Module *m, const Fn *fn, Pair *p)
 {
     bool *is_read = ARENA_NEW(m->arena, bool, fn->ins.n + 1);
     Val *map = ARENA_NEW(m->arena, Val, fn->ins.n + 1), *stack = ARENA_NEW(m->arena, Val, fn->ins.n + 1);
@@ -394,7 +375,7 @@ static Pair *pair_make(Module *m, const Fn *fn, const bool *want, const bool *se
     p->seed = ARENA_NEW(m->arena, bool, fn->out.n + 1);
     memcpy(p->want, want, sizeof(bool) * (size_t)fn->n_in);
     memcpy(p->seed, seed, sizeof(bool) * (size_t)fn->out.n);
-    Fn *fwd = copy_of(m, fn, str_format(m->arena, "%s_fwd", fn->name));
+    Fn *fwd = sweep_copy(m, fn, str_format(m->arena, "%s_fwd", fn->name));
     Fn *bwd = fn_new(m, str_format(m->arena, "%s_vjp", fn->name), fn->span);
     Sweep s = sweep_new(m, fwd, bwd);
     s.result = p;
@@ -407,17 +388,17 @@ static Pair *pair_make(Module *m, const Fn *fn, const bool *want, const bool *se
     augment(&s);
     for (int i = 0; i < fn->out.n; i++)
         if (seed[i])
-            acc(&s, fn->out.at[i], take(&s, TAKES_SEED, i, fn_type(fn, fn->out.at[i]), "g"));
+            acc(&s, fn->out.at[i], sweep_take(&s, TAKES_SEED, i, fn_type(fn, fn->out.at[i]), "g"));
     sweep_back(&s);
     for (int i = 0; i < fn->n_in; i++)
         if (want[i]) {
-            Val g = s.cotangent[i] != NO_VAL ? s.cotangent[i] : zero_of(m, bwd, fn_type(fn, (Val)i));
+            Val g = s.cotangent[i] != NO_VAL ? s.cotangent[i] : sweep_zero(m, bwd, fn_type(fn, (Val)i));
             fn_out(m, bwd, g, fn->ins.at[i].name ? str_format(m->arena, "g_%s", fn->ins.at[i].name) : NULL);
             p->n_want++;
         }
     fwd->note = str_format(m->arena, "%s, and what its reverse needs", fn->name);
     p->fwd = module_add(m, canon(m, fwd));
-    bwd = canon(m, inputs_first(m, bwd, p));
+    bwd = canon(m, sweep_inputs_first(m, bwd, p));
     bwd->note = str_format(m->arena, "reverse of %s: from the cotangents g to gradients", fn->name);
     p->bwd = module_add(m, bwd);
     return p;
@@ -427,7 +408,7 @@ static Pair *pair_of(Module *m, const Fn *fn, const bool *want, const bool *seed
 {
     for (int i = 0; i < m->pairs.n; i++) {
         Pair *p = m->pairs.at[i];
-        if (p->fn == fn && same_mask(p->want, want, fn->n_in) && same_mask(p->seed, seed, fn->out.n))
+        if (!p->is_difference && p->fn == fn && same_mask(p->want, want, fn->n_in) && same_mask(p->seed, seed, fn->out.n))
             return p;
     }
     Pair *p = pair_make(m, fn, want, seed);
@@ -470,7 +451,7 @@ Fn *ad_vjp(Module *m, const Fn *fn, const char *name, const bool *wanted, const 
         fn_out(m, to, map[fn->out.at[i]], fn->out_name.at[i]);
     for (int i = 0; i < fn->n_in; i++)
         if (wanted[i])
-            fn_out(m, to, s.cotangent[i] != NO_VAL ? s.cotangent[i] : zero_of(m, to, fn_type(fn, (Val)i)),
+            fn_out(m, to, s.cotangent[i] != NO_VAL ? s.cotangent[i] : sweep_zero(m, to, fn_type(fn, (Val)i)),
                    fn->ins.at[i].name ? str_format(m->arena, "g_%s", fn->ins.at[i].name) : NULL);
     return canon(m, to);
 }
@@ -493,6 +474,25 @@ void ad_gradient(Module *m, Fn *fn, Val loss, int n_param, Val *grad)
             Val *g = &grad[fn->ins.at[v].imm.index];
             *g = *g == NO_VAL ? s.cotangent[v] : fn_op2(m, fn, OP_add, *g, s.cotangent[v]);
         }
+}
+
+Fn *ad_finish(Module *m, const Fn *fn)
+{
+    Fn *to = sweep_copy(m, fn, fn->name);
+    Val *map = ARENA_NEW(m->arena, Val, fn->ins.n + 1);
+    bool any = false;
+    for (int v = 0; v < fn->ins.n; v++) {
+        const Ins *ins = &fn->ins.at[v];
+        Val *arg = ARENA_NEW(m->arena, Val, ins->n_arg + 1);
+        for (int k = 0; k < ins->n_arg; k++)
+            arg[k] = map[ins->arg[k]];
+        to->ins.at[v].arg = arg;
+        map[v] = ins->op == OP_instead ? arg[0] : (Val)v;
+        any |= ins->op == OP_instead;
+    }
+    for (int i = 0; i < to->out.n; i++)
+        to->out.at[i] = map[to->out.at[i]];
+    return any ? module_add(m, canon(m, to)) : (Fn *)fn;
 }
 
 /* ---- solve ---- */

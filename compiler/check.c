@@ -195,7 +195,8 @@ static Fn *finish(Check *c, const char *name, const char *note)
     Fn copy = *c->main->fn;
     copy.name = name;
     copy.note = note;
-    return module_add(c->module, canon(c->module, &copy));
+    Fn *fn = canon(c->module, &copy);
+    return ad_finish(c->module, module_add(c->module, fn));
 }
 
 static void make_train(Check *c)
@@ -277,13 +278,26 @@ static const char *identifier(Arena *a, const char *path)
     return name;
 }
 
-Model *model_check(Arena *a, Diags *d, Node *const *prelude, int n_prelude, Node *file, bool no_reduce)
+/* The functions of the solves were kept as their reverse needs them. */
+static void finish_solves(Module *m)
+{
+    for (int i = 0; i < m->solves.n; i++) {
+        Solve *s = m->solves.at[i];
+        s->step = ad_finish(m, s->step);
+        s->step_keep = ad_finish(m, s->step_keep);
+        s->scaled = s->scaled ? ad_finish(m, s->scaled) : NULL;
+    }
+    for (int i = 0; i < m->vjps.n; i++)
+        m->vjps.at[i]->step_vjp = ad_finish(m, m->vjps.at[i]->step_vjp);
+}
+
+Model *model_check(Arena *a, Diags *d, Node *const *prelude, int n_prelude, Node *file, const Choices *choices)
 {
     Module *m = ARENA_NEW(a, Module, 1);
     Model *model = ARENA_NEW(a, Model, 1);
     *m = (Module){.arena = a, .diags = d};
     *model = (Model){.name = identifier(a, file->span.source->name), .source = file->span.source, .module = m};
-    Check c = {.arena = a, .diags = d, .module = m, .model = model, .path = "", .no_reduce = no_reduce};
+    Check c = {.arena = a, .diags = d, .module = m, .model = model, .path = "", .no_reduce = choices->no_reduce, .no_difference = choices->no_difference};
     if (diag_errors(d))
         return NULL;
     open_prelude(&c, prelude, n_prelude);
@@ -302,5 +316,6 @@ Model *model_check(Arena *a, Diags *d, Node *const *prelude, int n_prelude, Node
         return NULL;
     make_eval(&c);
     make_predict(&c);
+    finish_solves(m);
     return model;
 }

@@ -125,7 +125,7 @@ struct Check {
     bool is_frozen;    /* within a frozen layer */
     const char *setting; /* if set, number literals become settings of that name */
     int n_setting_literal, setting_literal; /* in this clause: how many, how many seen */
-    bool no_reduce;    /* --no-reduce */
+    bool no_reduce, no_difference; /* --no-reduce, --no-difference */
     long turns;        /* of all loops */
     int depth;         /* of calls being inlined: there is no recursion, but a message is better than a crash */
     LIST(Instance *) instances;
@@ -254,7 +254,7 @@ Val step_scaled(Check *c, Builder *b, const Internals *in, int state, Val x);
 Val step_guess(Check *c, Builder *b, const Problem *p, const Start *at, Val t, Val span);
 /* A step of the user's state u alone, for a local term: k1 its first stage derivative, a value of its own (it may be
  * held constant). */
-Internals step_local(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h);
+Internals step_local(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val integrated, Val t, Val h);
 /* The first stage derivative of the user's state u; *integrated gets what a reduced solve integrates in its place. */
 void step_local_rate(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Val *k1, Val *integrated);
 Val step_local_guess(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val span);
@@ -268,7 +268,7 @@ typedef struct Term {     /* one `regularize` clause */
     int draws;            /* 0: global */
     int how;              /* global: 0 sum, 1 mean, 2 max */
     int first;            /* first draw, or the quantity's index */
-    bool is_biased, through_state, at_accepted;
+    bool is_biased, through_state, at_accepted, holds_slope;
 } Term;
 struct Terms {
     LIST(Term) at;

@@ -213,8 +213,8 @@ static void emit_arrays(Emit *e)
         const char **item = ARENA_NEW(e->a, const char *, n + 1);
         for (int i = 0; i < n; i++)
             item[i] = emit_literal(e, ins->imm.array[i], true);
-        text_line(e->to, "%s", emit_join(e, str_format(e->a, "static const Real array_%s_%d[] = {", e->f->name, v), n,
-                                         item, "};"));
+        text_line(e->to, "%s",
+                  emit_join(e, str_format(e->a, "static const Real array_%s_%d[] = {", e->f->name, v), n, item, "};"));
     }
 }
 
@@ -335,7 +335,8 @@ static int emit_sums(Emit *e, int phase)
             text_open(e->to, "static const NdeSum nde_sum_%s_%d[] = {", name, phase);
         int out = e->f->sum_out[v];
         const char *to = out >= 0 ? "0" : str_format(e->a, "offsetof(struct shared_%s, %s)", name, e->name[v]);
-        text_line(e->to, "{offsetof(struct sum_%s, %s), %d, %d, %s},", name, e->name[v], plan_size(e->f, (Val)v), out, to);
+        text_line(e->to, "{offsetof(struct sum_%s, %s), %d, %d, %s},", name, e->name[v], plan_size(e->f, (Val)v), out,
+                  to);
     }
     if (n)
         text_close(e->to, "};");
@@ -368,7 +369,8 @@ static void emit_table(Emit *e, const char *const *bytes)
     emit_values(e, "out", f->fn->out.n, f->fn->out.at);
     text_open(e->to, "static const NdePart nde_part_%s_%d[] = {", name, f->index);
     for (int k = 0; k < n_phase; k++)
-        text_line(e->to, "{%s, %s, %s, %d},", has_text(e, 2 * k) ? str_format(e->a, "part_%s_%d_shared", name, k) : "NULL",
+        text_line(e->to, "{%s, %s, %s, %d},",
+                  has_text(e, 2 * k) ? str_format(e->a, "part_%s_%d_shared", name, k) : "NULL",
                   has_text(e, 2 * k + 1) ? str_format(e->a, "part_%s_%d_tile", name, k) : "NULL",
                   n_sum[k] ? str_format(e->a, "nde_sum_%s_%d", name, k) : "NULL", n_sum[k]);
     text_close(e->to, "};");

@@ -7,16 +7,16 @@
 typedef struct Emit {
     Plan *p;
     Arena *a;
-    Text *to;          /* the file */
-    Text *t;           /* the body of the C function being printed */
+    Text *to; /* the file */
+    Text *t;  /* the body of the C function being printed */
     const PlanFn *f;
     int part;          /* of f */
     const char **name; /* [value] of f */
     const char **out_name;
-    const char **real; /* [value]: the variable of this C function that holds the number as a Real, or NULL */
-    bool *is_leaf_used;/* [value]: the C function needs a declaration of this leaf */
+    const char **real;  /* [value]: the variable of this C function that holds the number as a Real, or NULL */
+    bool *is_leaf_used; /* [value]: the C function needs a declaration of this leaf */
     bool uses_at, uses_run, uses_work, uses_kept, uses_sum, uses_shared, uses_frame;
-    int line;          /* of the model file, printed last */
+    int line;               /* of the model file, printed last */
     const size_t *param_at; /* [param]: offset in the flat block */
 } Emit;
 
@@ -24,18 +24,18 @@ typedef struct Emit {
 typedef struct Loop {
     int n;
     bool is_batched;
-    bool is_flat;         /* one index over elements and vectors together */
-    bool *is_variable;    /* [value]: there is a variable with this element */
+    bool is_flat;      /* one index over elements and vectors together */
+    bool *is_variable; /* [value]: there is a variable with this element */
     const PlanFn *f;
 } Loop;
 
 /* ---- emit_name.c: names and operands as text ---- */
-void emit_names(Emit *e);               /* fills name and out_name for e->f */
+void emit_names(Emit *e); /* fills name and out_name for e->f */
 const char *emit_fn_name(Emit *e, const PlanFn *f);
 const char *emit_solve_name(Emit *e, const Solve *s);
-const char *emit_number(Emit *e, Val v);  /* a shared number as a double */
-const char *emit_real(Emit *e, Val v);    /* a shared number as a Real */
-const char *emit_array(Emit *e, Val v);   /* pointer to the first element of an array, or of a number's copy */
+const char *emit_number(Emit *e, Val v); /* a shared number as a double */
+const char *emit_real(Emit *e, Val v);   /* a shared number as a Real */
+const char *emit_array(Emit *e, Val v);  /* pointer to the first element of an array, or of a number's copy */
 const char *emit_literal(Emit *e, double x, bool is_real);
 const char *emit_element(Emit *e, const Loop *loop, Val v); /* element of v in a loop: Vec or Real */
 bool emit_is_flat(Emit *e, const Loop *loop, Val v);        /* can v be read with a flat index? */
@@ -45,7 +45,7 @@ const char *emit_join(Emit *e, const char *head, int n, const char *const *item,
 const char *emit_map(Emit *e, Op op, char family, const char *const *arg);
 /* The call of a CALL row; more: further arguments, or "". */
 const char *emit_kernel(Emit *e, Val v, const char *prefix, const char *y, const char *more);
-int emit_line_of(const Emit *e, Span span); /* line of the model file, or that of the function, or 0 */
+int emit_line_of(const Emit *e, Span span);                  /* line of the model file, or that of the function, or 0 */
 const char *emit_comment(Arena *a, const char *s, size_t n); /* without what would end a comment */
 const char *emit_string(Arena *a, const char *s, size_t n);  /* as a C string literal */
 

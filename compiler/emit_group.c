@@ -35,8 +35,8 @@ static void declare(Emit *e, Val v)
     const Part *part = &e->f->part[e->part];
     if (place->where == WHERE_out && e->f->kind == FN_top && e->f->root[v] == NO_VAL) {
         e->uses_at = e->uses_work = true;
-        text_line(e->t, "Vec *const %s = nde_at_or(&at->frame->out[%d], at->tile, work + %d * ROW);", name, place->offset,
-                  place->scratch);
+        text_line(e->t, "Vec *const %s = nde_at_or(&at->frame->out[%d], at->tile, work + %d * ROW);", name,
+                  place->offset, place->scratch);
     }
     if (place->where != WHERE_work)
         return;
@@ -49,9 +49,23 @@ static void declare(Emit *e, Val v)
 }
 
 /* ---- watching for numbers that are not finite ---- */
+/* Is v made by the compiler for a solve, and not by an expression of the model? */
+static bool is_of_solver(const Emit *e, Val v)
+{
+    int line = emit_line_of(e, ins_of(e, v)->span);
+    bool is_solver = line == emit_line_of(e, e->f->fn->span);
+    for (int i = 0; i < e->p->m->solves.n; i++)
+        is_solver |= line == emit_line_of(e, e->p->m->solves.at[i]->span);
+    return is_solver;
+}
+
+/* What a callee makes is watched there. The sums of a step, in top-level functions, are made of watched values, and are
+ * watched as the argument of the next call. */
 static void watch(Emit *e, Val v, const char *what)
 {
     const Ins *ins = ins_of(e, v);
+    if (e->f->kind == FN_top && is_of_solver(e, v))
+        return;
     const char *user = ins->name ? ins->name : what;
     const char *text = emit_string(e->a, user, strlen(user));
     int line = emit_line_of(e, ins->span);
@@ -112,10 +126,13 @@ static const char *map_text(Emit *e, const Loop *loop, Val v)
     const Ins *ins = ins_of(e, v);
     const char *arg[MAX_ARG] = {0};
     const char *value = op_info[ins->op].value;
-    bool has_call = !value || strchr(value, '('); /* the operand of a function must be a vector already */
+    bool needs_vector = !value || strchr(value, '('); /* a function takes vectors, an operator one at least */
+    bool any_batched = false;
+    for (int a = 0; a < ins->n_arg; a++)
+        any_batched |= fn_type(e->f->fn, ins->arg[a]).is_batched;
     for (int a = 0; a < ins->n_arg; a++) {
         arg[a] = emit_element(e, loop, ins->arg[a]);
-        if (loop->is_batched && has_call && !fn_type(e->f->fn, ins->arg[a]).is_batched)
+        if (loop->is_batched && (needs_vector || !any_batched) && !fn_type(e->f->fn, ins->arg[a]).is_batched)
             arg[a] = str_format(e->a, "v_set(%s)", arg[a]);
     }
     return emit_map(e, ins->op, loop->is_batched ? 'v' : 'r', arg);
@@ -277,8 +294,8 @@ static void emit_concat(Emit *e, Val v)
         Type a = fn_type(e->f->fn, ins->arg[k]);
         int x = a.rank > axis ? a.dim[axis] : 1;
         const char *prefix = !ins->type.is_batched ? "r" : a.is_batched ? "v" : "w";
-        text_line(e->t, "%s_put(%s, %s, %d, %d, %d, %d, %d);", prefix, emit_at(e, v, 0), emit_array(e, ins->arg[k]), o, x,
-                  i, from, ins->type.dim[axis]);
+        text_line(e->t, "%s_put(%s, %s, %d, %d, %d, %d, %d);", prefix, emit_at(e, v, 0), emit_array(e, ins->arg[k]), o,
+                  x, i, from, ins->type.dim[axis]);
         from += x;
     }
 }
@@ -380,11 +397,6 @@ static void emit_call(Emit *e, Val v)
     for (int i = 0; i < n_out; i++)
         item[n++] = result_text(e, plan_result(e->f, v, i));
     text_line(e->t, "%s", emit_join(e, str_format(e->a, "%s(", emit_fn_name(e, callee)), n, item, ");"));
-    for (int i = 0; i < n_out; i++) {
-        Val result = plan_result(e->f, v, i);
-        if (e->f->root[result] == NO_VAL)
-            watch(e, result, callee->source->name);
-    }
 }
 
 /* ---- solves: where the runtime finds arrays of all tiles ---- */
@@ -476,33 +488,15 @@ static void emit_one_group(Emit *e, const Group *g)
 {
     Val v = g->ins.at[0];
     switch (g->kind) {
-    case GROUP_loop:
-        emit_loop(e, g);
-        break;
-    case GROUP_number:
-        emit_one_number(e, v);
-        break;
-    case GROUP_kernel:
-        emit_one_kernel(e, v);
-        break;
-    case GROUP_concat:
-        emit_concat(e, v);
-        break;
-    case GROUP_copy:
-        emit_detach(e, v);
-        break;
-    case GROUP_sum:
-        emit_sum(e, g);
-        break;
-    case GROUP_add:
-        emit_padded(e, v);
-        break;
-    case GROUP_call:
-        emit_call(e, v);
-        break;
-    case GROUP_solve:
-        emit_solve(e, v);
-        break;
+    case GROUP_loop: emit_loop(e, g); break;
+    case GROUP_number: emit_one_number(e, v); break;
+    case GROUP_kernel: emit_one_kernel(e, v); break;
+    case GROUP_concat: emit_concat(e, v); break;
+    case GROUP_copy: emit_detach(e, v); break;
+    case GROUP_sum: emit_sum(e, g); break;
+    case GROUP_add: emit_padded(e, v); break;
+    case GROUP_call: emit_call(e, v); break;
+    case GROUP_solve: emit_solve(e, v); break;
     }
 }
 

@@ -117,8 +117,8 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
         s->step_keep ? value_table(e, s, "dense", s->step_keep, true, before_dense, s->n_dense) : "NULL";
     const char *names = state_names(e, s), *how = quantity_table(e, s);
     text_open(e->to, "static const NdeSolve %s = {", emit_solve_name(e, s));
-    text_line(e->to, ".name = %s, .index = %d, .line = %d, .method = %s,", quoted(e, s->name), index, line_of(e, s->span),
-              quoted(e, method->name));
+    text_line(e->to, ".name = %s, .index = %d, .line = %d, .method = %s,", quoted(e, s->name), index,
+              line_of(e, s->span), quoted(e, method->name));
     text_line(e->to, ".n_state = %d, .n_carry = %d, .n_arg = %d, .n_quantity = %d,", s->n_state, s->n_carry, s->n_arg,
               s->n_quantity);
     text_line(e->to, ".n_dense = %d, .n_save = %d, .n_draw = %d,", s->n_dense, s->n_save, s->n_draw);
@@ -135,8 +135,8 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
     text_line(e->to, ".is_biased = %s, .is_initial_warm = %s,", truth(s->is_biased), truth(s->is_initial_warm));
     text_line(e->to, ".set_atol = %d, .set_rtol = %d, .set_t0 = %d, .set_t1 = %d, .set_fixed = %d,", s->set_atol,
               s->set_rtol, s->set_t0, s->set_t1, s->set_fixed);
-    text_line(e->to, ".set_initial = %d, .set_min = %d, .set_max = %d, .set_limit = %d, .set_save = %d,", s->set_initial,
-              s->set_min, s->set_max, s->set_limit, s->set_save0);
+    text_line(e->to, ".set_initial = %d, .set_min = %d, .set_max = %d, .set_limit = %d, .set_save = %d,",
+              s->set_initial, s->set_min, s->set_max, s->set_limit, s->set_save0);
     text_line(e->to, ".controller = %s};", quoted(e, s->controller));
     e->to->depth--;
     text_add(e->to, "\n");
@@ -166,7 +166,8 @@ static void emit_vjp_table(Emit *e, int index)
             item[n_seed++] = str_format(e->a, "%d", i);
     const char *seed = table(e, "int", str_format(e->a, "%s_seed", name), n_seed, item);
     text_line(e->to, "static const NdeSolveVjp %s = {", name);
-    text_line(e->to, "    &%s, %s, %s, %d, %s, %s,", emit_solve_name(e, s), want, seed, n_seed, carry, truth(v->seed_dense));
+    text_line(e->to, "    &%s, %s, %s, %d, %s, %s,", emit_solve_name(e, s), want, seed, n_seed, carry,
+              truth(v->seed_dense));
     text_line(e->to, "    %s, %s, %s};", fn_ref(e, v->step_vjp, plan_step_vjp_set(s, v)), whole_ref(e, v->dense_vjp),
               fn_ref(e, v->init_vjp, 0));
     text_add(e->to, "\n");
@@ -184,13 +185,13 @@ static void emit_params(Emit *e)
     const char **item = ARENA_NEW(e->a, const char *, m->params.n + 1);
     for (int i = 0; i < m->params.n; i++) {
         const Param *p = &m->params.at[i];
-        const char *array = p->init_array ? number_table(e, str_format(e->a, "nde_init_%d", i), type_size(p->type),
-                                                         p->init_array)
-                                          : "NULL";
+        const char *array = p->init_array
+                                ? number_table(e, str_format(e->a, "nde_init_%d", i), type_size(p->type), p->init_array)
+                                : "NULL";
         item[i] = str_format(e->a, "\n    {%s, %zu, %d, %d, %s, %s, {%s, %s}, %s, %d, %d, %s, %d}", quoted(e, p->path),
-                             e->param_at[i], type_size(p->type), p->type.rank, dims_text(e, p->type), quoted(e, p->init),
-                             number(e, p->init_arg[0]), number(e, p->init_arg[1]), array, p->fan_in, p->fan_out,
-                             truth(p->is_frozen), line_of(e, p->span));
+                             e->param_at[i], type_size(p->type), p->type.rank, dims_text(e, p->type),
+                             quoted(e, p->init), number(e, p->init_arg[0]), number(e, p->init_arg[1]), array, p->fan_in,
+                             p->fan_out, truth(p->is_frozen), line_of(e, p->span));
     }
     table(e, "NdeParam", "nde_params", m->params.n, item);
 }
@@ -271,8 +272,9 @@ static const char *emit_sources(Emit *e, const char *name, int n, const DataSour
     for (int i = 0; i < n; i++) {
         const char *files = str_format(e->a, "%s_file_%d", name, i);
         emit_texts(e, files, source[i].files.n, source[i].files.at);
-        item[i] = str_format(e->a, "{%s, %s, %d, %d, %d}", quoted(e, source[i].kind), source[i].files.n ? files : "NULL",
-                             source[i].files.n, source[i].rows, source[i].set_scale);
+        item[i] =
+            str_format(e->a, "{%s, %s, %d, %d, %d}", quoted(e, source[i].kind), source[i].files.n ? files : "NULL",
+                       source[i].files.n, source[i].rows, source[i].set_scale);
     }
     return table(e, "NdeSource", name, n, item);
 }
@@ -284,8 +286,8 @@ static void emit_train(Emit *e)
         return;
     const char *data = emit_sources(e, "nde_train_data", t->data.n, t->data.at);
     const char *test = emit_sources(e, "nde_test_data", t->test.n, t->test.at);
-    text_line(e->to, "static const NdeTrain nde_train = {%s, %s, %d, %d, %d, %d, %d, %d, %d, %d, %d, %s, %d};", data, test,
-              t->data.n, t->test.n, t->set_steps, t->set_batch, t->set_split, t->set_evaluate, t->set_clip,
+    text_line(e->to, "static const NdeTrain nde_train = {%s, %s, %d, %d, %d, %d, %d, %d, %d, %d, %d, %s, %d};", data,
+              test, t->data.n, t->test.n, t->set_steps, t->set_batch, t->set_split, t->set_evaluate, t->set_clip,
               t->set_patience, t->set_seed, quoted(e, t->optimizer), t->n_hyper);
 }
 
@@ -342,8 +344,8 @@ static void emit_model_table(Emit *e, size_t n_param_count, int n_fn, int n_solv
     text_line(e->to, "%s, %s, nde_source, \"ndec %s\",", quoted(e, m->name), quoted(e, file_name(m->source->name)),
               NDEC_VERSION);
     text_line(e->to, "UINT64_C(0x%016llx), TILE, %s,", (unsigned long long)hash_of(m->source), truth(m->is_double));
-    text_line(e->to, "%d, %d, %d, %d, %d, %d, %d, %d,", m->params.n, m->settings.n, m->data.n, m->samples.n, n_fn, n_solve,
-              m->metric_names.n, m->output_names.n);
+    text_line(e->to, "%d, %d, %d, %d, %d, %d, %d, %d,", m->params.n, m->settings.n, m->data.n, m->samples.n, n_fn,
+              n_solve, m->metric_names.n, m->output_names.n);
     text_line(e->to, "%zu, %s, %s, %s, %s,", n_param_count, or_null(m->params.n, "nde_params"),
               or_null(m->settings.n, "nde_settings"), or_null(m->data.n, "nde_data"),
               or_null(m->samples.n, "nde_samples"));
@@ -362,8 +364,10 @@ static void emit_head(Emit *e)
     const char *file = file_name(s->name);
     text_line(e->to, "/* %s, compiled by ndec %s: do not edit.", emit_comment(e->a, file, strlen(file)), NDEC_VERSION);
     text_line(e->to, " *");
-    text_line(e->to, " * Functions over a tile of samples (samples lie in vector lanes, [n][NV] Vec) and the tables that describe them;");
-    text_line(e->to, " * the runtime owns memory, threads and the loops over steps. A v with a number is a value without a name. */");
+    text_line(e->to, " * Functions over a tile of samples (samples lie in vector lanes, [n][NV] Vec) and the tables "
+                     "that describe them;");
+    text_line(e->to, " * the runtime owns memory, threads and the loops over steps. A v with a number is a value "
+                     "without a name. */");
     if (e->p->is_double)
         text_line(e->to, "#define NDE_DOUBLE");
     text_line(e->to, "#include \"nde_kernel.h\"");

@@ -17,14 +17,15 @@
 static bool is_reserved(const char *s)
 {
     static const char *const word[] = {
-        "auto",   "break",    "case",   "char",     "const",   "continue", "default", "do",     "double", "else",
-        "enum",   "extern",   "float",  "for",      "goto",    "if",       "inline",  "int",    "long",   "register",
-        "restrict", "return", "short",  "signed",   "sizeof",  "static",   "struct",  "switch", "typedef", "union",
-        "unsigned", "void",   "volatile", "while",  "bool",    "true",     "false",   "Vec",    "Real",   "NV",
-        "TILE",   "LANES",    "ROW",    "at",       "run",     "work",     "tile",    "frame",  "kept",   "shared",
-        "sum",    "i",        "q",      "code",     "in",      "out",      "NULL",    "NAN",    "INFINITY", "main",
-        "asm",    "typeof",   "linux",  "unix",     "Product", "KEEP",     "INLINE",  "KERNEL", "UNROLL", "SLICE"};
-    static const char *const prefix[] = {"v_", "r_", "d_", "w_", "x_", "s_", "nde_", "fn_", "part_", "array_", "product_", "add_"};
+        "auto",     "break",  "case",     "char",   "const",   "continue", "default", "do",     "double",   "else",
+        "enum",     "extern", "float",    "for",    "goto",    "if",       "inline",  "int",    "long",     "register",
+        "restrict", "return", "short",    "signed", "sizeof",  "static",   "struct",  "switch", "typedef",  "union",
+        "unsigned", "void",   "volatile", "while",  "bool",    "true",     "false",   "Vec",    "Real",     "NV",
+        "TILE",     "LANES",  "ROW",      "at",     "run",     "work",     "tile",    "frame",  "kept",     "shared",
+        "sum",      "i",      "q",        "code",   "in",      "out",      "NULL",    "NAN",    "INFINITY", "main",
+        "asm",      "typeof", "linux",    "unix",   "Product", "KEEP",     "INLINE",  "KERNEL", "UNROLL",   "SLICE"};
+    static const char *const prefix[] = {"v_",   "r_",  "d_",    "w_",     "x_",       "s_",
+                                         "nde_", "fn_", "part_", "array_", "product_", "add_"};
     size_t n = strlen(s);
     for (size_t k = 0; k < sizeof word / sizeof *word; k++)
         if (str_eq(s, word[k]))
@@ -155,15 +156,10 @@ const char *emit_number(Emit *e, Val v)
     if (!is_own_number(e, b))
         return str_format(e->a, "(double)%s[%d]", emit_at(e, b, 0), offset);
     switch (e->f->place[b].where) {
-    case WHERE_leaf:
-        return leaf_number(e, b);
-    case WHERE_local:
-        return e->name[b];
-    case WHERE_shared:
-        e->uses_shared = true;
-        return str_format(e->a, "shared->%s", e->name[b]);
-    default:
-        BUG("'%s': the number %%%u has no place", e->f->name, b);
+    case WHERE_leaf: return leaf_number(e, b);
+    case WHERE_local: return e->name[b];
+    case WHERE_shared: e->uses_shared = true; return str_format(e->a, "shared->%s", e->name[b]);
+    default: BUG("'%s': the number %%%u has no place", e->f->name, b);
     }
 }
 
@@ -193,16 +189,10 @@ static const char *memory(Emit *e, Val b)
             return str_format(e->a, "array_%s_%u", e->f->name, b);
         return e->name[b];
     case WHERE_work:
-    case WHERE_out:
-        return e->name[b];
-    case WHERE_kept:
-        e->uses_kept = true;
-        return str_format(e->a, "kept->%s", e->name[b]);
-    case WHERE_shared:
-        e->uses_shared = true;
-        return str_format(e->a, "shared->%s", e->name[b]);
-    default:
-        BUG("'%s': value %%%u has no memory", e->f->name, b);
+    case WHERE_out: return e->name[b];
+    case WHERE_kept: e->uses_kept = true; return str_format(e->a, "kept->%s", e->name[b]);
+    case WHERE_shared: e->uses_shared = true; return str_format(e->a, "shared->%s", e->name[b]);
+    default: BUG("'%s': value %%%u has no memory", e->f->name, b);
     }
 }
 

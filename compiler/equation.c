@@ -17,6 +17,9 @@ typedef struct Block { /* a solve block being read */
     Val *start; /* [state] */
 } Block;
 
+/* A relative tolerance below this makes error estimates in float32 from differences: above, rounding does not reach them. */
+#define FINE_TOLERANCE 1e-6
+
 /* ---- settings ---- */
 int clause_setting(Check *c, Scope *s, Node *node, const char *name, const char *what)
 {
@@ -457,6 +460,7 @@ static bool check_choices(Block *k)
         return false;
     }
     double rtol = c->model->settings.at[s->set_rtol].value;
+    s->has_differences = s->has_estimate && !c->model->is_double && !c->no_difference && rtol < FINE_TOLERANCE;
     if (!c->model->is_double && s->has_estimate && rtol < 1.2e-7 && rtol > 0)
         DIAG_AT(c->diags, TOLERANCE_FINE, k->node->name, s->name, num_text(c->arena, rtol, false));
     return s->method != NULL;

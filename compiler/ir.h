@@ -47,6 +47,7 @@ typedef struct Fn Fn;
 typedef struct Solve Solve;
 typedef struct OpRules OpRules;
 typedef struct SimplifyRules SimplifyRules;
+typedef struct DifferenceRules DifferenceRules;
 typedef struct Pair Pair;
 
 /* What an instruction holds besides its operands; which fields count is said in op.def. */
@@ -103,6 +104,7 @@ struct Solve {
     int n_save;        /* saved times */
     int n_draw;        /* local times drawn in one solve */
     bool has_estimate; /* adaptive */
+    bool has_differences; /* stages and error estimates are formed from differences */
     bool saves_dense;  /* each step keeps d, because times are saved */
     bool saves_exactly;
     bool is_biased;    /* draws: false: uniform in the span (unbiased); true: start of an accepted step (biased) */
@@ -161,6 +163,7 @@ typedef struct Module {
     LIST(Pair *) pairs;/* ad.c: what was derived already */
     OpRules *rules;           /* op.c: parsed rules */
     const SimplifyRules *simplify;
+    const DifferenceRules *difference;
     int n_detach;             /* identities given out */
 } Module;
 
@@ -185,6 +188,10 @@ double op_eval_map(Op op, double a, double b, double c);
  * y the result and g its cotangent in `to`. NO_VAL: no gradient. `use` is asked for each forward value that is read. */
 typedef Val RuleUse(void *context, Val v);
 Val op_rule(Module *m, Fn *to, const Fn *fn, Val v, int k, Val g, RuleUse *use, void *context);
+
+/* An expression over map rows as values of `to`; name gives the value of a name in it. */
+typedef Val OpName(void *context, const char *name);
+Val op_formula(Module *m, Fn *to, const struct Node *e, const Ins *ins, OpName *name, void *context);
 
 /* ---- ir.c ---- */
 Type type_real(bool is_batched, int rank, const int *dim);
@@ -228,8 +235,21 @@ Fn *canon(Module *m, const Fn *fn);
 /* fn's reverse: (inputs of fn.., g of the seeded outputs..) -> (outputs of fn, if with_value).., gradients of the wanted
  * inputs... wanted[i] for inputs, seeded[j] for outputs. */
 Fn *ad_vjp(Module *m, const Fn *fn, const char *name, const bool *wanted, const bool *seeded, bool with_value);
+/* The program without what only the derivative asks for: `instead` becomes its value. */
+Fn *ad_finish(Module *m, const Fn *fn);
 /* Appends to a top-level function the gradient of the shared scalar `loss` with respect to every OP_param; fills
  * grad[param index] (NO_VAL: no gradient). */
 void ad_gradient(Module *m, Fn *fn, Val loss, int n_param, Val *grad);
+
+/* ---- difference.c ---- */
+/* What fn changes by when the marked inputs change, evaluated from the changes themselves, so that a small change keeps
+ * its relative accuracy.  base (inputs of fn..) -> residuals..  (with_value: outputs of fn.., residuals..);
+ * change (what takes says: inputs of fn, residuals, changes of the marked inputs) -> changes of the outputs.. */
+typedef struct Difference {
+    Fn *base, *with_value, *change;
+    int n_take;
+    const struct Takes *takes;
+} Difference;
+Difference difference_of(Module *m, const Fn *fn, const bool *changed);
 
 #endif

@@ -15,7 +15,8 @@ enum { EXIT_MODEL = 1, EXIT_USAGE = 2 };
 
 typedef struct Options {
     const char *command, *file, *output, *dump;
-    bool is_f64, no_reduce;
+    bool is_f64;
+    Choices choices;
     int n_rest;
     char **rest; /* behind -- */
 } Options;
@@ -41,6 +42,7 @@ static void help(FILE *to)
         fprintf(to, "  ndec %-28s %s\n", command_row[i].usage, command_row[i].what);
     fprintf(to, "\n  --dump=STAGE                      prints a stage of the compilation: ast, ir, plan, c\n"
                 "  --no-reduce                       every solve in the state as written (explain tells the difference)\n"
+                "  --no-difference                   no error estimates from differences (float32, fine tolerances)\n"
                 "  --help, --version\n\n"
                 "exit codes: 0 ok, 1 the model is wrong, 2 usage or files, 3 numerical failure, 4 data,\n"
                 "            5 interrupted with its state saved, 70 a fault of ndec\n");
@@ -110,6 +112,14 @@ static bool dumps(const Options *o, const char *stage)
     return o->dump && str_eq(o->dump, stage);
 }
 
+static bool has_differences(const Model *model)
+{
+    for (int i = 0; i < model->module->solves.n; i++)
+        if (model->module->solves.at[i]->has_differences)
+            return true;
+    return false;
+}
+
 /* Text to Model, with dumps; NULL after messages or a dump. */
 static Model *compile(Arena *a, const Options *o, int *code)
 {
@@ -128,10 +138,15 @@ static Model *compile(Arena *a, const Options *o, int *code)
         ast_print(&t, file);
         print_text(&t);
     }
-    Model *model = model_check(a, d, prelude, n_prelude, file, o->no_reduce);
+    Model *model = model_check(a, d, prelude, n_prelude, file, &o->choices);
     *code = diag_print(d, stderr, isatty(2) && !getenv("NO_COLOR")) ? EXIT_MODEL : 0;
     if (!model || *code)
         return NULL;
+    model->exact = model;
+    if (has_differences(model)) {
+        Choices exact = {o->choices.no_reduce, true};
+        model->exact = model_check(a, diag_new(a), prelude, n_prelude, file, &exact);
+    }
     if (dumps(o, "ir"))
         dump_ir(a, model->module);
     if (dumps(o, "plan")) {
@@ -223,7 +238,9 @@ static int parse_options(int argc, char **argv, Options *o)
         } else if (!strncmp(at, "--dump=", 7))
             o->dump = at + 7;
         else if (str_eq(at, "--no-reduce"))
-            o->no_reduce = true;
+            o->choices.no_reduce = true;
+        else if (str_eq(at, "--no-difference"))
+            o->choices.no_difference = true;
         else if (str_eq(at, "--f64"))
             o->is_f64 = true;
         else if (at[0] == '-' && at[1])

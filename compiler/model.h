@@ -64,13 +64,18 @@ typedef struct Model {
     LIST(const char *) metric_names;
     LIST(const char *) output_names;
     Train *train_block;        /* NULL without one */
+    const struct Model *exact; /* the same without differences: what float64 code is made of; itself if it has none */
     Fn *train, *eval, *predict, *hyper; /* see NdeModel in runtime/nde.h; NULL if the file has none */
     Module *module;
 } Model;
 
 /* check.c: the file's meaning, with all programs lowered, differentiated and canonical. NULL after reporting errors.
- * `prelude` holds parsed FILE nodes; no_reduce keeps every solve in the user's state. */
-Model *model_check(Arena *a, Diags *d, Node *const *prelude, int n_prelude, Node *file, bool no_reduce);
+ * `prelude` holds parsed FILE nodes; no_reduce keeps every solve in the user's state, no_difference forms every error
+ * estimate from the stages themselves. */
+typedef struct Choices {
+    bool no_reduce, no_difference;
+} Choices;
+Model *model_check(Arena *a, Diags *d, Node *const *prelude, int n_prelude, Node *file, const Choices *choices);
 
 /* emit.c: the C file. is_double: the number type to emit for (the model's own, or float64 for check-gradient). */
 void emit_model(Text *out, const Model *model, bool is_double, bool with_main);

@@ -284,30 +284,18 @@ static Node *parsed_rule(Module *m, Op op, int k)
     return *slot;
 }
 
+/* An expression of a rule being built. */
 typedef struct Rule {
     Module *m;
     Fn *to;
     const Ins *ins;
-    Type operand; /* whose gradient it is */
+    Type operand; /* the shape of operators that take theirs from the instruction */
     int from;     /* where the operand begins in a concat */
-    Val v, g;
-    RuleUse *use;
+    OpName *name;
     void *context;
 } Rule;
 
 static Val rule_value(const Rule *r, const Node *e);
-
-static Val rule_name(const Rule *r, const Node *e)
-{
-    if (str_eq(e->text, "g"))
-        return r->g;
-    if (str_eq(e->text, "y"))
-        return r->use(r->context, r->v);
-    int k = e->text[0] - 'a';
-    if (e->text[1] || k < 0 || k >= r->ins->n_arg)
-        BUG("the rule of '%s' uses '%s'", op_info[r->ins->op].name, e->text);
-    return r->use(r->context, r->ins->arg[k]);
-}
 
 static Val rule_call(const Rule *r, const Node *e)
 {
@@ -337,7 +325,7 @@ static Val rule_value(const Rule *r, const Node *e)
     case NODE_NUMBER:
         return fn_const(r->m, r->to, rat_to_double(rat_parse(r->m->arena, e->text)));
     case NODE_NAME:
-        return rule_name(r, e);
+        return r->name(r->context, e->text);
     case NODE_NEG:
         return fn_op1(r->m, r->to, OP_neg, rule_value(r, e->kid[0]));
     case NODE_CALL:
@@ -354,14 +342,42 @@ static Val rule_value(const Rule *r, const Node *e)
     BUG("the rule of '%s' uses what rules cannot", op_info[r->ins->op].name);
 }
 
+Val op_formula(Module *m, Fn *to, const Node *e, const Ins *ins, OpName *name, void *context)
+{
+    Rule r = {m, to, ins, {0}, 0, name, context};
+    return rule_value(&r, e);
+}
+
+/* The names of a derivative rule: g, y, and the operands a b c. */
+typedef struct RuleNames {
+    const Ins *ins;
+    Val v, g;
+    RuleUse *use;
+    void *context;
+} RuleNames;
+
+static Val rule_name(void *context, const char *name)
+{
+    const RuleNames *n = context;
+    if (str_eq(name, "g"))
+        return n->g;
+    if (str_eq(name, "y"))
+        return n->use(n->context, n->v);
+    int k = name[0] - 'a';
+    if (name[1] || k < 0 || k >= n->ins->n_arg)
+        BUG("the rule of '%s' uses '%s'", op_info[n->ins->op].name, name);
+    return n->use(n->context, n->ins->arg[k]);
+}
+
 Val op_rule(Module *m, Fn *to, const Fn *fn, Val v, int k, Val g, RuleUse *use, void *context)
 {
-    const Ins *ins = &fn->ins.at[v];
-    Node *e = parsed_rule(m, ins->op, op_info[ins->op].n_arg < 0 ? 0 : k);
+    const Ins ins = fn->ins.at[v]; /* a copy: use may let fn grow */
+    Node *e = parsed_rule(m, ins.op, op_info[ins.op].n_arg < 0 ? 0 : k);
     if (e->kind == NODE_NUMBER)
         return NO_VAL;
-    Rule r = {m, to, ins, fn_type(fn, ins->arg[k]), 0, v, g, use, context};
-    for (int i = 0; ins->op == OP_concat && i < k; i++)
-        r.from += fn_type(fn, ins->arg[i]).dim[ins->imm.axis];
+    RuleNames names = {&ins, v, g, use, context};
+    Rule r = {m, to, &ins, fn_type(fn, ins.arg[k]), 0, rule_name, &names};
+    for (int i = 0; ins.op == OP_concat && i < k; i++)
+        r.from += fn_type(fn, ins.arg[i]).dim[ins.imm.axis];
     return rule_value(&r, e);
 }

@@ -2,8 +2,7 @@
  *
  * Needs: canonical functions.  Gives: a PlanFn for every top-level function of the model and everything it calls.
  * A callee that runs over one tile sees only a part of a sum over the batch. That is enough where the rest of the
- * callee is linear in it (reverse mode gives no other code); any other callee is expanded into its callers until a
- * top-level function has it, which can wait for the whole sum.
+ * callee is linear in it (reverse mode gives no other code); any other callee is expanded into its callers (expand.c).
  * Elsewhere: loops and order (group.c), memory (store.c), C text (emit.c). */
 #include "plan.h"
 
@@ -96,185 +95,29 @@ Val plan_result(const PlanFn *f, Val call, int index)
     return NO_VAL;
 }
 
-static bool is_region(Op op)
+bool plan_is_region(Op op)
 {
     return op == OP_call || op == OP_solve || op == OP_solve_vjp;
 }
 
-static bool is_tile_fn(const Fn *fn)
+bool plan_is_tile_fn(const Fn *fn)
 {
     for (int v = 0; v < fn->ins.n; v++)
-        if (fn->ins.at[v].type.is_batched || (fn->ins.at[v].op == OP_call && is_tile_fn(fn->ins.at[v].imm.fn)))
+        if (fn->ins.at[v].type.is_batched || (fn->ins.at[v].op == OP_call && plan_is_tile_fn(fn->ins.at[v].imm.fn)))
             return true;
     return false;
 }
 
-static bool is_tile_call(const Ins *ins)
+bool plan_is_tile_call(const Ins *ins)
 {
-    return ins->op == OP_call && is_tile_fn(ins->imm.fn);
-}
-
-/* ---- expanding calls ---- */
-typedef struct Expand {
-    Plan *p;
-    const Fn *from;
-    Fn *to;
-    Val *map;    /* value of from -> value of to */
-    Val **outs;  /* of a call that was expanded: the values of its outputs; else NULL */
-} Expand;
-
-static Val append(Expand *e, Ins ins, const Val *map)
-{
-    Val *arg = ARENA_NEW(e->p->m->arena, Val, ins.n_arg + 1);
-    for (int i = 0; i < ins.n_arg; i++)
-        arg[i] = map[ins.arg[i]];
-    ins.arg = arg;
-    list_push(e->p->m->arena, e->to->ins, ins);
-    return (Val)(e->to->ins.n - 1);
-}
-
-/* A shared argument of a per-sample parameter is the same for each sample. */
-static void spread(Expand *e, Val call, int k)
-{
-    Val arg = e->to->ins.at[call].arg[k];
-    Ins ins = {.op = OP_bcast, .type = fn_type(e->to, arg), .n_arg = 1, .arg = &arg, .span = e->to->ins.at[call].span};
-    Ins last = e->to->ins.at[call];
-    ins.type.is_batched = true;
-    e->to->ins.n--;
-    Val *copy = ARENA_NEW(e->p->m->arena, Val, 1);
-    copy[0] = arg;
-    ins.arg = copy;
-    list_push(e->p->m->arena, e->to->ins, ins);
-    last.arg[k] = (Val)(e->to->ins.n - 1);
-    list_push(e->p->m->arena, e->to->ins, last);
-}
-
-static Val append_region(Expand *e, Ins ins)
-{
-    Val v = append(e, ins, e->map);
-    for (int k = 0; k < ins.n_arg; k++) {
-        Type want = ins.op == OP_call ? fn_type(ins.imm.fn, (Val)k) : fn_type(e->to, e->to->ins.at[v].arg[k]);
-        if (ins.op != OP_call && k < ins.imm.solve->n_state)
-            want.is_batched = true;
-        bool is_batched = fn_type(e->to, e->to->ins.at[v].arg[k]).is_batched;
-        if (is_batched && !want.is_batched)
-            BUG("'%s': argument %d of '%s' is per sample, its parameter is shared", e->from->name, k + 1,
-                ins.op == OP_call ? ins.imm.fn->name : ins.imm.solve->name);
-        if (!is_batched && want.is_batched) {
-            spread(e, v, k);
-            v++;
-        }
-    }
-    return v;
-}
-
-static void expand_call(Expand *e, Val v, const Fn *callee)
-{
-    const Ins *call = &e->from->ins.at[v];
-    Val *map = ARENA_NEW(e->p->m->arena, Val, callee->ins.n);
-    for (int w = 0; w < callee->ins.n; w++) {
-        Ins ins = callee->ins.at[w];
-        map[w] = w < callee->n_in ? e->map[call->arg[w]] : append(e, ins, map);
-        if (w < callee->n_in && ins.type.is_batched && !fn_type(e->to, map[w]).is_batched)
-            map[w] = append(e, (Ins){.op = OP_bcast, .type = ins.type, .n_arg = 1, .arg = &(Val){(Val)w}, .span = ins.span},
-                            map);
-    }
-    e->outs[v] = ARENA_NEW(e->p->m->arena, Val, callee->out.n + 1);
-    for (int i = 0; i < callee->out.n; i++)
-        e->outs[v][i] = map[callee->out.at[i]];
-}
-
-/* A top-level function has no place for a shared result that each tile sets: such a call is expanded there. */
-static bool must_expand(Plan *p, const Ins *ins, bool is_top)
-{
-    if (!is_tile_call(ins))
-        return false;
-    const PlanFn *callee = plan_callee(p, ins->imm.fn);
-    bool sets_shared = false;
-    for (int i = 0; i < callee->fn->out.n; i++)
-        sets_shared |= !fn_type(callee->fn, callee->fn->out.at[i]).is_batched && !callee->out_is_sum[i];
-    return callee->needs_inline || (is_top && sets_shared);
-}
-
-static void expand_ins(Expand *e, Val v, bool is_top)
-{
-    const Ins *ins = &e->from->ins.at[v];
-    if (ins->op == OP_result && e->outs[ins->arg[0]]) {
-        Val w = e->outs[ins->arg[0]][ins->imm.index];
-        e->map[v] = w;
-        if (ins->name && !e->to->ins.at[w].name)
-            e->to->ins.at[w].name = ins->name;
-    } else if (must_expand(e->p, ins, is_top)) {
-        expand_call(e, v, plan_callee(e->p, ins->imm.fn)->fn);
-    } else if (is_region(ins->op)) {
-        e->map[v] = append_region(e, *ins);
-    } else {
-        e->map[v] = append(e, *ins, e->map);
-    }
-}
-
-static Expand expand_begin(Plan *p, const Fn *fn)
-{
-    Fn *to = fn_new(p->m, fn->name, fn->span);
-    to->note = fn->note;
-    to->n_in = fn->n_in;
-    return (Expand){p, fn, to, ARENA_NEW(p->m->arena, Val, fn->ins.n + 1),
-                    ARENA_NEW(p->m->arena, Val *, fn->ins.n + 1)};
-}
-
-static Fn *expand_end(Expand *e)
-{
-    for (int i = 0; i < e->from->out.n; i++)
-        fn_out(e->p->m, e->to, e->map[e->from->out.at[i]], e->from->out_name.at[i]);
-    return e->to;
-}
-
-/* Every output of a call is a value, so that each has a place to be written to. */
-static const Fn *with_results(Plan *p, const Fn *fn)
-{
-    Expand e = expand_begin(p, fn);
-    for (Val v = 0; v < (Val)fn->ins.n; v++) {
-        const Ins *ins = &fn->ins.at[v];
-        if (ins->op == OP_result && e.outs[ins->arg[0]]) {
-            e.map[v] = e.outs[ins->arg[0]][ins->imm.index];
-            e.to->ins.at[e.map[v]].name = ins->name;
-            continue;
-        }
-        e.map[v] = append(&e, *ins, e.map);
-        if (ins->op != OP_call)
-            continue;
-        const Fn *callee = ins->imm.fn;
-        e.outs[v] = ARENA_NEW(p->m->arena, Val, callee->out.n + 1);
-        for (int i = 0; i < callee->out.n; i++) {
-            Val call = v;
-            Ins result = {.op = OP_result, .type = fn_type(callee, callee->out.at[i]), .n_arg = 1, .arg = &call};
-            result.imm.index = i;
-            result.span = ins->span;
-            e.outs[v][i] = append(&e, result, e.map);
-        }
-    }
-    return expand_end(&e);
-}
-
-static const Fn *expanded(Plan *p, const Fn *fn, bool is_top)
-{
-    for (bool is_done = false; !is_done;) { /* what was expanded may hold calls itself */
-        Expand e = expand_begin(p, fn);
-        is_done = true;
-        for (int v = 0; v < fn->ins.n; v++) {
-            is_done &= !must_expand(p, &fn->ins.at[v], is_top);
-            expand_ins(&e, (Val)v, is_top);
-        }
-        fn = canon(p->m, expand_end(&e));
-    }
-    return with_results(p, fn);
+    return ins->op == OP_call && plan_is_tile_fn(ins->imm.fn);
 }
 
 /* ---- a callee over one tile: is what it makes of its partial sums linear in them? ---- */
 typedef enum Share {
-    SHARE_pure,   /* no sum in it */
-    SHARE_zero,   /* nothing: may stand for either */
-    SHARE_part,   /* linear in sums over the batch: parts of tiles add up */
+    SHARE_pure, /* no sum in it */
+    SHARE_zero, /* nothing: may stand for either */
+    SHARE_part, /* linear in sums over the batch: parts of tiles add up */
     SHARE_broken
 } Share;
 
@@ -361,15 +204,15 @@ static int ready(const PlanFn *f, Val v)
     int offset;
     Val base = plan_base(f, v, &offset);
     const Ins *ins = &f->fn->ins.at[base];
-    bool is_early = op_info[ins->op].op_class == CLASS_leaf ||
-                    (ins->op == OP_result && f->fn->ins.at[ins->arg[0]].op != OP_call);
+    bool is_early =
+        op_info[ins->op].op_class == CLASS_leaf || (ins->op == OP_result && f->fn->ins.at[ins->arg[0]].op != OP_call);
     return fn_type(f->fn, v).is_batched && !is_early ? f->phase[v] + 1 : f->phase[v];
 }
 
 static bool result_is_sum(Plan *p, const PlanFn *f, const Ins *ins)
 {
     const Ins *call = &f->fn->ins.at[ins->arg[0]];
-    return ins->op == OP_result && !ins->type.is_batched && is_tile_call(call) &&
+    return ins->op == OP_result && !ins->type.is_batched && plan_is_tile_call(call) &&
            plan_callee(p, call->imm.fn)->out_is_sum[ins->imm.index];
 }
 
@@ -414,7 +257,8 @@ static void find_sums(Plan *p, PlanFn *f)
         return;
     for (int v = 0; v < n; v++) {
         const Ins *ins = &f->fn->ins.at[v];
-        bool is_padded = ins->op == OP_pad && f->is_part && f->is_part[v] && f->n_use[v] == 1 && plan_size(f, (Val)v) > 1;
+        bool is_padded =
+            ins->op == OP_pad && f->is_part && f->is_part[v] && f->n_use[v] == 1 && plan_size(f, (Val)v) > 1;
         is_sum[v] = ins->op == OP_bsum || (ins->op == OP_result && result_is_sum(p, f, ins)) || is_padded ||
                     joins_sum(f, is_sum, (Val)v);
     }
@@ -458,10 +302,10 @@ static int part_of(const PlanFn *f, Val v)
         return 0;
     if (ins->op == OP_bsum)
         return 2 * (p - 1) + 1;
-    if (is_region(ins->op))
-        return 2 * p + is_tile_call(ins);
+    if (plan_is_region(ins->op))
+        return 2 * p + plan_is_tile_call(ins);
     if (ins->op == OP_result)
-        return 2 * f->phase[ins->arg[0]] + is_tile_call(&f->fn->ins.at[ins->arg[0]]);
+        return 2 * f->phase[ins->arg[0]] + plan_is_tile_call(&f->fn->ins.at[ins->arg[0]]);
     return 2 * p + ins->type.is_batched;
 }
 
@@ -474,7 +318,8 @@ static void find_parts(Plan *p, PlanFn *f)
     }
     for (int v = 0; v < f->fn->ins.n; v++) { /* an absorbed product belongs to its sum */
         const Ins *ins = &f->fn->ins.at[v];
-        for (Val a = v; ins->op == OP_bsum && !plan_is_leaf(f, a) && f->fn->ins.at[a].n_arg; a = f->fn->ins.at[a].arg[0])
+        for (Val a = v; ins->op == OP_bsum && !plan_is_leaf(f, a) && f->fn->ins.at[a].n_arg;
+             a = f->fn->ins.at[a].arg[0])
             if (f->is_absorbed[a] && a != (Val)v) {
                 f->in_part[a] = f->in_part[v];
                 break;
@@ -493,7 +338,7 @@ static void find_parts(Plan *p, PlanFn *f)
 /* Multiplications and additions of one sample, about: shared work is not counted. */
 static double flops_of(Plan *p, const Fn *fn, const Ins *ins)
 {
-    if (is_tile_call(ins))
+    if (plan_is_tile_call(ins))
         return plan_callee(p, ins->imm.fn)->flops;
     if (!ins->type.is_batched)
         return ins->op == OP_bsum ? type_size(ins->type) : 0;
@@ -554,7 +399,7 @@ PlanFn *plan_callee(Plan *p, const Fn *fn)
     for (int i = 0; i < p->fns.n; i++)
         if (p->fns.at[i]->source == fn && p->fns.at[i]->kind != FN_top)
             return p->fns.at[i];
-    PlanFn *f = plan_new(p, fn, expanded(p, fn, false), is_tile_fn(fn) ? FN_tile : FN_shared);
+    PlanFn *f = plan_new(p, fn, plan_expand(p, fn, false), plan_is_tile_fn(fn) ? FN_tile : FN_shared);
     classify(p, f);
     if (f->needs_inline) /* its callers expand it: it has no C of its own */
         list_push(p->m->arena, p->fns, f);
@@ -578,7 +423,7 @@ PlanFn *plan_top(Plan *p, const Fn *fn, int n_set)
     PlanFn *f = plan_find(p, fn, n_set);
     if (f || !fn)
         return f;
-    f = plan_new(p, fn, expanded(p, fn, true), FN_top);
+    f = plan_new(p, fn, plan_expand(p, fn, true), FN_top);
     f->n_set = n_set;
     f->out_is_sum = ARENA_NEW(p->m->arena, bool, fn->out.n + 1);
     plan_finish(p, f);

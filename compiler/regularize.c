@@ -1,8 +1,9 @@
 /* regularize.c: regularisation terms: quantities of one step, at drawn times (local) or over all accepted steps (global).
  *
  * Local (Pal, Edelman & Rackauckas 2023): at a drawn time t_r of the solve, with the state u_r there, one step of the
- * method is taken with the automatic initial step for (t_r, t1). u_r, the first stage derivative and the step size are
- * constants of the gradient; `through state` lets it pass into u_r and k_1, `at accepted` takes the solver's own step.
+ * method is taken with the automatic initial step for (t_r, t1). u_r and the step size are constants of the gradient.
+ * `through state` lets it pass into u_r, `at accepted` takes the solver's own step, and `hold slope` makes the first stage
+ * derivative k_1 a constant too, as the published code does (compiler/README.md says why that is not the default).
  * Global (Pal, Ma, Shah & Rackauckas 2021): the quantity of each accepted step, added up by the solve.
  * Elsewhere: the step (step.c), the draw (runtime/solve.c). */
 #include "checker.h"
@@ -46,6 +47,8 @@ static void read_option(Check *c, Scope *s, Node *at, Term *term)
         term->through_state = true;
     else if (str_eq(at->text, "at") || str_eq(at->text, "accepted"))
         term->at_accepted = true;
+    else if (str_eq(at->text, "hold") || str_eq(at->text, "slope"))
+        term->holds_slope = true;
     else
         known = false;
     if (!known)
@@ -195,12 +198,12 @@ static Val local_term(Check *c, Scope *s, SolveInfo *info, const Problem *p, con
         if (!term->through_state)
             u[j] = detached(c, b, u[j]);
     }
-    Val x;
+    Val x = NO_VAL;
     step_local_rate(c, b, p, u, t, k1, &x);
-    for (int j = 0; j < n && !term->through_state; j++)
+    for (int j = 0; j < n && term->holds_slope; j++)
         k1[j] = detached(c, b, k1[j]);
     Val h = term->at_accepted ? solve_result(c, info, solve_drawn_step(solve, draw)) : step_local_guess(c, b, p, u, k1, t, left);
-    Internals in = step_local(c, b, p, u, k1, t, detached(c, b, h));
+    Internals in = step_local(c, b, p, u, k1, x, t, detached(c, b, h));
     return regularize_quantity(c, s, b, &in, term->quantity);
 }
 

@@ -3,6 +3,7 @@
  * Needs: a proved tableau, the field as a function.  Gives: stages, new state, error norm and quantities as ordinary
  * instructions, which ad.c differentiates like any others; the five functions of a solve.
  * Elsewhere: accept or reject, and the loop over steps (runtime/solve.c). */
+#include "ad.h"
 #include "checker.h"
 
 static Val num(Check *c, Builder *b, double x)
@@ -66,9 +67,9 @@ static Val local_sum(Check *c, Builder *b, const Reduction *r, Val z, Val k1, Va
     return z == NO_VAL ? sum : op2(c, b, OP_add, z, sum);
 }
 
-/* The internals of a step of a reduced solve in the user's state, which is z at its start. What nobody uses is dropped
- * later. */
-static Internals lifted(Check *c, Builder *b, const Problem *p, const Internals *in, Val z)
+/* The internals of a step of a reduced solve in the user's state, which is z at its start and origin + R s anywhere.
+ * What nobody uses is dropped later. */
+static Internals lifted(Check *c, Builder *b, const Problem *p, const Internals *in, Val z, Val origin)
 {
     const Reduction *r = p->reduction;
     int n = in->method->stages;
@@ -80,10 +81,10 @@ static Internals lifted(Check *c, Builder *b, const Problem *p, const Internals 
         out.k[i] = ARENA_NEW(c->arena, Val, 1);
         out.stage[i] = ARENA_NEW(c->arena, Val, 1);
         out.k[i][0] = reduce_lift_rate(c, b, r, in->k[i][0]);
-        out.stage[i][0] = i == 0 ? z : reduce_lift(c, b, r, in->stage[i][0]);
+        out.stage[i][0] = i == 0 ? z : op2(c, b, OP_add, origin, reduce_lift_rate(c, b, r, in->stage[i][0]));
     }
     own[0] = z;
-    own[1] = reduce_lift(c, b, r, in->u1[0]);
+    own[1] = op2(c, b, OP_add, origin, reduce_lift_rate(c, b, r, in->u1[0]));
     own[2] = in->err ? reduce_lift_rate(c, b, r, in->err[0]) : NO_VAL;
     out.u0 = &own[0];
     out.u1 = &own[1];
@@ -91,7 +92,7 @@ static Internals lifted(Check *c, Builder *b, const Problem *p, const Internals 
     return out;
 }
 
-Internals step_internals(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h)
+static Internals plain_internals(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h)
 {
     const Solve *solve = p->solve;
     const Tableau *m = solve->method;
@@ -128,6 +129,129 @@ Internals step_internals(Check *c, Builder *b, const Problem *p, const Val *u, c
     }
     tolerances(c, b, solve, &in);
     return in;
+}
+
+/* ---- the same step from differences ----
+ * D_i = k_i - k_1 is evaluated from d_i = h (c_i k_1 + sum_{j >= 2} a_ij D_j), the change of the state, instead of as a
+ * difference of two stages (it uses sum_j a_ij = c_i and sum_j e_j = 0):  err = h sum_{j >= 2} e_j D_j. */
+typedef struct Changes {
+    Check *c;
+    Builder *b;
+    const Problem *p;
+    Difference d;
+    Val *arg;  /* of the field at the start of the step */
+    Val base;  /* the call at the start */
+    int first; /* its first residual */
+} Changes;
+
+static Changes changes_at(Check *c, Builder *b, const Problem *p, const Val *u, Val t, bool has_k1)
+{
+    int n = p->solve->n_state, n_in = p->field->n_in;
+    Changes s = {c, b, p, {0}, ARENA_NEW(c->arena, Val, n_in), NO_VAL, has_k1 ? 0 : n};
+    bool *changed = ARENA_NEW(c->arena, bool, n_in);
+    for (int i = 0; i < n_in; i++) {
+        s.arg[i] = i < n ? u[i] : i == n ? t : p->arg[i - n - 1];
+        changed[i] = i <= n;
+    }
+    s.d = difference_of(c->module, p->field, changed);
+    s.base = fn_call(c->module, b->fn, has_k1 ? s.d.base : s.d.with_value, n_in, s.arg, p->solve->span);
+    return s;
+}
+
+static Val base_result(const Changes *s, int index)
+{
+    const Fn *fn = s->b->fn->ins.at[s->base].imm.fn;
+    return fn_result(s->c->module, s->b->fn, s->base, index, fn_type(fn, fn->out.at[index]));
+}
+
+/* The change of the field for changes d of the states and dt of the time. */
+static void change_of(const Changes *s, const Val *d, Val dt, Val *out)
+{
+    int n = s->p->solve->n_state;
+    Val *arg = ARENA_NEW(s->c->arena, Val, s->d.n_take + 1);
+    for (int i = 0; i < s->d.n_take; i++) {
+        Takes t = s->d.takes[i];
+        if (t.kind == TAKES_ARG)
+            arg[i] = s->arg[t.index];
+        else if (t.kind == TAKES_RESIDUAL)
+            arg[i] = base_result(s, s->first + t.index);
+        else
+            arg[i] = t.index < n ? d[t.index] : dt;
+    }
+    Val call = fn_call(s->c->module, s->b->fn, s->d.change, s->d.n_take, arg, s->p->solve->span);
+    for (int j = 0; j < n; j++)
+        out[j] = fn_result(s->c->module, s->b->fn, call, j, fn_type(s->d.change, s->d.change->out.at[j]));
+}
+
+static Internals changed_internals(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h)
+{
+    const Tableau *m = p->solve->method;
+    int n = p->solve->n_state;
+    Changes s = changes_at(c, b, p, u, t, k1 != NULL);
+    Internals in = {.method = m, .n_state = n, .t = t, .h = h};
+    Val **change = ARENA_NEW(c->arena, Val *, m->stages), *d = ARENA_NEW(c->arena, Val, n);
+    in.k = ARENA_NEW(c->arena, Val *, m->stages);
+    in.stage = ARENA_NEW(c->arena, Val *, m->stages);
+    in.u0 = (Val *)u;
+    in.u1 = ARENA_NEW(c->arena, Val, n);
+    in.err = ARENA_NEW(c->arena, Val, n);
+    for (int i = 0; i < m->stages; i++) {
+        in.k[i] = ARENA_NEW(c->arena, Val, n);
+        in.stage[i] = ARENA_NEW(c->arena, Val, n);
+        change[i] = ARENA_NEW(c->arena, Val, n);
+        Val step = op2(c, b, OP_mul, h, num(c, b, m->c[i]));
+        for (int j = 0; j < n && i > 0; j++) {
+            Val more = weighted(c, b, change + 1, j, m->a[i] + 1, i - 1, h);
+            d[j] = op2(c, b, OP_mul, step, in.k[0][j]);
+            d[j] = more == NO_VAL ? d[j] : op2(c, b, OP_add, d[j], more);
+        }
+        if (i > 0)
+            change_of(&s, d, step, change[i]);
+        for (int j = 0; j < n; j++) {
+            in.stage[i][j] = i == 0 ? u[j] : op2(c, b, OP_add, u[j], d[j]);
+            in.k[i][j] = i > 0 ? op2(c, b, OP_add, in.k[0][j], change[i][j]) : k1 ? k1[j] : base_result(&s, j);
+        }
+    }
+    for (int j = 0; j < n; j++) {
+        Val rest = weighted(c, b, change + 1, j, m->b + 1, m->stages - 1, h);
+        Val moved = op2(c, b, OP_add, u[j], op2(c, b, OP_mul, h, in.k[0][j]));
+        in.u1[j] = m->fsal ? in.stage[m->stages - 1][j] : op2(c, b, OP_add, moved, rest);
+        in.err[j] = weighted(c, b, change + 1, j, m->e + 1, m->stages - 1, h);
+    }
+    return in;
+}
+
+static void instead(Check *c, Builder *b, int n, Val *value, const Val *derivative)
+{
+    for (int j = 0; j < n; j++)
+        value[j] = op2(c, b, OP_instead, value[j], derivative[j]);
+}
+
+/* The values of one, with the derivatives of the other, which is the same but for rounding and cheaper to reverse. */
+static Internals internals_instead(Check *c, Builder *b, Internals value, const Internals *derivative)
+{
+    int n = value.n_state;
+    for (int i = 1; i < value.method->stages; i++) {
+        instead(c, b, n, value.k[i], derivative->k[i]);
+        instead(c, b, n, value.stage[i], derivative->stage[i]);
+    }
+    instead(c, b, n, value.u1, derivative->u1);
+    instead(c, b, n, value.err, derivative->err);
+    value.k[0] = derivative->k[0];
+    value.stage[0] = derivative->stage[0];
+    value.u0 = derivative->u0;
+    value.atol = derivative->atol;
+    value.rtol = derivative->rtol;
+    return value;
+}
+
+Internals step_internals(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h)
+{
+    Internals plain = plain_internals(c, b, p, u, k1, t, h);
+    if (!p->solve->has_differences)
+        return plain;
+    Internals value = changed_internals(c, b, p, u, k1, t, h);
+    return internals_instead(c, b, value, &plain);
 }
 
 Val step_scaled(Check *c, Builder *b, const Internals *in, int state, Val x)
@@ -217,6 +341,14 @@ typedef struct Local {
     Val base, slope; /* L z, L k1 */
 } Local;
 
+static Val zero_state(Check *c, Builder *b, const Reduction *r)
+{
+    Type shared = r->type;
+    Val zero = num(c, b, 0);
+    shared.is_batched = false;
+    return op1(c, b, OP_bcast, fn_op(c->module, b->fn, OP_fill, 1, &zero, (Imm){.to = shared}, b->fn->span));
+}
+
 static Val local_x(const Local *l, Val base, Val d, Val t)
 {
     Check *c = l->c;
@@ -226,12 +358,8 @@ static Val local_x(const Local *l, Val base, Val d, Val t)
     for (int i = 0; i < l->p->n_arg; i++)
         arg[i] = l->p->arg[i];
     arg[0] = base; /* the first key of a reduced field, reduce.c */
-    if (d == NO_VAL) {
-        Val zero = num(c, b, 0);
-        Type shared = r->type;
-        shared.is_batched = false;
-        d = op1(c, b, OP_bcast, fn_op(c->module, b->fn, OP_fill, 1, &zero, (Imm){.to = shared}, l->p->solve->span));
-    }
+    if (d == NO_VAL)
+        d = zero_state(c, b, r);
     Problem p = *l->p;
     p.arg = arg;
     step_field(c, b, &p, &d, t, &x);
@@ -258,6 +386,20 @@ void step_local_rate(Check *c, Builder *b, const Problem *p, const Val *u, Val t
 Val step_local_guess(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val span)
 {
     return step_guess(c, b, p, &(Start){p->reduction ? NULL : u, k1, u, k1}, t, span);
+}
+
+/* The same step from differences: at s = 0, with L z for L z0, the first stage derivative is the rate x. */
+static Internals local_changes(Check *c, Builder *b, const Problem *p, Val z, Val x, Val t, Val h)
+{
+    const Reduction *r = p->reduction;
+    Problem at = *p;
+    Val *arg = ARENA_NEW(c->arena, Val, p->n_arg), zero = zero_state(c, b, r);
+    for (int i = 0; i < p->n_arg; i++)
+        arg[i] = p->arg[i];
+    arg[0] = left_times(c, b, r, z);
+    at.arg = arg;
+    Internals in = changed_internals(c, b, &at, &zero, &x, t, h);
+    return lifted(c, b, p, &in, z, z);
 }
 
 static Internals local_reduced(Check *c, Builder *b, const Problem *p, Val z, Val k1, Val t, Val h)
@@ -293,11 +435,14 @@ static Internals local_reduced(Check *c, Builder *b, const Problem *p, Val z, Va
     return in;
 }
 
-Internals step_local(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h)
+Internals step_local(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val integrated, Val t, Val h)
 {
-    if (p->reduction)
-        return local_reduced(c, b, p, u[0], k1[0], t, h);
-    return step_internals(c, b, p, u, k1, t, h);
+    if (!p->reduction)
+        return step_internals(c, b, p, u, k1, t, h);
+    Internals plain = local_reduced(c, b, p, u[0], k1[0], t, h);
+    if (!p->solve->has_differences)
+        return plain;
+    return internals_instead(c, b, local_changes(c, b, p, u[0], integrated, t, h), &plain);
 }
 
 /* ---- the functions of a solve ---- */
@@ -371,7 +516,7 @@ static Fn *make_step(Check *c, const Problem *p, Keys *keys, Builder *parent, Sc
     frame_args(c, &f, keys);
     Internals in = step_internals(c, f.b, &f.p, f.u, n_k1(solve) ? f.carry : NULL, t, h), user = in;
     if (p->reduction)
-        user = lifted(c, f.b, p, &in, f.carry[n_k1(solve)]);
+        user = lifted(c, f.b, p, &in, f.carry[n_k1(solve)], build_val(c, f.b, &p->reduction->start));
     for (int j = 0; j < solve->n_state; j++)
         fn_out(m, f.b->fn, in.u1[j], str_format(c->arena, "%s_1", solve->state_name[j]));
     for (int j = 0; j < n_k1(solve); j++)
@@ -485,7 +630,7 @@ static Fn *make_scaled(Check *c, const Problem *p, Keys *keys, Builder *parent)
     frame_args(c, &f, keys);
     Internals in = step_internals(c, f.b, &f.p, f.u, n_k1(solve) ? f.carry : NULL, t, h);
     if (p->reduction)
-        in = lifted(c, f.b, p, &in, f.carry[n_k1(solve)]);
+        in = lifted(c, f.b, p, &in, f.carry[n_k1(solve)], build_val(c, f.b, &p->reduction->start));
     for (int j = 0; j < solve->n_state; j++)
         fn_out(c->module, f.b->fn, step_scaled(c, f.b, &in, j, in.err[j]), solve->state_name[j]);
     f.b->fn->note = "the local error of a step over the tolerance";

@@ -20,10 +20,10 @@ typedef LIST(Taken) Takes;
 typedef struct Store {
     Plan *p;
     PlanFn *f;
-    bool *is_read_whole; /* is read by something else than its own loop */
-    bool *is_read_abroad;/* is read by another part */
-    int *last;           /* group of its part that reads it last */
-    Takes *rows, *reals; /* [part] */
+    bool *is_read_whole;  /* is read by something else than its own loop */
+    bool *is_read_abroad; /* is read by another part */
+    int *last;            /* group of its part that reads it last */
+    Takes *rows, *reals;  /* [part] */
 } Store;
 
 static int take(Store *s, Takes *spans, int n, int first, int last)
@@ -116,8 +116,7 @@ static void place_work(Store *s, Val v)
     if (fn_type(f->fn, v).is_batched)
         f->place[v].offset = take(s, &s->rows[part], n, first, last);
     else
-        f->place[v].offset =
-            take(s, &s->reals[part], (n + ALIGN_REALS - 1) / ALIGN_REALS * ALIGN_REALS, first, last);
+        f->place[v].offset = take(s, &s->reals[part], (n + ALIGN_REALS - 1) / ALIGN_REALS * ALIGN_REALS, first, last);
 }
 
 static void place_out(Store *s, Val v, int out)
@@ -125,8 +124,7 @@ static void place_out(Store *s, Val v, int out)
     PlanFn *f = s->f;
     f->place[v] = (Place){.where = WHERE_out, .offset = out};
     if (f->kind == FN_top)
-        f->place[v].scratch =
-            take(s, &s->rows[f->in_part[v]], plan_size(f, v), 0, f->part[f->in_part[v]].groups.n);
+        f->place[v].scratch = take(s, &s->rows[f->in_part[v]], plan_size(f, v), 0, f->part[f->in_part[v]].groups.n);
 }
 
 static bool is_solve_result(const PlanFn *f, Val v)

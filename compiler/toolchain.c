@@ -17,7 +17,7 @@ enum { EXIT_FILES = 2, EXIT_FAULT = 70 };
 const char *toolchain_text(Arena *a, const Model *model, bool is_double, bool with_main)
 {
     Text t = text_new(a);
-    emit_model(&t, model, is_double, with_main);
+    emit_model(&t, is_double ? model->exact : model, is_double, with_main);
     return t.at;
 }
 

@@ -10,69 +10,71 @@
 #include "nde_product.h"
 
 /* ---- copies: o, x, i are the sizes of a before, of and behind the axis, r its size in y ---- */
-#define FORMS(v, T, W)                                                                                                 \
-    INLINE void v##_zero(T *y, int n)                                                                                  \
-    {                                                                                                                  \
-        memset(y, 0, (size_t)n * W * sizeof(T));                                                                       \
-    }                                                                                                                  \
-    INLINE void v##_copy(T *y, const T *a, int n)                                                                      \
-    {                                                                                                                  \
-        memcpy(y, a, (size_t)n * W * sizeof(T));                                                                       \
-    }                                                                                                                  \
-    INLINE void v##_add(T *y, const T *a, int n)                                                                       \
-    {                                                                                                                  \
-        for (int l = 0; l < n * W; l++)                                                                                \
-            y[l] += a[l];                                                                                              \
-    }                                                                                                                  \
-    /* a stands at f of the axis of y; the rest of y is left */                                                        \
-    INLINE void v##_put(T *y, const T *a, int o, int x, int i, int f, int r)                                           \
-    {                                                                                                                  \
-        for (int l = 0; l < o; l++)                                                                                    \
-            v##_copy(y + ((ptrdiff_t)l * r + f) * i * W, a + (ptrdiff_t)l * x * i * W, x * i);                         \
-    }                                                                                                                  \
-    INLINE void v##_pad(T *y, const T *a, int o, int x, int i, int f, int r)                                           \
-    {                                                                                                                  \
-        v##_zero(y, o * r * i);                                                                                        \
-        v##_put(y, a, o, x, i, f, r);                                                                                  \
-    }                                                                                                                  \
-    INLINE void v##_slice(T *y, const T *a, int o, int x, int i, int f, int r)                                         \
-    {                                                                                                                  \
-        for (int l = 0; l < o; l++)                                                                                    \
-            v##_copy(y + (ptrdiff_t)l * r * i * W, a + ((ptrdiff_t)l * x + f) * i * W, r * i);                         \
-    }                                                                                                                  \
-    INLINE void v##_repeat(T *y, const T *a, int o, int i, int r)                                                      \
-    {                                                                                                                  \
-        for (int l = 0; l < o; l++)                                                                                    \
-            for (int s = 0; s < r; s++)                                                                                \
-                v##_copy(y + ((ptrdiff_t)l * r + s) * i * W, a + (ptrdiff_t)l * i * W, i);                             \
-    }                                                                                                                  \
-    /* y is dense with sizes dim[0..3]; its entry (i0, i1, i2, i3) is a[i0 step[0] + ... + i3 step[3]] */              \
-    INLINE void v##_permute(T *y, const T *a, const int *dim, const int *step)                                         \
-    {                                                                                                                  \
-        for (int l = 0; l < dim[0] * dim[1]; l++)                                                                      \
-            for (int s = 0; s < dim[2] * dim[3]; s++, y += W)                                                          \
-                for (int q = 0; q < W; q++)                                                                            \
-                    y[q] = a[((ptrdiff_t)(l / dim[1]) * step[0] + (ptrdiff_t)(l % dim[1]) * step[1] +                  \
-                              (ptrdiff_t)(s / dim[3]) * step[2] + (ptrdiff_t)(s % dim[3]) * step[3]) * W + q];         \
-    }                                                                                                                  \
-    /* ---- reductions ---- */                                                                                         \
-    INLINE void v##_sum_axis(T *y, const T *a, int o, int x, int i)                                                    \
-    {                                                                                                                  \
-        v##_zero(y, o * i);                                                                                            \
-        for (int l = 0; l < o; l++)                                                                                    \
-            for (int s = 0; s < x; s++)                                                                                \
-                v##_add(y + (ptrdiff_t)l * i * W, a + ((ptrdiff_t)l * x + s) * i * W, i);                              \
-    }                                                                                                                  \
-    INLINE void v##_max_axis(T *y, const T *a, int o, int x, int i)                                                    \
-    {                                                                                                                  \
-        for (int l = 0; l < o; l++, y += i * W) {                                                                      \
-            v##_copy(y, a + (ptrdiff_t)l * x * i * W, i);                                                              \
-            for (int s = 1; s < x; s++)                                                                                \
-                for (int c = 0; c < i * W; c++) {                                                                      \
-                    T b = a[((ptrdiff_t)l * x + s) * i * W + c];                                                       \
-                    y[c] = v##_where(v##_gt(b, y[c]), b, y[c]);                                                        \
-                }                                                                                                      \
-        }                                                                                                              \
+#define FORMS(v, T, W)                                                                                    \
+    INLINE void v##_zero(T *y, int n)                                                                     \
+    {                                                                                                     \
+        memset(y, 0, (size_t)n *W * sizeof(T));                                                           \
+    }                                                                                                     \
+    INLINE void v##_copy(T *y, const T *a, int n)                                                         \
+    {                                                                                                     \
+        memcpy(y, a, (size_t)n *W * sizeof(T));                                                           \
+    }                                                                                                     \
+    INLINE void v##_add(T *y, const T *a, int n)                                                          \
+    {                                                                                                     \
+        for (int l = 0; l < n * W; l++)                                                                   \
+            y[l] += a[l];                                                                                 \
+    }                                                                                                     \
+    /* a stands at f of the axis of y; the rest of y is left */                                           \
+    INLINE void v##_put(T *y, const T *a, int o, int x, int i, int f, int r)                              \
+    {                                                                                                     \
+        for (int l = 0; l < o; l++)                                                                       \
+            v##_copy(y + ((ptrdiff_t)l * r + f) * i * W, a + (ptrdiff_t)l * x * i * W, x * i);            \
+    }                                                                                                     \
+    INLINE void v##_pad(T *y, const T *a, int o, int x, int i, int f, int r)                              \
+    {                                                                                                     \
+        v##_zero(y, o *r *i);                                                                             \
+        v##_put(y, a, o, x, i, f, r);                                                                     \
+    }                                                                                                     \
+    INLINE void v##_slice(T *y, const T *a, int o, int x, int i, int f, int r)                            \
+    {                                                                                                     \
+        for (int l = 0; l < o; l++)                                                                       \
+            v##_copy(y + (ptrdiff_t)l * r * i * W, a + ((ptrdiff_t)l * x + f) * i * W, r * i);            \
+    }                                                                                                     \
+    INLINE void v##_repeat(T *y, const T *a, int o, int i, int r)                                         \
+    {                                                                                                     \
+        for (int l = 0; l < o; l++)                                                                       \
+            for (int s = 0; s < r; s++)                                                                   \
+                v##_copy(y + ((ptrdiff_t)l * r + s) * i * W, a + (ptrdiff_t)l * i * W, i);                \
+    }                                                                                                     \
+    /* y is dense with sizes dim[0..3]; its entry (i0, i1, i2, i3) is a[i0 step[0] + ... + i3 step[3]] */ \
+    INLINE void v##_permute(T *y, const T *a, const int *dim, const int *step)                            \
+    {                                                                                                     \
+        for (int l = 0; l < dim[0] * dim[1]; l++)                                                         \
+            for (int s = 0; s < dim[2] * dim[3]; s++, y += W)                                             \
+                for (int q = 0; q < W; q++)                                                               \
+                    y[q] = a[((ptrdiff_t)(l / dim[1]) * step[0] + (ptrdiff_t)(l % dim[1]) * step[1] +     \
+                              (ptrdiff_t)(s / dim[3]) * step[2] + (ptrdiff_t)(s % dim[3]) * step[3]) *    \
+                                 W +                                                                      \
+                             q];                                                                          \
+    }                                                                                                     \
+    /* ---- reductions ---- */                                                                            \
+    INLINE void v##_sum_axis(T *y, const T *a, int o, int x, int i)                                       \
+    {                                                                                                     \
+        v##_zero(y, o *i);                                                                                \
+        for (int l = 0; l < o; l++)                                                                       \
+            for (int s = 0; s < x; s++)                                                                   \
+                v##_add(y + (ptrdiff_t)l * i * W, a + ((ptrdiff_t)l * x + s) * i * W, i);                 \
+    }                                                                                                     \
+    INLINE void v##_max_axis(T *y, const T *a, int o, int x, int i)                                       \
+    {                                                                                                     \
+        for (int l = 0; l < o; l++, y += i * W) {                                                         \
+            v##_copy(y, a + (ptrdiff_t)l * x * i * W, i);                                                 \
+            for (int s = 1; s < x; s++)                                                                   \
+                for (int c = 0; c < i * W; c++) {                                                         \
+                    T b = a[((ptrdiff_t)l * x + s) * i * W + c];                                          \
+                    y[c] = v##_where(v##_gt(b, y[c]), b, y[c]);                                           \
+                }                                                                                         \
+        }                                                                                                 \
     }
 FORMS(v, Vec, NV)
 FORMS(r, Real, 1)

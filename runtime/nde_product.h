@@ -23,20 +23,20 @@ enum { SLICE = 12288 / ROW };
 
 /* ---- shared weights times per-sample columns ----
  * R rows by NV vectors are summed in registers: 6 by 2 fill the 16 registers of AVX2 with the operands. */
-#define PRODUCT_BLOCK(R)                                                                                               \
-    INLINE void product_##R(const Product *p, int k, const Real *w, const Vec *x, Vec *y, bool is_first)               \
-    {                                                                                                                  \
-        Vec sum[R][NV];                                                                                                \
-        UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++)                                         \
-            sum[r][q] = is_first ? v_set(0) : y[(ptrdiff_t)r * p->y_row * NV + q];                                     \
-        for (int l = 0; l < k; l++, w += p->w_col, x += (ptrdiff_t)p->x_row * NV) {                                    \
-            Vec column[NV];                                                                                            \
-            UNROLL for (int q = 0; q < NV; q++) column[q] = x[q];                                                      \
-            UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++)                                     \
-                sum[r][q] += w[(ptrdiff_t)r * p->w_row] * column[q];                                                   \
-        }                                                                                                              \
-        UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++)                                         \
-            y[(ptrdiff_t)r * p->y_row * NV + q] = sum[r][q];                                                           \
+#define PRODUCT_BLOCK(R)                                                                                             \
+    INLINE void product_##R(const Product *p, int k, const Real *w, const Vec *x, Vec *y, bool is_first)             \
+    {                                                                                                                \
+        Vec sum[R][NV];                                                                                              \
+        UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++) sum[r][q] =                           \
+            is_first ? v_set(0) : y[(ptrdiff_t)r * p->y_row * NV + q];                                               \
+        for (int l = 0; l < k; l++, w += p->w_col, x += (ptrdiff_t)p->x_row * NV) {                                  \
+            Vec column[NV];                                                                                          \
+            UNROLL for (int q = 0; q < NV; q++) column[q] = x[q];                                                    \
+            UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++) sum[r][q] +=                      \
+                w[(ptrdiff_t)r * p->w_row] * column[q];                                                              \
+        }                                                                                                            \
+        UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++) y[(ptrdiff_t)r * p->y_row * NV + q] = \
+            sum[r][q];                                                                                               \
     }
 PRODUCT_BLOCK(6)
 PRODUCT_BLOCK(4)
@@ -67,20 +67,8 @@ INLINE void product_column(const Product *p, const Real *w, const Vec *x, Vec *y
     }
 }
 
-/* One column, weights row by row. A function of its own, never inlined: in a large loop its sums leave the registers. */
-KERNEL void product_rows(int m, int k, int w_row, const Real *w, const Vec *x, Vec *y)
-{
-    Product p = {m, k, 1, w_row, 1, 1, 1, 1, 1};
-    product_column(&p, w, x, y);
-}
-
-/* The same with the weights column by column, as in w' x. */
-KERNEL void product_columns(int m, int k, int w_col, const Real *w, const Vec *x, Vec *y)
-{
-    Product p = {m, k, 1, 1, w_col, 1, 1, 1, 1};
-    product_column(&p, w, x, y);
-}
-
+/* A function of its own, never inlined: in a large loop its sums leave the registers. One for all strides: each costs
+ * time to compile, and none is faster. */
 KERNEL void product_any(const Product *p, const Real *w, const Vec *x, Vec *y)
 {
     for (int c = 0; c < p->j; c++)
@@ -90,19 +78,13 @@ KERNEL void product_any(const Product *p, const Real *w, const Vec *x, Vec *y)
 INLINE void w_mm_nn(Vec *y, const Real *a, const Vec *b, int m, int k, int j)
 {
     Product p = {m, k, j, k, 1, j, 1, j, 1};
-    if (j == 1)
-        product_rows(m, k, k, a, b, y);
-    else
-        product_any(&p, a, b, y);
+    product_any(&p, a, b, y);
 }
 
 INLINE void w_mm_tn(Vec *y, const Real *a, const Vec *b, int m, int k, int j)
 {
     Product p = {m, k, j, 1, m, j, 1, j, 1};
-    if (j == 1)
-        product_columns(m, k, m, a, b, y);
-    else
-        product_any(&p, a, b, y);
+    product_any(&p, a, b, y);
 }
 
 INLINE void w_mm_nt(Vec *y, const Real *a, const Vec *b, int m, int k, int j)
@@ -173,17 +155,18 @@ INLINE void d_dot(double *y, const Real *a, const Real *b, int k)
         *y += (double)a[l] * (double)b[l];
 }
 
-#define D_PRODUCT(name)                                                                                                \
-    INLINE void d_##name(double *y, const Real *a, const Real *b, int m, int k, int j)                                 \
-    {                                                                                                                  \
-        (void)m, (void)j;                                                                                              \
-        d_dot(y, a, b, k);                                                                                             \
+#define D_PRODUCT(name)                                                                \
+    INLINE void d_##name(double *y, const Real *a, const Real *b, int m, int k, int j) \
+    {                                                                                  \
+        (void)m, (void)j;                                                              \
+        d_dot(y, a, b, k);                                                             \
     }
 D_PRODUCT(mm_nn)
 D_PRODUCT(mm_tn)
 D_PRODUCT(mm_nt)
 
-/* y += a b for shared matrices: n is the inner size, a(r, l) is a[r * a_row + l * a_col], the rows of b are b_row apart. */
+/* y += a b for shared matrices: n is the inner size, a(r, l) is a[r * a_row + l * a_col], the rows of b are b_row
+ * apart. */
 typedef struct Panel {
     int m, j, n;
     ptrdiff_t y_row, a_row, a_col, b_row;
@@ -204,8 +187,8 @@ INLINE int outer_width(int j)
 #endif
 #endif
 
-/* n rows of LANES numbers, turned: row r of `from` (steps in Vec) becomes column r of `to` (width in Real); columns n and
- * on are zero. */
+/* n rows of LANES numbers, turned: row r of `from` (steps in Vec) becomes column r of `to` (width in Real); columns n
+ * and on are zero. */
 INLINE void turn_block(const Vec *from, ptrdiff_t step, int n, const Vec mask, Real *to, int width)
 {
 #if defined(NDE_HAS_SHUFFLE) && !defined(NDE_DOUBLE) && NDE_VECTOR_BYTES == 32
@@ -265,23 +248,24 @@ INLINE void outer_turn(const Vec *b, int step, int j, const Real *mask, Real *tu
 #endif
 
 /* R rows by C vectors of y. */
-#define OUTER_BLOCK(R, C)                                                                                              \
-    INLINE void outer_##R##_##C(const Panel *p, Real *y, const Real *a, const Real *b)                                 \
-    {                                                                                                                  \
-        Vec sum[R][C];                                                                                                 \
-        UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++)                                          \
-            sum[r][v] = v_load(y + r * p->y_row + v * LANES);                                                          \
-        for (int l = 0; l < p->n; l++, a += p->a_col, b += p->b_row) {                                                 \
-            Vec row[C];                                                                                                \
-            UNROLL for (int v = 0; v < C; v++)                                                                         \
-            {                                                                                                          \
-                row[v] = v_load(b + v * LANES);                                                                        \
-                KEEP(row[v]);                                                                                          \
-            }                                                                                                          \
-            UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++) sum[r][v] += a[r * p->a_row] * row[v]; \
-        }                                                                                                              \
-        UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++)                                          \
-            *(VecAnywhere *)(y + r * p->y_row + v * LANES) = sum[r][v];                                                \
+#define OUTER_BLOCK(R, C)                                                                      \
+    INLINE void outer_##R##_##C(const Panel *p, Real *y, const Real *a, const Real *b)         \
+    {                                                                                          \
+        Vec sum[R][C];                                                                         \
+        UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++) sum[r][v] =      \
+            v_load(y + r * p->y_row + v * LANES);                                              \
+        for (int l = 0; l < p->n; l++, a += p->a_col, b += p->b_row) {                         \
+            Vec row[C];                                                                        \
+            UNROLL for (int v = 0; v < C; v++)                                                 \
+            {                                                                                  \
+                row[v] = v_load(b + v * LANES);                                                \
+                KEEP(row[v]);                                                                  \
+            }                                                                                  \
+            UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++) sum[r][v] += \
+                a[r * p->a_row] * row[v];                                                      \
+        }                                                                                      \
+        UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++) *                \
+            (VecAnywhere *)(y + r * p->y_row + v * LANES) = sum[r][v];                         \
     }
 OUTER_BLOCK(4, 3)
 OUTER_BLOCK(6, 2)
@@ -291,14 +275,14 @@ OUTER_BLOCK(1, 2)
 OUTER_BLOCK(1, 1)
 
 /* All rows of C vectors of columns, R rows at a time. */
-#define OUTER_COLUMNS(R, C)                                                                                            \
-    INLINE void outer_columns_##C(const Panel *p, Real *y, const Real *a, const Real *b)                               \
-    {                                                                                                                  \
-        int r = 0;                                                                                                     \
-        for (; r + R <= p->m; r += R)                                                                                  \
-            outer_##R##_##C(p, y + r * p->y_row, a + r * p->a_row, b);                                                 \
-        for (; r < p->m; r++)                                                                                          \
-            outer_1_##C(p, y + r * p->y_row, a + r * p->a_row, b);                                                     \
+#define OUTER_COLUMNS(R, C)                                                              \
+    INLINE void outer_columns_##C(const Panel *p, Real *y, const Real *a, const Real *b) \
+    {                                                                                    \
+        int r = 0;                                                                       \
+        for (; r + R <= p->m; r += R)                                                    \
+            outer_##R##_##C(p, y + r * p->y_row, a + r * p->a_row, b);                   \
+        for (; r < p->m; r++)                                                            \
+            outer_1_##C(p, y + r * p->y_row, a + r * p->a_row, b);                       \
     }
 OUTER_COLUMNS(4, 3)
 OUTER_COLUMNS(6, 2)
@@ -334,19 +318,34 @@ INLINE int outer_whole(const Panel *p, Real *y, const Real *a, const Real *b)
     return c;
 }
 
-KERNEL void outer_add(Real *y, int m, int j, const Real *a, ptrdiff_t a_row, const Real *turned)
+/* Where the rows of b end with their last column, those behind the last whole vector are copied. */
+KERNEL void panel_add(const Panel *p, Real *y, const Real *a, const Real *b)
 {
-    Panel p = {m, j, TILE, j, a_row, 1, outer_width(j)};
-    int c = outer_whole(&p, y, a, turned);
-    if (c < j)
-        outer_rest(&p, j - c, y + c, a, turned + c);
+    enum { ROWS = 128 };
+    Vec copy[ROWS];
+    int whole = outer_whole(p, y, a, b), rest = p->j - whole;
+    bool has_room = p->b_row >= whole + LANES;
+    for (int l = 0; l < p->n && rest > 0; l += ROWS) {
+        const Real *from = b + l * p->b_row + whole;
+        Panel some = *p;
+        some.n = p->n - l < ROWS ? p->n - l : ROWS;
+        if (!has_room) {
+            memset(copy, 0, sizeof *copy * (size_t)some.n);
+            for (int s = 0; s < some.n; s++)
+                memcpy(&copy[s], from + s * p->b_row, (size_t)rest * sizeof(Real));
+            from = (const Real *)copy;
+            some.b_row = LANES;
+        }
+        outer_rest(&some, rest, y + whole, a + l * p->a_col, from);
+    }
 }
 
 INLINE void outer_product(const Product *p, const Vec *a, const Vec *b, Real *y, const Real *mask, Real *turned)
 {
     for (int l = 0; l < p->k; l++) {
         outer_turn(b + (ptrdiff_t)l * p->x_row * NV, p->x_col, p->j, mask, turned);
-        outer_add(y, p->m, p->j, (const Real *)(a + (ptrdiff_t)l * p->w_col * NV), (ptrdiff_t)p->w_row * TILE, turned);
+        Panel panel = {p->m, p->j, TILE, p->j, (ptrdiff_t)p->w_row * TILE, 1, outer_width(p->j)};
+        panel_add(&panel, y, (const Real *)(a + (ptrdiff_t)l * p->w_col * NV), turned);
     }
 }
 #else
@@ -381,23 +380,6 @@ INLINE void s_mm_nt(Real *y, const Vec *a, const Vec *b, int m, int k, int j, co
 
 /* ---- both shared ---- */
 #if NDE_HAS_VECTORS
-/* The columns of b follow one another. Those behind its last whole vector are copied, since b ends there. */
-KERNEL void shared_rows(const Panel *p, Real *y, const Real *a, const Real *b)
-{
-    enum { ROWS = 128 };
-    Vec copy[ROWS];
-    int whole = outer_whole(p, y, a, b), rest = p->j - whole;
-    for (int l = 0; l < p->n && rest > 0; l += ROWS) {
-        Panel some = *p;
-        some.n = p->n - l < ROWS ? p->n - l : ROWS;
-        some.b_row = LANES;
-        memset(copy, 0, sizeof copy);
-        for (int s = 0; s < some.n; s++)
-            memcpy(&copy[s], b + (l + s) * p->b_row + whole, (size_t)rest * sizeof(Real));
-        outer_rest(&some, rest, y + whole, a + l * p->a_col, (const Real *)copy);
-    }
-}
-
 /* y = a b' for rows a and b of n numbers: four rows of b at a time, partial sums in lanes. */
 KERNEL void shared_dots(Real *y, const Real *a, const Real *b, int m, int n, int j)
 {
@@ -424,7 +406,7 @@ KERNEL void shared_dots(Real *y, const Real *a, const Real *b, int m, int n, int
         }
 }
 #else
-INLINE void shared_rows(const Panel *p, Real *y, const Real *a, const Real *b)
+INLINE void panel_add(const Panel *p, Real *y, const Real *a, const Real *b)
 {
     for (int r = 0; r < p->m; r++)
         for (int l = 0; l < p->n; l++)
@@ -447,14 +429,14 @@ INLINE void r_mm_nn(Real *y, const Real *a, const Real *b, int m, int k, int j)
 {
     Panel p = {m, j, k, j, k, 1, j};
     memset(y, 0, sizeof *y * (size_t)m * (size_t)j);
-    shared_rows(&p, y, a, b);
+    panel_add(&p, y, a, b);
 }
 
 INLINE void r_mm_tn(Real *y, const Real *a, const Real *b, int m, int k, int j)
 {
     Panel p = {m, j, k, j, 1, m, j};
     memset(y, 0, sizeof *y * (size_t)m * (size_t)j);
-    shared_rows(&p, y, a, b);
+    panel_add(&p, y, a, b);
 }
 
 INLINE void r_mm_nt(Real *y, const Real *a, const Real *b, int m, int k, int j)

@@ -18,7 +18,12 @@
 #endif
 #if NDE_HAS_VECTORS
 #define INLINE static inline __attribute__((always_inline, unused))
+#if defined(__clang__)
 #define KERNEL static __attribute__((noinline, unused))
+#else
+#define KERNEL \
+    static __attribute__((noinline, noclone, unused)) /* a copy for each size would cost seconds to compile */
+#endif
 #define UNROLL _Pragma("GCC unroll 16")
 #else
 #define INLINE static inline
@@ -47,9 +52,6 @@ typedef uint32_t LaneBits;
 #endif
 typedef LaneInt VecInt __attribute__((vector_size(NDE_VECTOR_BYTES), may_alias));
 typedef LaneBits VecBits __attribute__((vector_size(NDE_VECTOR_BYTES), may_alias));
-#if !defined(NDE_DOUBLE) && defined(__AVX__)
-#include <immintrin.h>
-#endif
 #else
 enum { LANES = 1, NV = 1 };
 typedef Real Vec;
@@ -58,10 +60,10 @@ typedef Real Vec;
 enum { TILE = NV * LANES, ROW = TILE * sizeof(Real) }; /* ROW: bytes of one number of each sample of a tile */
 
 /* ---- d_: one double ---- */
-#define D_MATH(name)                                                                                                   \
-    INLINE double d_##name(double a)                                                                                   \
-    {                                                                                                                  \
-        return name(a);                                                                                                \
+#define D_MATH(name)                 \
+    INLINE double d_##name(double a) \
+    {                                \
+        return name(a);              \
     }
 D_MATH(exp)
 D_MATH(expm1)
@@ -117,10 +119,10 @@ INLINE double d_softplus(double a)
 #else
 #define R_NAME(name) name##f
 #endif
-#define R_MATH(name)                                                                                                   \
-    INLINE Real r_##name(Real a)                                                                                       \
-    {                                                                                                                  \
-        return R_NAME(name)(a);                                                                                        \
+#define R_MATH(name)             \
+    INLINE Real r_##name(Real a) \
+    {                            \
+        return R_NAME(name)(a);  \
     }
 R_MATH(exp)
 R_MATH(expm1)
@@ -250,12 +252,12 @@ INLINE Vec v_fabs(Vec a)
     return (Vec)((VecInt)a & ~(VecInt)v_set((Real)-0.0));
 }
 
-#define V_LANES(name)                                                                                                  \
-    INLINE Vec v_##name(Vec a)                                                                                         \
-    {                                                                                                                  \
-        for (int l = 0; l < LANES; l++)                                                                                \
-            a[l] = r_##name(a[l]);                                                                                     \
-        return a;                                                                                                      \
+#define V_LANES(name)                   \
+    INLINE Vec v_##name(Vec a)          \
+    {                                   \
+        for (int l = 0; l < LANES; l++) \
+            a[l] = r_##name(a[l]);      \
+        return a;                       \
     }
 V_LANES(sin)
 V_LANES(cos)
@@ -282,18 +284,18 @@ V_LANES(sqrt)
 #ifdef __AVX__
 INLINE Vec v_sqrt(Vec a)
 {
-    return (Vec)_mm256_sqrt_ps((__m256)a);
+    return (Vec)__builtin_ia32_sqrtps256(a);
 }
 
 /* The second operand where one of them is NaN. */
 INLINE Vec v_least(Vec limit, Vec a)
 {
-    return (Vec)_mm256_min_ps((__m256)limit, (__m256)a);
+    return (Vec)__builtin_ia32_minps256(limit, a);
 }
 
 INLINE Vec v_most(Vec limit, Vec a)
 {
-    return (Vec)_mm256_max_ps((__m256)limit, (__m256)a);
+    return (Vec)__builtin_ia32_maxps256(limit, a);
 }
 #else
 V_LANES(sqrt)

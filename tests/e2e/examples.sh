@@ -1,21 +1,7 @@
 # Every example is checked in time, built, trained a little, evaluated, asked for predictions and solved.
 . "$NDEC_ROOT/tests/case.sh"
 
-# Bytes of any text as images in MNIST's format: what the pixels show does not matter here.
-mkdir data
-images() { # file, number: big-endian header, then pixels
-    { printf "\\000\\000\\010\\003\\000\\000\\000\\$(printf %03o "$2")\\000\\000\\000\\034\\000\\000\\000\\034"
-      cat "$root"/compiler/*.c | head -c $(($2 * 784)); } >"data/$1"
-}
-labels() {
-    { printf "\\000\\000\\010\\001\\000\\000\\000\\$(printf %03o "$2")"
-      i=0
-      while [ "$i" -lt "$2" ]; do printf "\\$(printf %03o $((i * 7 % 10)))"; i=$((i + 1)); done; } >"data/$1"
-}
-images train-images-idx3-ubyte 48
-labels train-labels-idx1-ubyte 48
-images t10k-images-idx3-ubyte 20
-labels t10k-labels-idx1-ubyte 20
+mnist_like data
 ln -s "$examples"/*.npz "$examples"/*.csv "$examples"/*.gz data/
 
 for f in "$examples"/*.nde; do

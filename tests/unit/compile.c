@@ -24,7 +24,7 @@ Model *model_of(Arena *a, const char *text, bool no_reduce)
     Source *source = ARENA_NEW(a, Source, 1);
     *source = (Source){"test.nde", text, strlen(text), false};
     int n = prelude_parse(a, d, prelude);
-    Model *model = model_check(a, d, prelude, n, parse(a, source, d), no_reduce);
+    Model *model = model_check(a, d, prelude, n, parse(a, source, d), &(Choices){.no_reduce = no_reduce});
     diag_print(d, stderr, false);
     ck_assert_msg(model != NULL, "the model has errors");
     return model;

@@ -113,8 +113,9 @@ static void run_one_way(const Way *w, const char *cc, Fn *const *program, Array 
     text_add(&t, "#include \"emit_run.h\"\n");
     write_file("test.c", t.at);
     const char *command =
-        str_format(a, "%s -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror -Wdouble-promotion -Wshadow %s "
-                      "-I runtime -I tests/unit %s -o %s -lm && %s < %s > %s",
+        str_format(a,
+                   "%s -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Werror -Wdouble-promotion -Wshadow %s "
+                   "-I runtime -I tests/unit %s -o %s -lm && %s < %s > %s",
                    cc, w->flags, path("test.c"), path("test"), path("test"), path("in"), path("out"));
     ck_assert_msg(system(command) == 0, "%s, %s: the emitted file does not compile or run", cc, w->name);
     compare(str_format(a, "%s, %s", cc, w->name), program, in, w->tolerance);
@@ -126,7 +127,8 @@ static void run_ways(Fn *const *program, Array *const *in, int which)
     static const char *const cc[] = {"gcc", "clang"};
     write_inputs(program, in);
     for (int k = 0; k < 2 * WAYS; k++)
-        if ((k % WAYS / 2 == which % 2 && k / WAYS == which / 2 % 2 && has_compiler(cc[k / WAYS])) || getenv("EMIT_SEED"))
+        if ((k % WAYS / 2 == which % 2 && k / WAYS == which / 2 % 2 && has_compiler(cc[k / WAYS])) ||
+            getenv("EMIT_SEED"))
             run_one_way(&way[k % WAYS], cc[k / WAYS], program, in);
 }
 

@@ -1,8 +1,8 @@
 /* emit_run.h: runs the functions of an emitted file on numbers from stdin: the smallest runtime that nde.h allows.
  *
  * Included behind the emitted text. Reads the number of samples, then for each program of the model its inputs, sample
- * by sample; prints every output, one number a line. Two groups of tiles, outputs start at NaN or, if they are added to,
- * at zero. */
+ * by sample; prints every output, one number a line. Two groups of tiles, outputs start at NaN or, if they are added
+ * to, at zero. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,7 +14,8 @@ int NDE_NAME(nde_solve)(NdeRun *run, const NdeSolve *solve, const NdeRef *in, co
     return 70;
 }
 
-int NDE_NAME(nde_solve_vjp)(NdeRun *run, const NdeSolveVjp *vjp, const NdeRef *in, const NdeRef *seed, const NdeRef *out)
+int NDE_NAME(nde_solve_vjp)(NdeRun *run, const NdeSolveVjp *vjp, const NdeRef *in, const NdeRef *seed,
+                            const NdeRef *out)
 {
     (void)run, (void)vjp, (void)in, (void)seed, (void)out;
     return 70;
@@ -108,8 +109,13 @@ static void run_tiles(NdeFrame *frame, const NdeFn *f, const NdePart *part, int 
         Real *mask = block(ROW);
         for (int l = 0; l < TILE; l++)
             mask[l] = k * TILE + l < samples;
-        NdeTile at = {frame, frame->run, k, frame->kept + (size_t)k * f->kept_bytes,
-                      frame->sum + (size_t)(k * GROUPS / tiles) * f->sum_bytes, work, mask};
+        NdeTile at = {frame,
+                      frame->run,
+                      k,
+                      frame->kept + (size_t)k * f->kept_bytes,
+                      frame->sum + (size_t)(k * GROUPS / tiles) * f->sum_bytes,
+                      work,
+                      mask};
         part->tile(&at);
         free(mask);
     }
@@ -129,8 +135,8 @@ static void run_fn(const NdeFn *f, int samples)
         size_t step = f->out[i].is_batched ? (size_t)f->out[i].n * ROW : 0;
         out[i] = (NdeRef){block(step ? step * (size_t)tiles : (size_t)f->out[i].n * sizeof(double)), step};
     }
-    NdeFrame frame = {&run, in, out, block(f->shared_bytes), block(f->kept_bytes * (size_t)tiles),
-                      block(f->sum_bytes * GROUPS)};
+    NdeFrame frame = {
+        &run, in, out, block(f->shared_bytes), block(f->kept_bytes * (size_t)tiles), block(f->sum_bytes * GROUPS)};
     for (int i = 0; i < f->n_part; i++) {
         if (f->part[i].shared && f->part[i].shared(&frame))
             exit(1);

@@ -285,38 +285,59 @@ static void eval_ins(const Fn *fn, const World *w, const Ins *ins, const Array *
     }
 }
 
+/* The results of an instruction that owns functions. */
+static Array *eval_region(Arena *a, const World *w, const Fn *fn, const Ins *ins, const Array *value)
+{
+    Array *arg = ARENA_NEW(a, Array, ins->n_arg + 1);
+    for (int k = 0; k < ins->n_arg; k++)
+        arg[k] = value[ins->arg[k]];
+    ck_assert_msg(ins->op == OP_call || w->region, "'%s': a solve cannot be interpreted here", fn->name);
+    return ins->op == OP_call ? interpret(a, ins->imm.fn, w, arg) : w->region(a, w, ins, arg);
+}
+
+static void hold(const World *w, int index, Array *y)
+{
+    Array *held = w->held ? &w->held[index] : NULL;
+    if (held && !held->at) {
+        *held = array_new(w->keep, w, y->type);
+        memcpy(held->at, y->at, sizeof(double) * (size_t)array_size(w, y->type));
+    } else if (held) {
+        y->at = held->at;
+    }
+}
+
+static void eval_value(Arena *a, const World *w, const Fn *fn, const Ins *ins, const Array *value, Array *y)
+{
+    *y = array_new(a, w, ins->type);
+    if (op_info[ins->op].op_class == CLASS_leaf)
+        eval_leaf(w, ins, y);
+    else if (ins->op == OP_bsum)
+        sum_samples(w, &value[ins->arg[0]], y);
+    else if (ins->op == OP_bcast)
+        for (int s = 0; s < w->n_batch; s++)
+            memcpy(row_of(y, s), row_of(&value[ins->arg[0]], s), sizeof(double) * (size_t)type_size(ins->type));
+    else
+        eval_ins(fn, w, ins, value, y);
+    if (ins->op == OP_detach)
+        hold(w, ins->imm.index, y);
+}
+
 Array *interpret(Arena *a, const Fn *fn, const World *w, const Array *in)
 {
     Array *value = ARENA_NEW(a, Array, fn->ins.n + 1), *out = ARENA_NEW(a, Array, fn->out.n + 1);
-    Array **call = ARENA_NEW(a, Array *, fn->ins.n + 1); /* results of each call */
+    Array **result = ARENA_NEW(a, Array *, fn->ins.n + 1); /* of each region */
     for (int v = 0; v < fn->ins.n; v++) {
         const Ins *ins = &fn->ins.at[v];
-        value[v] = (Array){ins->type, NULL};
-        if (ins->op == OP_input) {
+        bool is_region = op_info[ins->op].op_class == CLASS_region && ins->op != OP_result;
+        if (is_region)
+            result[v] = eval_region(a, w, fn, ins, value);
+        else if (ins->op == OP_input)
             value[v] = in[v];
-        } else if (ins->op == OP_call) {
-            Array *arg = ARENA_NEW(a, Array, ins->n_arg + 1);
-            for (int k = 0; k < ins->n_arg; k++)
-                arg[k] = value[ins->arg[k]];
-            call[v] = interpret(a, ins->imm.fn, w, arg);
-        } else if (ins->op == OP_result) {
-            ck_assert_msg(call[ins->arg[0]] != NULL, "'%s': only results of calls can be interpreted", fn->name);
-            value[v] = call[ins->arg[0]][ins->imm.index];
-        } else {
-            value[v] = array_new(a, w, ins->type);
-            if (op_info[ins->op].op_class == CLASS_leaf)
-                eval_leaf(w, ins, &value[v]);
-            else if (ins->op == OP_bsum)
-                sum_samples(w, &value[ins->arg[0]], &value[v]);
-            else if (ins->op == OP_bcast)
-                for (int s = 0; s < w->n_batch; s++)
-                    memcpy(row_of(&value[v], s), row_of(&value[ins->arg[0]], s),
-                           sizeof(double) * (size_t)type_size(ins->type));
-            else
-                eval_ins(fn, w, ins, value, &value[v]);
-        }
-        ck_assert_msg(ins->op == OP_call || type_equal(value[v].type, ins->type), "'%s': value %d gets another type",
-                      fn->name, v);
+        else if (ins->op == OP_result)
+            value[v] = result[ins->arg[0]][ins->imm.index];
+        else
+            eval_value(a, w, fn, ins, value, &value[v]);
+        ck_assert_msg(is_region || type_equal(value[v].type, ins->type), "'%s': the type of value %d", fn->name, v);
     }
     for (int i = 0; i < fn->out.n; i++)
         out[i] = value[fn->out.at[i]];
@@ -487,14 +508,8 @@ static bool try_op(Growth *g, Op op, int n, const Val *arg, Imm imm)
     if (!op_type(op, n, type, &imm, &out, why) || type_size(out) > 64 || (g->smooth && !is_smooth_at(g, op, n, arg)))
         return false;
     Val v = fn_op(g->m, g->fn, op, n, arg, imm, g->fn->span);
-    Array y = array_new(g->m->arena, g->w, out);
-    if (op == OP_bsum)
-        sum_samples(g->w, &g->value.at[arg[0]], &y);
-    else if (op == OP_bcast)
-        for (int s = 0; s < g->w->n_batch; s++)
-            memcpy(row_of(&y, s), g->value.at[arg[0]].at, sizeof(double) * (size_t)type_size(out));
-    else
-        eval_ins(g->fn, g->w, &g->fn->ins.at[v], g->value.at, &y);
+    Array y;
+    eval_value(g->m->arena, g->w, g->fn, &g->fn->ins.at[v], g->value.at, &y);
     if (worst(g->w, &y) > (g->smooth ? 5 : 50)) {
         g->fn->ins.n--;
         return false;

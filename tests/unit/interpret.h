@@ -1,8 +1,8 @@
 /* interpret.h: a second opinion on what functions of the IR mean, for the tests of the compiler's middle.
  *
  * interpret() evaluates straight-line functions in double over a small batch, one instruction after the other: map rows
- * by op_eval_map, everything else by loops of its own that share nothing with the emitter or the runtime. There is no
- * solve. On it stand random inputs, random functions, and differences that a derivative must agree with.
+ * by op_eval_map, everything else by loops of its own that share nothing with the emitter or the runtime. A solve is
+ * left to World.region. On it stand random inputs, random functions, and differences that a derivative must agree with.
  * Memory: results lie in the arena that is handed in. Whatever is impossible ends the test with a message. */
 #ifndef NDEC_TEST_INTERPRET_H
 #define NDEC_TEST_INTERPRET_H
@@ -21,6 +21,11 @@ typedef struct World {
     double step, steps;
     const double *setting;               /* [index] */
     const Array *param, *data, *sample;  /* [index] */
+    /* The results of OP_solve and OP_solve_vjp; NULL: there is none. */
+    Array *(*region)(Arena *a, const struct World *w, const Ins *ins, const Array *arg);
+    /* [index]: if not NULL, what OP_detach gives; where `at` is NULL its operand, which is then kept in `keep`. */
+    Array *held;
+    Arena *keep;
 } World;
 
 /* ---- evaluation ---- */

@@ -132,9 +132,10 @@ static void check_sum(int op, int m, int k, int j)
     free(a.at), free(b.at), free(y), free(before), free(turned);
 }
 
-static const int size[][3] = {{1, 1, 1},   {2, 3, 1},   {3, 1, 2},  {4, 7, 1},   {5, 2, 3},    {6, 6, 1},  {7, 13, 2},
-                              {8, 1, 9},   {10, 64, 1}, {11, 5, 5}, {12, 3, 17}, {13, 201, 1}, {14, 1, 24}, {17, 8, 25},
-                              {23, 2, 33}, {25, 1, 40}, {49, 50, 1}, {50, 3, 1}, {3, 400, 1},  {9, 1, 41}};
+static const int size[][3] = {{1, 1, 1},   {2, 3, 1},    {3, 1, 2},   {4, 7, 1},   {5, 2, 3},
+                              {6, 6, 1},   {7, 13, 2},   {8, 1, 9},   {10, 64, 1}, {11, 5, 5},
+                              {12, 3, 17}, {13, 201, 1}, {14, 1, 24}, {17, 8, 25}, {23, 2, 33},
+                              {25, 1, 40}, {49, 50, 1},  {50, 3, 1},  {3, 400, 1}, {9, 1, 41}};
 
 START_TEST(products_are_sums)
 {
@@ -238,16 +239,16 @@ static double softplus(double a)
 
 typedef Vec Function(Vec);
 #if NDE_HAS_VECTORS
-#define WRAP(name)                                                                                                     \
-    static Vec call_##name(Vec a)                                                                                      \
-    {                                                                                                                  \
-        return v_##name(a);                                                                                            \
+#define WRAP(name)                \
+    static Vec call_##name(Vec a) \
+    {                             \
+        return v_##name(a);       \
     }
 #else
-#define WRAP(name)                                                                                                     \
-    static Vec call_##name(Vec a)                                                                                      \
-    {                                                                                                                  \
-        return r_##name(a);                                                                                            \
+#define WRAP(name)                \
+    static Vec call_##name(Vec a) \
+    {                             \
+        return r_##name(a);       \
     }
 #endif
 WRAP(tanh)
@@ -265,9 +266,15 @@ static const struct {
     Function *lanes;
     double (*exact)(double);
     double most; /* units in the last place */
-} function[] = {{"tanh", call_tanh, tanh, 5}, {"exp", call_exp, exp, 1.5},          {"log", call_log, log, 1.5},
-                {"log1p", call_log1p, log1p, 3}, {"expm1", call_expm1, expm1, 3},   {"sigmoid", call_sigmoid, sigmoid, 3},
-                {"softplus", call_softplus, softplus, 3.5}, {"sqrt", call_sqrt, sqrt, 1}, {"fabs", call_fabs, fabs, 0.5}};
+} function[] = {{"tanh", call_tanh, tanh, 5},
+                {"exp", call_exp, exp, 1.5},
+                {"log", call_log, log, 1.5},
+                {"log1p", call_log1p, log1p, 3},
+                {"expm1", call_expm1, expm1, 3},
+                {"sigmoid", call_sigmoid, sigmoid, 3},
+                {"softplus", call_softplus, softplus, 3.5},
+                {"sqrt", call_sqrt, sqrt, 1},
+                {"fabs", call_fabs, fabs, 0.5}};
 enum { FUNCTIONS = sizeof function / sizeof *function };
 
 static void check_lane(int f, double x, double y)
@@ -281,7 +288,8 @@ static void check_lane(int f, double x, double y)
     } else {
         int scale = exact != 0 && ilogb(exact) > least ? ilogb(exact) : least;
         double error = fabs(y - exact) / ldexp(1, scale - bits);
-        ck_assert_msg(error <= function[f].most, "%s(%.9g) is %.9g, wrong by %.2f units", function[f].name, x, y, error);
+        ck_assert_msg(error <= function[f].most, "%s(%.9g) is %.9g, wrong by %.2f units", function[f].name, x, y,
+                      error);
     }
 }
 

@@ -1,5 +1,5 @@
-/* plan.c: loops, phases, sums and memory of planned functions: what is one loop, what is never formed, what waits for the
- * batch, and that no two values that live at once share memory.
+/* plan.c: loops, phases, sums and memory of planned functions: what is one loop, what is never formed, what waits for
+ * the batch, and that no two values that live at once share memory.
  *
  * Elsewhere: that the C made of a plan computes the right numbers (emit.c). */
 #include "interpret.h"
@@ -75,7 +75,8 @@ START_TEST(a_stage_sum_is_one_loop)
         k[i] = fn_result(m, fn, fn_call(m, fn, callee, 2, (Val[]){at, w}, fn->span), 0, fn_type(fn, u));
         Val sum = k[i];
         if (i > 0)
-            sum = fn_op2(m, fn, OP_add, k[0], fn_op2(m, fn, OP_mul, fn_const(m, fn, 2), fn_op2(m, fn, OP_sub, k[1], k[0])));
+            sum = fn_op2(m, fn, OP_add, k[0],
+                         fn_op2(m, fn, OP_mul, fn_const(m, fn, 2), fn_op2(m, fn, OP_sub, k[1], k[0])));
         at = fn_op2(m, fn, OP_add, u, fn_op2(m, fn, OP_mul, h, sum));
     }
     fn_out(m, fn, at, "u1");
