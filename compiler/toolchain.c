@@ -192,12 +192,25 @@ static int compile_and_link(const Build *b, const char *binary)
     return 0;
 }
 
+/* Before the work is done rather than after. */
+static bool can_write(Arena *a, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *dir = !slash ? "." : slash == path ? "/" : str_copy(a, path, (size_t)(slash - path));
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
+        fprintf(stderr, "ndec: '%s' is a folder; name the program with -o\n", path);
+        return false;
+    }
+    return access(dir, W_OK) == 0 || failed(dir, "cannot write to the folder");
+}
+
 int toolchain_build(Arena *a, const Model *model, const char *binary)
 {
     Build b = {.a = a, .model = model};
     const char *tmp = getenv("TMPDIR");
     char *dir = ARENA_NEW(a, char, 4096);
-    if (!find_home(a, &b.home) || !(b.cc = find_compiler(a)))
+    if (!find_home(a, &b.home) || !(b.cc = find_compiler(a)) || !can_write(a, binary))
         return EXIT_FILES;
     snprintf(dir, 4096, "%s/ndec-XXXXXX", tmp && *tmp ? tmp : "/tmp");
     if (!mkdtemp(dir)) {

@@ -387,8 +387,9 @@ static int take_all_in_order(Bind *b, bool only_wanted)
         if (has_names && is_wanted(b, i))
             return no_such_name(b, &b->r->spec[i]);
         if (!has_names)
-            return nde_fail(b->e, NDE_EXIT_DATA, "there is no data for %s: the files are used up before it",
-                            spec_words(&b->r->spec[i]).text);
+            return nde_fail(b->e, NDE_EXIT_DATA, "there is no data for %s: %s %s used up before it",
+                            spec_words(&b->r->spec[i]).text, b->r->n_source == 1 ? b->r->source[0].file[0] : "the files",
+                            b->r->n_source == 1 && b->r->source[0].n_file == 1 ? "is" : "are");
     }
     return 0;
 }

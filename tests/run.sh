@@ -37,6 +37,7 @@ xargs -P "$JOBS" -L 1 sh -c '
 $(sed "s|\$| $results|" "$BUILD/test/jobs")
 END
 
+case " $groups " in *" bench "*) cat "$results"/bench-* ;; esac
 cat "$results"/* | grep -E '^(FAIL|skip|     \|)' || true
 passed=$(cat "$results"/* | grep -c '^ok ' || true)
 failed=$(cat "$results"/* | grep -c '^FAIL ' || true)

@@ -1,5 +1,6 @@
 # An operator added as one row is found, differentiated, tested and compiled with no other change.
 . "$NDEC_ROOT/tests/case.sh"
+plain=$BUILD
 mkdir tree
 cp -r "$root/compiler" "$root/runtime" "$root/grammar" "$root/Makefile" "$root/tests" tree/
 cp -rp "$BUILD/compiler" "$BUILD/runtime" "$BUILD/gen" "$BUILD/libnde.a" . # newer than the sources: only what changed is built
@@ -18,7 +19,7 @@ sh "$root/tests/unit.sh" archive
 if grep -q '^ok unit op 200' unit.out && ! grep -q '^FAIL' unit.out; then ok "the tests of operators pass"
 else fail "the tests of operators"; grep -A 8 '^FAIL' unit.out; fi
 more=$(grep -c '^ok unit op' unit.out)
-before=$(grep -c '^ok unit op' "$NDEC_ROOT/build/test/results/unit-op" 2>/dev/null || echo 0)
+before=$(grep -c '^ok unit op' "$plain/test/results/unit-op" 2>/dev/null || echo 0)
 [ "$before" -eq 0 ] || holds "there are more of them: $more, not $before" "$more > $before"
 sed 's/dense(48, tanh)/dense(48, swish)/; s/weight 1$/weight 0.1/' "$examples/digits_ode.nde" >swish.nde
 passes 'a model that uses it' tree/build/ndec build swish.nde

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Loss and gradients of the MNIST model once more, by a plain PyTorch program, compared with those of `gradient`.
 
-    compare.py GRADIENTS.safetensors FOLDER TOLERANCE STEPS WEIGHT_FIRST WEIGHT_LAST LIMIT
+    compare.py GRADIENTS.safetensors FOLDER TOLERANCE STEPS WEIGHT_FIRST WEIGHT_LAST LIMIT STEP
 
 GRADIENTS is what the command `gradient` wrote; FOLDER holds the training files of MNIST; TOLERANCE is that of the solve;
 STEPS and the weights are those of the schedule of the regulariser, whose first step is taken; LIMIT is the largest
-difference that passes, over the largest entry of a gradient. The same accepted steps are taken and the same time is drawn,
+difference that passes, over the largest entry of a gradient; STEP is `automatic` or `accepted`, the size of the step of the
+regulariser. Weights of 0 leave it out, also from the comparison. The same accepted steps are taken and the same time is drawn,
 with all arithmetic in float64. The method is Tsitouras' 5(4) pair (2011) with his interpolant; the regularisation term is that of
 Pal, Edelman & Rackauckas (2023): one step from the drawn time with the automatic initial step (Hairer, Norsett & Wanner
 1993, II.4), the state, the first stage and the step size held constant.
@@ -91,30 +92,31 @@ def initial_step(p, u, t, left, tolerance):
     return min(100 * h0, h1, left)
 
 
-def regulariser(p, u, t, tolerance):
+def regulariser(p, u, t, h, tolerance):
     with torch.no_grad():
-        h = initial_step(p, u, t, 1 - t, tolerance)
-        k1 = field(p, u, t)
+        h = h or initial_step(p, u, t, 1 - t, tolerance)
+    k1 = field(p, u, t)
     k = stages(p, u, t, h, k1)
     u1 = u + h * sum(a * k_j for a, k_j in zip(A[-1], k))
     err = h * sum(e * k_j for e, k_j in zip(ERROR, k))
     return h * rms(err / (tolerance + tolerance * torch.maximum(u.abs(), u1.abs())))
 
 
-def loss_of(p, images, labels, given, tolerance, weight):
+def loss_of(p, images, labels, given, tolerance, weight, is_accepted):
     times, sizes = given["flow.t"].tolist(), given["flow.h"].tolist()
     drawn = float(given["flow.drawn"][0]) if "flow.drawn" in given else None
-    u, at_drawn = images, None
+    u, at_drawn, h_drawn = images, None, None
     for t, h in zip(times, sizes):
         k = stages(p, u, t, h, field(p, u, t))
         if drawn is not None and t <= drawn <= t + h and at_drawn is None:
             theta = (drawn - t) / h
             b = [sum(c * theta ** (i + 1) for i, c in enumerate(row)) for row in DENSE]
             at_drawn = (u + h * sum(b_i * k_i for b_i, k_i in zip(b, k))).detach()
+            h_drawn = h if is_accepted else None
         u = u + h * sum(a * k_j for a, k_j in zip(A[-1], k))
     logits = u @ p["classifier.W"].T + p["classifier.b"]
     loss = torch.nn.functional.cross_entropy(logits, labels)
-    reg = weight * regulariser(p, at_drawn, drawn, tolerance) if weight else torch.zeros(())
+    reg = weight * regulariser(p, at_drawn, drawn, h_drawn, tolerance) if weight else torch.zeros(())
     return loss, reg
 
 
@@ -127,7 +129,7 @@ def main():
     images = read_idx(f"{folder}/train-images-idx3-ubyte")[batch].reshape(len(batch), 784).double() / 255
     labels = read_idx(f"{folder}/train-labels-idx1-ubyte")[batch].long()
     p = {k[6:]: v.clone().requires_grad_() for k, v in given.items() if k.startswith("param.")}
-    loss, reg = loss_of(p, images, labels, given, tolerance, weight)
+    loss, reg = loss_of(p, images, labels, given, tolerance, weight, sys.argv[8] == "accepted")
     (loss + reg).backward()
     worst = 0.0
     rows = [("loss", given["loss"], (loss + reg).detach())]

@@ -191,6 +191,21 @@ START_TEST(outputs_without_a_seed_have_the_cotangent_zero)
 }
 END_TEST
 
+/* A function need not be canonical: one result of a call may stand in it twice. */
+START_TEST(results_asked_for_twice_count_twice)
+{
+    Random r = {.state = 13};
+    Fn *callee = inner();
+    Val in[4];
+    Fn *fn = begin("twice", in);
+    Val at = call(fn, callee, in[0], in[1], in[2], in[3]);
+    fn_out(m, fn, fn_op2(m, fn, OP_mul, result(fn, at, 0), result(fn, at, 0)), NULL);
+    fn_out(m, fn, result(fn, at, 0), NULL);
+    double error = gradient_error(m, fn, &world, &r, random_inputs(a, &world, &r, fn), NULL);
+    ck_assert_msg(error < 1e-9, "the gradient differs by %g", error);
+}
+END_TEST
+
 START_TEST(pairs_are_made_once)
 {
     const Fn *fn = nested();
@@ -387,6 +402,7 @@ int main(void)
     tcase_add_loop_test(tc, second_derivatives_pass_through_calls, 0, 2);
     tcase_add_test(tc, the_value_comes_with_the_gradient);
     tcase_add_loop_test(tc, outputs_without_a_seed_have_the_cotangent_zero, 0, 8);
+    tcase_add_test(tc, results_asked_for_twice_count_twice);
     tcase_add_test(tc, pairs_are_made_once);
     tcase_add_test(tc, nothing_is_computed_for_what_is_not_wanted);
     tcase_add_test(tc, sums_and_copies_over_the_batch_are_put_in);
