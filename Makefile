@@ -3,6 +3,7 @@
 #   make build   the compiler and its runtime                    make bench   measurements
 #   make test    the tests for every day                         make install DESTDIR= PREFIX=/usr/local
 B       = build
+SAY     = @echo '  $(@F)';   # make SAY= shows the commands
 CC     ?= cc
 PREFIX ?= /usr/local
 V       = 0.1
@@ -25,32 +26,32 @@ HEADERS = runtime/nde.h $(wildcard runtime/nde_*.h)
 build: $(B)/ndec $(B)/libnde.a
 
 $(B)/ndec: $(NDEC) | $(B)/libnde.a
-	$(CC) $(CFLAGS) $^ $(B)/libnde.a -o $@ -fopenmp -lgmp -lcjson -lz -lm
+	$(SAY)$(CC) $(CFLAGS) $^ $(B)/libnde.a -o $@ -pthread -lgmp -lcjson -lz -lm
 $(B)/libnde.a: $(RUNTIME)
 	@rm -f $@
-	ar rcs $@ $^
+	$(SAY)ar rcs $@ $^
 
 $(B)/compiler/%.o: compiler/%.c | $(B)/gen/parser.h
 	@mkdir -p $(@D)
-	$(CC) $(ALL) -c $< -o $@
+	$(SAY)$(CC) $(ALL) -c $< -o $@
 $(B)/gen/%.o: $(B)/gen/%.c
-	$(CC) $(ALL) -Wno-overlength-strings -c $< -o $@
-RFLAGS  = -O3 -fopenmp -ffp-contract=off
+	$(SAY)$(CC) $(ALL) -Wno-overlength-strings -c $< -o $@
+RFLAGS  = -O3 -pthread -ffp-contract=off
 $(B)/runtime/%_f32.o: runtime/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL) $(RFLAGS) -c $< -o $@
+	$(SAY)$(CC) $(ALL) $(RFLAGS) -c $< -o $@
 $(B)/runtime/%_f64.o: runtime/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL) $(RFLAGS) -DNDE_DOUBLE -c $< -o $@
+	$(SAY)$(CC) $(ALL) $(RFLAGS) -DNDE_DOUBLE -c $< -o $@
 $(B)/runtime/%.o: runtime/%.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL) $(RFLAGS) -c $< -o $@
+	$(SAY)$(CC) $(ALL) $(RFLAGS) -c $< -o $@
 
 $(B)/gen/parser.c $(B)/gen/parser.h: grammar/parser.y
 	@mkdir -p $(@D)
-	bison -Wall -Werror -Wcounterexamples -o $(B)/gen/parser.c --header=$(B)/gen/parser.h $<
+	$(SAY)bison -Wall -Werror -Wcounterexamples -o $(B)/gen/parser.c --header=$(B)/gen/parser.h $<
 $(B)/gen/lexer.c: grammar/lexer.l $(B)/gen/parser.h
-	flex -o $@ $<
+	$(SAY)flex -o $@ $<
 # The prelude as text, one string a line.
 $(B)/gen/prelude.c: $(PRELUDE) Makefile
 	@mkdir -p $(@D)
@@ -70,10 +71,10 @@ clean:
 setup:
 	@CC="$(CC)" sh .ci/setup
 demo: setup
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory -j$$(nproc) build
 	@sh examples/demo.sh $(B)/ndec
 check: setup
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory -j$$(nproc) build
 	@CC="$(CC)" MAKE="$(MAKE)" sh tests/run.sh
 test: build
 	@CC="$(CC)" MAKE="$(MAKE)" sh tests/run.sh unit golden

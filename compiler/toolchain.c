@@ -180,7 +180,7 @@ static int compile_and_link(const Build *b, const char *binary)
         return trouble(b);
     const char *part = str_format(a, "%s.part.%ld", binary, (long)getpid());
     const char *argv[] = {b->cc, file[2], has_f32 ? file[3] : b->home.library, b->home.library, "-o", part,
-                          "-fopenmp", "-lz", "-lcjson", "-lopenblas", "-lm", NULL};
+                          "-pthread", "-lz", "-lcjson", "-lm", NULL};
     if (!finished(start(argv, b->log)))
         return trouble(b);
     if (rename(part, binary) != 0) {

@@ -7,7 +7,7 @@ plain=$BUILD
 BUILD=$plain/sanitize
 SANITIZE=$flags
 export BUILD SANITIZE
-if ! $MAKE B="$BUILD" CFLAGS="-O1 -g $flags" RFLAGS="-O1 -fopenmp -ffp-contract=off" build >"$plain/test/sanitize.log" 2>&1; then
+if ! $MAKE B="$BUILD" CFLAGS="-O1 -g $flags" RFLAGS="-O1 -pthread -ffp-contract=off" build >"$plain/test/sanitize.log" 2>&1; then
     tail -n 5 "$plain/test/sanitize.log"
     echo "FAIL sanitize: the build with sanitizers failed"
     exit 0

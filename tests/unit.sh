@@ -21,7 +21,7 @@ done
 if ! $CC -std=c11 -D_POSIX_C_SOURCE=200809L -pedantic -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
     -Wmissing-prototypes -Wvla -Wformat=2 -Wdouble-promotion -Wundef -O1 -g ${SANITIZE:-} \
     -iquote compiler -iquote runtime -iquote tests/unit "$1" $beside "$BUILD/test/libndec.a" "$BUILD/libnde.a" -o "$BUILD/test/unit/$name" \
-    -fopenmp -lcheck -lsubunit -lgmp -lcjson -lz -lopenblas -lm -lrt -lpthread 2>&1; then
+    -lcheck -lsubunit -lgmp -lcjson -lz -lm -lrt -lpthread 2>&1; then
     echo "FAIL unit $name: it does not compile"
     exit 0
 fi
