@@ -310,10 +310,13 @@ Model *model_check(Arena *a, Diags *d, Node *const *prelude, int n_prelude, Node
     train_hyper(&c);
     if (diag_errors(d))
         return NULL;
-    make_train(&c);
+    if (!choices->only_check)
+        make_train(&c);
     walk(&c, file, false);
     if (diag_errors(d))
         return NULL;
+    if (choices->only_check)
+        return model;
     make_eval(&c);
     make_predict(&c);
     finish_solves(m);

@@ -143,8 +143,8 @@ static Model *compile(Arena *a, const Options *o, int *code)
     if (!model || *code)
         return NULL;
     model->exact = model;
-    if (has_differences(model)) {
-        Choices exact = {o->choices.no_reduce, true};
+    if (!o->choices.only_check && has_differences(model)) {
+        Choices exact = {o->choices.no_reduce, true, false};
         model->exact = model_check(a, diag_new(a), prelude, n_prelude, file, &exact);
     }
     if (dumps(o, "ir"))
@@ -304,6 +304,7 @@ int main(int argc, char **argv)
         code = check_options(&o);
     if (code)
         return code;
+    o.choices.only_check = str_eq(o.command, "check") && !o.dump;
     Arena *a = arena_new();
     if (str_eq(o.command, "list"))
         code = explain_list(o.file, stdout) ? 0 : usage_error("the lists are operators and methods, not", o.file);

@@ -74,6 +74,7 @@ typedef struct Model {
  * estimate from the stages themselves. */
 typedef struct Choices {
     bool no_reduce, no_difference;
+    bool only_check; /* messages alone: the programs are not made, for they cannot fail any more */
 } Choices;
 Model *model_check(Arena *a, Diags *d, Node *const *prelude, int n_prelude, Node *file, const Choices *choices);
 

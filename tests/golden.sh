@@ -1,7 +1,7 @@
 #!/bin/sh
 # golden.sh NDEC [--bless]: compares what the compiler says with the files in tests/golden.
-#   bad/X.nde  `ndec check` says exactly bad/X.txt on its standard error, and ends with 1 if that has an error, else with 0.
-#   ok/X.nde   gives no message; ok/X.ast is its dump of that stage, ok/X.FN.ir the function FN of its dump of functions.
+#   bad/X.nde  `ndec check` says exactly bad/X.txt on its standard error, and ends with 1 if that has an error, else 0.
+#   ok/X.nde   gives no message; ok/X.ast is its dump of that stage, ok/X.FN.ir the function FN of its dump `ir`.
 # Every row of compiler/diag.def must be in some .txt, by its sentence; a row that is all placeholders needs a file with
 # its name, as bad/npy_read.nde. --bless writes the files instead: the diff is the review. Ends with the counts.
 set -eu
@@ -69,7 +69,8 @@ for nde in *.nde; do
         "$ndec" check "$nde" --dump="$stage" >"$work/out" 2>/dev/null </dev/null || true
         if [ "$stage" = ir ]; then
             fn=${golden#"$name".} fn=${fn%.ir}
-            awk -v head="fn $fn(" 'index($0, head) == 1 { on = 1 } on { print } /^end/ { on = 0 }' "$work/out" >"$work/fn"
+            awk -v head="fn $fn(" 'index($0, head) == 1 { on = 1 } on { print } /^end/ { on = 0 }' "$work/out" \
+                >"$work/fn"
             mv "$work/fn" "$work/out"
         fi
         if [ "$(wc -l <"$work/out")" -gt 100 ]; then
@@ -88,7 +89,7 @@ cat "$root"/tests/golden/bad/*.txt | sed -n 's/^.*: \(error\|warning\): //p' >"$
 while read -r id pattern; do
     if [ "$pattern" = '.*' ]; then
         file=$(echo "$id" | tr '[:upper:]' '[:lower:]')
-        [ -e "$root/tests/golden/bad/$file.nde" ] && pass || fail "$id" "no file $file.nde shows this row of diag.def"
+        if [ -e "$root/tests/golden/bad/$file.nde" ]; then pass; else fail "$id" "no file $file.nde shows it"; fi
     elif grep -Eqx -e "$pattern" "$work/messages"; then
         pass
     else
