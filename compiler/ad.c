@@ -1,7 +1,7 @@
 /* ad.c: reverse mode: one backward sweep over a straight line, and the rules of the regions.
  *
- * Needs: verified functions; a rule for each operator (op.def).  Gives: the derivative as ordinary functions of the same
- * IR, so it can be differentiated again.
+ * Needs: verified functions; a rule for each operator (op.def).  Gives: the derivative as ordinary functions of the
+ * same IR, so it can be differentiated again.
  *
  * A callee is differentiated once for each set of wanted inputs and seeded outputs, as a pair: `fwd`, the function with
  * further outputs (residuals: what the reverse needs to know), and `bwd`, from residuals and cotangents to gradients.
@@ -64,8 +64,8 @@ static void mark_live(Module *m, const Fn *fn, const Active *a)
             continue;
         if (ins->op != OP_call) {
             for (int k = 0; k < ins->n_arg; k++)
-                a->live[ins->arg[k]] |= a->value[ins->arg[k]] &&
-                                        (op_info[ins->op].op_class == CLASS_region || passes(ins->op, k));
+                a->live[ins->arg[k]] |=
+                    a->value[ins->arg[k]] && (op_info[ins->op].op_class == CLASS_region || passes(ins->op, k));
             continue;
         }
         bool *want = ARENA_NEW(m->arena, bool, ins->n_arg + 1), *in = ARENA_NEW(m->arena, bool, ins->n_arg + 1);
@@ -242,8 +242,8 @@ static void sweep_solve(Sweep *s, Val v)
             arg[n_arg++] = g[i];
     SolveVjp *vjp = solve_reverse(s->m, solve, want, seed);
     list_push(s->m->arena, s->m->vjps, vjp);
-    Val call = fn_op(s->m, s->to, OP_solve_vjp, n_arg, arg,
-                     (Imm){.solve = (Solve *)solve, .index = s->m->vjps.n - 1}, ins.span);
+    Val call = fn_op(s->m, s->to, OP_solve_vjp, n_arg, arg, (Imm){.solve = (Solve *)solve, .index = s->m->vjps.n - 1},
+                     ins.span);
     for (int k = 0, n = 0; k < ins.n_arg; k++)
         if (want[k])
             acc(s, ins.arg[k], fn_result(s->m, s->to, call, n++, fn_type(s->from, ins.arg[k])));
@@ -408,7 +408,8 @@ static Pair *pair_of(Module *m, const Fn *fn, const bool *want, const bool *seed
 {
     for (int i = 0; i < m->pairs.n; i++) {
         Pair *p = m->pairs.at[i];
-        if (!p->is_difference && p->fn == fn && same_mask(p->want, want, fn->n_in) && same_mask(p->seed, seed, fn->out.n))
+        if (!p->is_difference && p->fn == fn && same_mask(p->want, want, fn->n_in) &&
+            same_mask(p->seed, seed, fn->out.n))
             return p;
     }
     Pair *p = pair_make(m, fn, want, seed);
@@ -574,8 +575,8 @@ static SolveVjp *solve_reverse(Module *m, const Solve *s, bool *want, const bool
             w[i] = true;
         for (int i = 0; i < s->n_arg; i++)
             w[s->n_state + 1 + i] = want[s->n_state + i];
-        vjp->init_vjp = module_add(
-            m, ad_vjp(m, s->init, str_format(m->arena, "%s_init_vjp", s->name), w, vjp->seed_carry, false));
+        vjp->init_vjp =
+            module_add(m, ad_vjp(m, s->init, str_format(m->arena, "%s_init_vjp", s->name), w, vjp->seed_carry, false));
     }
     return vjp;
 }

@@ -22,21 +22,21 @@ struct Pair {
 };
 
 typedef struct Active {
-    bool *value;  /* depends on a wanted input ... */
-    bool *live;   /* ... and a seeded output depends on it */
+    bool *value; /* depends on a wanted input ... */
+    bool *live;  /* ... and a seeded output depends on it */
 } Active;
 
 typedef struct Sweep {
     Module *m;
-    Fn *from;      /* the function, its active calls replaced by their fwd */
-    Fn *to;        /* where the second part goes; may be `from` itself */
-    int n;         /* instructions of `from` when the sweep began */
+    Fn *from; /* the function, its active calls replaced by their fwd */
+    Fn *to;   /* where the second part goes; may be `from` itself */
+    int n;    /* instructions of `from` when the sweep began */
     Active a;
-    Pair **pair;   /* of each active call */
-    Val *cotangent;/* [n], values of to: cotangents, or changes */
-    Val *copy;     /* [room]: pair mode: value of from -> value of to */
+    Pair **pair;    /* of each active call */
+    Val *cotangent; /* [n], values of to: cotangents, or changes */
+    Val *copy;      /* [room]: pair mode: value of from -> value of to */
     int room;
-    Pair *result;  /* pair mode: what is being made; NULL if to == from */
+    Pair *result; /* pair mode: what is being made; NULL if to == from */
     int n_residual;
 } Sweep;
 

@@ -28,13 +28,13 @@ void arena_release(Arena *a, Mark mark);
 #define ARENA_NEW(arena, T, n) ((T *)arena_alloc((arena), sizeof(T) * (size_t)(n)))
 
 /* A growing array in an arena:  LIST(int) xs = {0};  list_push(arena, xs, 3);  xs.at[0], xs.n */
-#define LIST(T)                                                                                                        \
-    struct {                                                                                                           \
-        T *at;                                                                                                         \
-        int n, room;                                                                                                   \
+#define LIST(T)      \
+    struct {         \
+        T *at;       \
+        int n, room; \
     }
-#define list_push(arena, list, item)                                                                                   \
-    ((list).at = list_grow((arena), (list).at, (list).n, &(list).room, sizeof *(list).at),                             \
+#define list_push(arena, list, item)                                                       \
+    ((list).at = list_grow((arena), (list).at, (list).n, &(list).room, sizeof *(list).at), \
      (list).at[(list).n++] = (item))
 void *list_grow(Arena *a, void *at, int n, int *room, size_t size);
 
@@ -53,10 +53,10 @@ typedef struct Text {
     int depth; /* of indentation, four blanks each */
 } Text;
 Text text_new(Arena *a);
-void text_add(Text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));  /* no line end */
-void text_line(Text *t, const char *format, ...) __attribute__((format(printf, 2, 3))); /* indented, with line end */
-void text_open(Text *t, const char *format, ...) __attribute__((format(printf, 2, 3))); /* line, then deeper */
-void text_close(Text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));/* shallower, then line */
+void text_add(Text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));   /* no line end */
+void text_line(Text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));  /* indented, with line end */
+void text_open(Text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));  /* line, then deeper */
+void text_close(Text *t, const char *format, ...) __attribute__((format(printf, 2, 3))); /* shallower, then line */
 /* The shortest decimal text that reads back as the same number: of a float if is_float, else of a double. Always with
  * a point or an exponent, never locale dependent; no suffix. Infinities and NaN are a bug of the caller. */
 const char *num_text(Arena *a, double x, bool is_float);

@@ -42,37 +42,32 @@ bool value_type(const Check *c, const Value *v, Type *out)
     switch (v->kind) {
     case VALUE_number:
     case VALUE_setting:
-    case VALUE_leaf:
-        *out = type_scalar(false);
-        return true;
+    case VALUE_leaf: *out = type_scalar(false); return true;
     case VALUE_array:
-    case VALUE_tensor:
-        *out = v->type;
-        return true;
-    case VALUE_param:
-        *out = c->model->params.at[v->index].type;
-        return true;
-    case VALUE_data:
-        *out = c->model->data.at[v->index].type;
-        return true;
-    case VALUE_sample:
-        *out = c->model->samples.at[v->index].type;
-        return true;
-    default:
-        return false;
+    case VALUE_tensor: *out = v->type; return true;
+    case VALUE_param: *out = c->model->params.at[v->index].type; return true;
+    case VALUE_data: *out = c->model->data.at[v->index].type; return true;
+    case VALUE_sample: *out = c->model->samples.at[v->index].type; return true;
+    default: return false;
     }
 }
 
 const char *value_text(Check *c, const Value *v)
 {
-    static const char *const noun[] = {
-        [VALUE_states] = "a value for each state", [VALUE_stages] = "the stages of a step",
-        [VALUE_fn] = "a function",                 [VALUE_op] = "a function",
-        [VALUE_builtin] = "a function",            [VALUE_recipe] = "a layer that is not made yet",
-        [VALUE_layer] = "a layer",                 [VALUE_layers] = "several layers",
-        [VALUE_solve] = "a solve",                 [VALUE_series] = "a solution, to be asked for at a time",
-        [VALUE_string] = "a text",                 [VALUE_poison] = "nothing",
-        [VALUE_quantity] = "a quantity",          [VALUE_tableau] = "a tableau"};
+    static const char *const noun[] = {[VALUE_states] = "a value for each state",
+                                       [VALUE_stages] = "the stages of a step",
+                                       [VALUE_fn] = "a function",
+                                       [VALUE_op] = "a function",
+                                       [VALUE_builtin] = "a function",
+                                       [VALUE_recipe] = "a layer that is not made yet",
+                                       [VALUE_layer] = "a layer",
+                                       [VALUE_layers] = "several layers",
+                                       [VALUE_solve] = "a solve",
+                                       [VALUE_series] = "a solution, to be asked for at a time",
+                                       [VALUE_string] = "a text",
+                                       [VALUE_poison] = "nothing",
+                                       [VALUE_quantity] = "a quantity",
+                                       [VALUE_tableau] = "a tableau"};
     Type t;
     if (v->classes)
         return str_format(c->arena, "class[%d]", v->classes);
@@ -112,16 +107,11 @@ static int key_index(Check *c, Keys *keys, const Value *v)
 static const char *key_name(Check *c, const Value *v)
 {
     switch (v->kind) {
-    case VALUE_param:
-        return c->model->params.at[v->index].path;
-    case VALUE_data:
-        return c->model->data.at[v->index].name;
-    case VALUE_sample:
-        return c->model->samples.at[v->index].name;
-    case VALUE_tensor:
-        return v->home->fn->ins.at[v->val].name;
-    default:
-        return NULL;
+    case VALUE_param: return c->model->params.at[v->index].path;
+    case VALUE_data: return c->model->data.at[v->index].name;
+    case VALUE_sample: return c->model->samples.at[v->index].name;
+    case VALUE_tensor: return v->home->fn->ins.at[v->val].name;
+    default: return NULL;
     }
 }
 
@@ -153,19 +143,15 @@ static Val leaf(Check *c, Builder *b, const Value *v)
 Val build_val(Check *c, Builder *b, const Value *v)
 {
     switch (v->kind) {
-    case VALUE_number:
-        return fn_const(c->module, b->fn, rat_to_double(v->num));
+    case VALUE_number: return fn_const(c->module, b->fn, rat_to_double(v->num));
     case VALUE_array: {
         Ins ins = {.op = OP_array, .type = v->type, .imm = {.array = v->array}, .span = b->fn->span};
         list_push(c->arena, b->fn->ins, ins);
         return (Val)(b->fn->ins.n - 1);
     }
-    case VALUE_setting:
-        return fn_leaf(c->module, b->fn, OP_setting, v->index, type_scalar(false), NULL);
-    case VALUE_tensor:
-        return v->home == b ? v->val : capture(c, b, v);
-    default:
-        return b->keys ? capture(c, b, v) : leaf(c, b, v);
+    case VALUE_setting: return fn_leaf(c->module, b->fn, OP_setting, v->index, type_scalar(false), NULL);
+    case VALUE_tensor: return v->home == b ? v->val : capture(c, b, v);
+    default: return b->keys ? capture(c, b, v) : leaf(c, b, v);
     }
 }
 

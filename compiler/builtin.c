@@ -126,7 +126,8 @@ static Value builtin_sum(Args *a)
 static Value largest(Args *a, bool smallest)
 {
     if (a->n == 2)
-        return wants(a, 2, 2, NULL) ? apply_op(a->c, a->b, smallest ? OP_min : OP_max, 2, a->at, a->call) : value_poison();
+        return wants(a, 2, 2, NULL) ? apply_op(a->c, a->b, smallest ? OP_min : OP_max, 2, a->at, a->call)
+                                    : value_poison();
     if (!smallest)
         return reduce(a, OP_max_axis, OP_max_axis);
     Value minus = a->n == 1 ? apply_op(a->c, a->b, OP_neg, 1, a->at, a->call) : value_poison();
@@ -296,7 +297,8 @@ static Value builtin_transpose(Args *a)
         return value_poison();
     Type t = type_at(a, v);
     Imm imm = {0};
-    bool seen[MAX_RANK] = {false}, ok = a->n == 2 ? a->at[1].kind == VALUE_array && a->at[1].type.dim[0] == t.rank : t.rank == 2;
+    bool seen[MAX_RANK] = {false},
+         ok = a->n == 2 ? a->at[1].kind == VALUE_array && a->at[1].type.dim[0] == t.rank : t.rank == 2;
     for (int i = 0; ok && i < t.rank; i++) {
         double p = a->n == 2 ? a->at[1].array[i] : 1 - i;
         ok = p >= 0 && p < t.rank && p == floor(p) && !seen[(int)p];

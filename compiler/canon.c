@@ -12,7 +12,7 @@ typedef struct Canon {
     Module *m;
     const Fn *from;
     Fn *to;
-    Val *map;     /* value of from -> value of to, or NO_VAL */
+    Val *map;       /* value of from -> value of to, or NO_VAL */
     uint32_t *slot; /* open-addressed table of values of to */
     int n_slot;
 } Canon;

@@ -120,25 +120,13 @@ static void walk_item(Check *c, Node *node)
 {
     switch (node->kind) {
     case NODE_PRECISION:
-    case NODE_ERROR:
-        return;
-    case NODE_INCLUDE:
-        include(c, node);
-        return;
-    case NODE_LOSS:
-        add_loss(c, node);
-        return;
-    case NODE_METRIC:
-        add_metric(c, node);
-        return;
-    case NODE_OUTPUT:
-        add_outputs(c, node);
-        return;
-    case NODE_TRAIN:
-        declare_train(c, c->file, node);
-        return;
-    default:
-        declare(c, c->file, c->main, node);
+    case NODE_ERROR: return;
+    case NODE_INCLUDE: include(c, node); return;
+    case NODE_LOSS: add_loss(c, node); return;
+    case NODE_METRIC: add_metric(c, node); return;
+    case NODE_OUTPUT: add_outputs(c, node); return;
+    case NODE_TRAIN: declare_train(c, c->file, node); return;
+    default: declare(c, c->file, c->main, node);
     }
 }
 
@@ -297,7 +285,13 @@ Model *model_check(Arena *a, Diags *d, Node *const *prelude, int n_prelude, Node
     Model *model = ARENA_NEW(a, Model, 1);
     *m = (Module){.arena = a, .diags = d};
     *model = (Model){.name = identifier(a, file->span.source->name), .source = file->span.source, .module = m};
-    Check c = {.arena = a, .diags = d, .module = m, .model = model, .path = "", .no_reduce = choices->no_reduce, .no_difference = choices->no_difference};
+    Check c = {.arena = a,
+               .diags = d,
+               .module = m,
+               .model = model,
+               .path = "",
+               .no_reduce = choices->no_reduce,
+               .no_difference = choices->no_difference};
     if (diag_errors(d))
         return NULL;
     open_prelude(&c, prelude, n_prelude);

@@ -52,28 +52,28 @@ struct Value {
     Value *many;
     Symbol *symbol;
     const char *path, *text;
-    Scope *statics;    /* of a layer: its static arguments */
+    Scope *statics; /* of a layer: its static arguments */
     SolveInfo *solve;
     const Tableau *tableau;
-    int classes;       /* of a label: number of classes, else 0 */
-    bool is_frozen;    /* of a layer */
+    int classes;    /* of a label: number of classes, else 0 */
+    bool is_frozen; /* of a layer */
 };
 
 struct Symbol {
     const char *name;
     Span span;
-    Node *node;        /* the declaration */
-    Scope *scope;      /* where it was declared */
+    Node *node;   /* the declaration */
+    Scope *scope; /* where it was declared */
     Value value;
     bool is_used, is_assignable;
-    const char *noun;  /* "data field", "parameter", ...: for messages */
+    const char *noun; /* "data field", "parameter", ...: for messages */
 };
 
 typedef enum ScopeKind {
     SCOPE_prelude,
     SCOPE_file,
-    SCOPE_body,        /* of a fn, layer or quantity: sees const, param, layer, fn of the file, but no values of a sample */
-    SCOPE_block        /* sees all of its parent */
+    SCOPE_body, /* of a fn, layer or quantity: sees const, param, layer, fn of the file, but no values of a sample */
+    SCOPE_block /* sees all of its parent */
 } ScopeKind;
 struct Scope {
     Scope *parent;
@@ -83,22 +83,22 @@ struct Scope {
 
 /* What a function under construction uses of the outside. Several functions of one solve share one list. */
 typedef struct Keys {
-    LIST(Value) at;    /* param, sample, data, leaf, or a tensor of an outer builder */
+    LIST(Value) at; /* param, sample, data, leaf, or a tensor of an outer builder */
 } Keys;
 struct Builder {
     Fn *fn;
-    Builder *parent;   /* whose tensors may be captured; NULL: none */
-    Keys *keys;        /* NULL: top level, where leaves are instructions */
-    int n_fixed;       /* inputs that are not captured */
-    LIST(Val) captured;/* [key]: the input, or NO_VAL */
+    Builder *parent;    /* whose tensors may be captured; NULL: none */
+    Keys *keys;         /* NULL: top level, where leaves are instructions */
+    int n_fixed;        /* inputs that are not captured */
+    LIST(Val) captured; /* [key]: the input, or NO_VAL */
 };
 
 struct SolveInfo {
     Solve *solve;
-    Val ins;           /* OP_solve in `home` */
+    Val ins; /* OP_solve in `home` */
     Builder *home;
-    Value from, to, save; /* static values of the bounds and of the saved times (poison: none) */
-    bool is_written;   /* the instruction exists: results can be asked for */
+    Value from, to, save;              /* static values of the bounds and of the saved times (poison: none) */
+    bool is_written;                   /* the instruction exists: results can be asked for */
     bool is_save_wrong, is_time_wrong; /* reported already */
     const struct Reduction *reduction;
 };
@@ -118,16 +118,16 @@ struct Check {
     Module *module;
     Model *model;
     Scope *prelude, *file;
-    Builder *main;     /* of the program being built */
+    Builder *main; /* of the program being built */
     bool training;
-    Span site;         /* in prelude code: the user's place; source NULL elsewhere */
-    const char *path;  /* prefix of parameters being declared: "field." */
-    bool is_frozen;    /* within a frozen layer */
-    const char *setting; /* if set, number literals become settings of that name */
+    Span site;                              /* in prelude code: the user's place; source NULL elsewhere */
+    const char *path;                       /* prefix of parameters being declared: "field." */
+    bool is_frozen;                         /* within a frozen layer */
+    const char *setting;                    /* if set, number literals become settings of that name */
     int n_setting_literal, setting_literal; /* in this clause: how many, how many seen */
-    bool no_reduce, no_difference; /* --no-reduce, --no-difference */
-    long turns;        /* of all loops */
-    int depth;         /* of calls being inlined: there is no recursion, but a message is better than a crash */
+    bool no_reduce, no_difference;          /* --no-reduce, --no-difference */
+    long turns;                             /* of all loops */
+    int depth; /* of calls being inlined: there is no recursion, but a message is better than a crash */
     LIST(Instance *) instances;
     LIST(SolveInfo *) solves;
     LIST(Val) losses;
@@ -168,7 +168,8 @@ Fn *build_finish(Check *c, Builder *b);
 int build_keys(Check *c, Builder *b, const Keys *keys, Val *arg);
 Val build_op(Check *c, Builder *b, Op op, int n, const Val *arg, Imm imm, Span span);
 Val build_map(Check *c, Builder *b, Op op, Val a, Val b2, Span span);
-/* sqrt(mean of squares) over all states, elements and samples (Hairer, Norsett & Wanner 1993, II.4.11); a shared scalar */
+/* sqrt(mean of squares) over all states, elements and samples (Hairer, Norsett & Wanner 1993, II.4.11); a shared scalar
+ */
 Val build_rms(Check *c, Builder *b, int n, const Val *x);
 
 /* ---- expr.c ---- */
@@ -178,6 +179,9 @@ Value eval_static(Check *c, Scope *s, Node *node, const char *what);
 bool eval_int(Check *c, Scope *s, Node *node, const char *what, long *out);
 /* As a tensor instruction of b; NO_VAL after a message. */
 Val eval_tensor(Check *c, Scope *s, Builder *b, Node *node, const char *what);
+/* A number for the whole batch, in which each number that is written is a setting called key, or key.1, key.2 ...;
+ * NO_VAL after a message. */
+Val eval_settings(Check *c, Scope *s, Builder *b, Node *node, const char *key, const char *what);
 Value apply_op(Check *c, Builder *b, Op op, int n, const Value *arg, Node *node);
 Value concat_values(Check *c, Builder *b, int n, Value *entry, Node *node);
 
@@ -209,14 +213,14 @@ Val solve_result(Check *c, const SolveInfo *info, int index);
 int clause_setting(Check *c, Scope *s, Node *node, const char *name, const char *what);
 
 /* ---- reduce.c: a solve in the cheapest exactly equivalent state ---- */
-typedef struct Reduction { /* du/dt = R x(L u, t): s' = x, u = z0 + R s; values of the main program */
+typedef struct Reduction {    /* du/dt = R x(L u, t): s' = x, u = z0 + R s; values of the main program */
     Value left, right, start; /* L [p, d], R [d, q], z0 [d] */
     Value base, mix;          /* L z0 [p], L R [p, q] */
     Fn *field;                /* (s, t, base, mix, p..) -> x */
     Type type;                /* of s */
 } Reduction;
-/* Tries to reduce a solve of one state; NULL if it cannot or does not pay, the reason in solve->reduction. keys are those
- * of field, and become those of the reduced field. */
+/* Tries to reduce a solve of one state; NULL if it cannot or does not pay, the reason in solve->reduction. keys are
+ * those of field, and become those of the reduced field. */
 Reduction *reduce_field(Check *c, Builder *main, Solve *solve, Fn *field, Keys *keys, Val start);
 /* z0 + R s, in b; of a series [n, q] each row. */
 Val reduce_lift(Check *c, Builder *b, const Reduction *r, Val s);
@@ -224,22 +228,22 @@ Val reduce_lift(Check *c, Builder *b, const Reduction *r, Val s);
 Val reduce_lift_rate(Check *c, Builder *b, const Reduction *r, Val x);
 
 /* ---- step.c: one step of a method as IR ---- */
-typedef struct Problem {  /* what a step needs of its solve, in the builder where it stands */
+typedef struct Problem { /* what a step needs of its solve, in the builder where it stands */
     Solve *solve;
-    Fn *field;            /* (u.., t, p..) -> du.. */
-    const Val *arg;       /* p */
-    int n_arg;            /* those that the field takes */
+    Fn *field;                  /* (u.., t, p..) -> du.. */
+    const Val *arg;             /* p */
+    int n_arg;                  /* those that the field takes */
     const Reduction *reduction; /* NULL: the state is the user's */
 } Problem;
-typedef struct Start {    /* where a step begins, for one state each */
-    const Val *u, *k;     /* of the integrated state: value and first stage derivative */
+typedef struct Start {          /* where a step begins, for one state each */
+    const Val *u, *k;           /* of the integrated state: value and first stage derivative */
     const Val *user_u, *user_k; /* of the user's */
 } Start;
 struct Internals {
     const Tableau *method;
     int n_state;
-    Val **k, **stage;     /* [stage][state] */
-    Val *u0, *u1, *err;   /* err NULL without an embedded method */
+    Val **k, **stage;   /* [stage][state] */
+    Val *u0, *u1, *err; /* err NULL without an embedded method */
     Val t, h;
     Val atol, rtol;
 };
@@ -263,11 +267,11 @@ typedef struct Terms Terms;
 void step_functions(Check *c, const Problem *p, Keys *keys, Builder *parent, Scope *s, const Terms *terms);
 
 /* ---- regularize.c ---- */
-typedef struct Term {     /* one `regularize` clause */
+typedef struct Term { /* one `regularize` clause */
     Node *clause, *quantity, *weight;
-    int draws;            /* 0: global */
-    int how;              /* global: 0 sum, 1 mean, 2 max */
-    int first;            /* first draw, or the quantity's index */
+    int draws; /* 0: global */
+    int how;   /* global: 0 sum, 1 mean, 2 max */
+    int first; /* first draw, or the quantity's index */
     bool is_biased, through_state, at_accepted, holds_slope;
 } Term;
 struct Terms {

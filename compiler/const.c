@@ -284,12 +284,9 @@ static const Rat *scalar_binary(const Scalar *s, const Node *expr)
     if (!left || !right)
         return NULL;
     switch (expr->text[0]) {
-    case '+':
-        return rat_add(s->arena, left, right);
-    case '-':
-        return rat_sub(s->arena, left, right);
-    case '*':
-        return rat_mul(s->arena, left, right);
+    case '+': return rat_add(s->arena, left, right);
+    case '-': return rat_sub(s->arena, left, right);
+    case '*': return rat_mul(s->arena, left, right);
     case '/':
         if (rat_sign(right) == 0)
             DIAG_PLAIN(s->diags, CONST_DIVISION, expr->kid[1]->span);

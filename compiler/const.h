@@ -20,7 +20,8 @@ const Rat *rat_add(Arena *a, const Rat *x, const Rat *y);
 const Rat *rat_sub(Arena *a, const Rat *x, const Rat *y);
 const Rat *rat_mul(Arena *a, const Rat *x, const Rat *y);
 const Rat *rat_div(Arena *a, const Rat *x, const Rat *y); /* NULL when y is 0 */
-const Rat *rat_pow(Arena *a, const Rat *x, const Rat *y); /* exact for integer |y| <= 64, else by pow(); NULL if not finite */
+const Rat *rat_pow(Arena *a, const Rat *x,
+                   const Rat *y); /* exact for integer |y| <= 64, else by pow(); NULL if not finite */
 const Rat *rat_neg(Arena *a, const Rat *x);
 int rat_sign(const Rat *x);
 bool rat_is_int(const Rat *x, long *out);
@@ -37,8 +38,8 @@ typedef struct Tableau {
     double stability;            /* extent of the stability region on the negative real axis, 0: not given */
     double *c, *b, *e;           /* e may be NULL */
     double **a;
-    int degree;                  /* of the interpolant in theta, 0: none */
-    double **interpolant;        /* [stage][degree]: coefficients of theta, theta^2, ... of b_i(theta) */
+    int degree;           /* of the interpolant in theta, 0: none */
+    double **interpolant; /* [stage][degree]: coefficients of theta, theta^2, ... of b_i(theta) */
     int interpolant_order;
 } Tableau;
 

@@ -1,9 +1,8 @@
 /* declare.c: declarations and statements: constants, parameters, functions, layers and their bodies.
  *
  * A fn of the user is checked where it stands and becomes one IR function for each combination of argument types it is
- * called with; functions of the prelude, layers, and functions with static arguments are inlined. Loops are unrolled and
- * of an `if` only the branch taken exists.
- * Elsewhere: solve blocks (equation.c), train blocks (training.c). */
+ * called with; functions of the prelude, layers, and functions with static arguments are inlined. Loops are unrolled
+ * and of an `if` only the branch taken exists. Elsewhere: solve blocks (equation.c), train blocks (training.c). */
 #include "checker.h"
 
 #include <string.h>
@@ -53,7 +52,8 @@ static const char *type_node_text(Check *c, Scope *s, const Node *node)
     for (int i = 0; i < node->n; i++) {
         Symbol *symbol = node->kid[i]->kind == NODE_NAME ? scope_lookup(s, node->kid[i]->text) : NULL;
         long n;
-        const char *size = node->kid[i]->kind == NODE_NAME || node->kid[i]->kind == NODE_NUMBER ? node->kid[i]->text : "..";
+        const char *size =
+            node->kid[i]->kind == NODE_NAME || node->kid[i]->kind == NODE_NUMBER ? node->kid[i]->text : "..";
         if (symbol && value_int_of(&symbol->value, &n))
             size = str_format(c->arena, "%ld", n);
         else {
@@ -355,8 +355,8 @@ Value make_layer(Check *c, Scope *s, Node *expr, const char *path)
     Scope *statics = scope_new(c, recipe.symbol->scope, SCOPE_body);
     if (!bind(c, s, NULL, recipe.symbol->name, recipe.symbol->node->kid[0], expr, statics, NULL))
         return value_poison();
-    return (Value){.kind = VALUE_layer, .symbol = recipe.symbol, .path = path, .statics = statics,
-                   .is_frozen = c->is_frozen};
+    return (Value){
+        .kind = VALUE_layer, .symbol = recipe.symbol, .path = path, .statics = statics, .is_frozen = c->is_frozen};
 }
 
 Value call_layer(Check *c, Scope *s, Builder *b, const Value *layer, Node *call)
@@ -393,8 +393,7 @@ static void declare_layer(Check *c, Scope *s, Node *node)
     else if (n < 1 || n > 10000) {
         DIAG_AT(c->diags, SIZE_RANGE, check_span(c, node->kid[0]), n);
         v = value_poison();
-    }
-    else {
+    } else {
         v = (Value){.kind = VALUE_layers, .n = (int)n, .many = ARENA_NEW(c->arena, Value, n)};
         for (int i = 0; i < v.n; i++)
             v.many[i] = make_layer(c, s, node->kid[1], str_format(c->arena, "%s[%d]", path, i));
@@ -600,43 +599,23 @@ void declare(Check *c, Scope *s, Builder *b, Node *node)
 {
     Value v;
     switch (node->kind) {
-    case NODE_CONST:
-        declare_const(c, s, node);
-        return;
-    case NODE_DATA:
-        declare_data(c, s, node);
-        return;
-    case NODE_SAMPLE:
-        declare_sample(c, s, node);
-        return;
+    case NODE_CONST: declare_const(c, s, node); return;
+    case NODE_DATA: declare_data(c, s, node); return;
+    case NODE_SAMPLE: declare_sample(c, s, node); return;
     case NODE_PARAM:
         v = param_of(c, s, node);
         scope_add(c, s, node->text, node->name, v, node->span.source->is_prelude ? NULL : "parameter");
         return;
     case NODE_FN:
     case NODE_LAYER:
-    case NODE_QUANTITY:
-        declare_named(c, s, node);
-        return;
-    case NODE_TABLEAU:
-        declare_tableau(c, s, node);
-        return;
-    case NODE_INSTANCE:
-        declare_layer(c, s, node);
-        return;
-    case NODE_LET:
-        declare_let(c, s, b, node);
-        return;
-    case NODE_ASSIGN:
-        assign(c, s, b, node);
-        return;
-    case NODE_SOLVE:
-        declare_solve(c, s, b, node);
-        return;
-    case NODE_ERROR:
-        return;
-    default:
-        BUG("'%s' is not a declaration", ast_kind_name(node->kind));
+    case NODE_QUANTITY: declare_named(c, s, node); return;
+    case NODE_TABLEAU: declare_tableau(c, s, node); return;
+    case NODE_INSTANCE: declare_layer(c, s, node); return;
+    case NODE_LET: declare_let(c, s, b, node); return;
+    case NODE_ASSIGN: assign(c, s, b, node); return;
+    case NODE_SOLVE: declare_solve(c, s, b, node); return;
+    case NODE_ERROR: return;
+    default: BUG("'%s' is not a declaration", ast_kind_name(node->kind));
     }
 }
 

@@ -196,10 +196,10 @@ static void print_head(Printer p, Span span, Tone tone, const char *text)
 /* A source line while it is laid out in columns: tabs are blanks up to the next multiple of TAB. */
 typedef struct Line {
     const char *at;
-    size_t n;        /* bytes, without line end and trailing blanks */
-    int start, end;  /* columns of the caret and behind its tail */
-    int width;       /* columns in all */
-    int from, to;    /* columns that are shown */
+    size_t n;       /* bytes, without line end and trailing blanks */
+    int start, end; /* columns of the caret and behind its tail */
+    int width;      /* columns in all */
+    int from, to;   /* columns that are shown */
 } Line;
 
 /* The columns that the character at s takes, and its bytes. */

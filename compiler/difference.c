@@ -1,7 +1,7 @@
 /* difference.c: the third mode: what a function changes by, evaluated from the changes of its inputs.
  *
- * Needs: the rows of difference.def.  Gives: f(a + da) - f(a) as a function of da and of what is known at a, operator by
- * operator, so that the difference of nearly equal stages keeps its relative accuracy. Rounding of an embedded error
+ * Needs: the rows of difference.def.  Gives: f(a + da) - f(a) as a function of da and of what is known at a, operator
+ * by operator, so that the difference of nearly equal stages keeps its relative accuracy. Rounding of an embedded error
  * estimate made of such differences falls from O(h) to O(h^2).
  * Elsewhere: where a step uses it (step.c); handing values from one part to the other (ad.c). */
 #include "ad.h"
@@ -135,8 +135,8 @@ static void of_call(Sweep *s, Val v)
     s->from->ins.at[v].imm.fn = p->fwd;
     Val *arg = ARENA_NEW(s->m->arena, Val, p->takes.n + 1);
     for (int i = 0; i < p->takes.n; i++)
-        arg[i] = p->takes.at[i].kind == TAKES_SEED ? s->cotangent[ins.arg[p->takes.at[i].index]]
-                                                   : sweep_operand(s, v, p, i);
+        arg[i] =
+            p->takes.at[i].kind == TAKES_SEED ? s->cotangent[ins.arg[p->takes.at[i].index]] : sweep_operand(s, v, p, i);
     s->cotangent[v] = fn_call(s->m, s->to, p->bwd, p->takes.n, arg, ins.span);
 }
 

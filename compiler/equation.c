@@ -17,7 +17,8 @@ typedef struct Block { /* a solve block being read */
     Val *start; /* [state] */
 } Block;
 
-/* A relative tolerance below this makes error estimates in float32 from differences: above, rounding does not reach them. */
+/* A relative tolerance below this makes error estimates in float32 from differences: above, rounding does not reach
+ * them. */
 #define FINE_TOLERANCE 1e-6
 
 /* ---- settings ---- */
@@ -95,7 +96,8 @@ static void read_save(Block *k, Node *node)
     k->info->save = v;
     k->solve->n_save = v.type.dim[0];
     for (int i = 0; i < v.type.dim[0]; i++) {
-        int at = setting_add(c, str_format(c->arena, "%s.save.%d", k->solve->name, i + 1), v.array[i], false, node->span);
+        int at =
+            setting_add(c, str_format(c->arena, "%s.save.%d", k->solve->name, i + 1), v.array[i], false, node->span);
         if (i == 0)
             k->solve->set_save0 = at;
     }
@@ -173,8 +175,11 @@ static void read_step(Block *k, Node *clause)
     const struct {
         const char *word;
         int *set;
-    } row[] = {{"fixed", &s->set_fixed}, {"initial", &s->set_initial}, {"min", &s->set_min},
-               {"max", &s->set_max},     {"limit", &s->set_limit}};
+    } row[] = {{"fixed", &s->set_fixed},
+               {"initial", &s->set_initial},
+               {"min", &s->set_min},
+               {"max", &s->set_max},
+               {"limit", &s->set_limit}};
     for (int g = 0; g < clause->n; g++)
         for (int i = 0; i < clause->kid[g]->n; i++) {
             Node *at = clause->kid[g]->kid[i];
@@ -185,8 +190,9 @@ static void read_step(Block *k, Node *clause)
                 if (is_word(at, row[r].word)) {
                     known = true;
                     if (at->n) {
-                        *row[r].set = clause_setting(k->c, k->outer, at->kid[0],
-                                                     key(k, str_format(k->c->arena, "step.%s", at->text)), "a step size");
+                        *row[r].set =
+                            clause_setting(k->c, k->outer, at->kid[0],
+                                           key(k, str_format(k->c->arena, "step.%s", at->text)), "a step size");
                         positive(k, at->kid[0], *row[r].set);
                     } else if (!str_eq(at->text, "initial"))
                         DIAG_AT(k->c->diags, CLAUSE_VALUE, at->span, "step", "step fixed 0.01");
@@ -232,9 +238,8 @@ static void read_clause(Block *k, Node *clause)
     static const struct {
         const char *name;
         void (*read)(Block *, Node *);
-    } row[] = {{"time", read_time},           {"method", read_method},   {"tolerance", read_tolerance},
-               {"step", read_step},           {"batching", read_choice}, {"adjoint", read_choice},
-               {"controller", read_controller}};
+    } row[] = {{"time", read_time},       {"method", read_method},  {"tolerance", read_tolerance},  {"step", read_step},
+               {"batching", read_choice}, {"adjoint", read_choice}, {"controller", read_controller}};
     if (str_eq(clause->text, "regularize")) {
         if (k->c->training)
             regularize_read(k->c, k->outer, k->solve, clause, &k->terms);
@@ -470,7 +475,12 @@ void declare_solve(Check *c, Scope *s, Builder *b, Node *node)
 {
     Solve *solve = ARENA_NEW(c->arena, Solve, 1);
     SolveInfo *info = ARENA_NEW(c->arena, SolveInfo, 1);
-    Block k = {.c = c, .outer = s, .inner = scope_new(c, s, SCOPE_block), .main = b, .node = node, .solve = solve,
+    Block k = {.c = c,
+               .outer = s,
+               .inner = scope_new(c, s, SCOPE_block),
+               .main = b,
+               .node = node,
+               .solve = solve,
                .info = info};
     Keys *keys = ARENA_NEW(c->arena, Keys, 1);
     info->solve = solve;
@@ -566,8 +576,7 @@ Value series_at(Check *c, Scope *s, Builder *b, const Value *series, Node *call)
         return result(c, info, solve_saved(info->solve, series->index));
     if (info->is_save_wrong)
         return value_poison();
-    DIAG_AT(c->diags, NOT_KEPT, check_span(c, call->kid[1]), info->solve->name,
-            info->solve->state_name[series->index]);
+    DIAG_AT(c->diags, NOT_KEPT, check_span(c, call->kid[1]), info->solve->name, info->solve->state_name[series->index]);
     diag_note(c->diags, info->solve->span, "%s keeps the start, the end and the times after 'save'", info->solve->name);
     return value_poison();
 }

@@ -105,7 +105,8 @@ static double setting_value(const Model *m, int index, double otherwise)
 static void programs(Arena *a, const Model *model, const Plan *plan, FILE *to)
 {
     int bytes = model->is_double ? 8 : 4, tile = model->is_double ? 8 : 16, groups;
-    double batch = model->train_block ? setting_value(model, model->train_block->set_batch, 32) : 1, total = 0, work = 0;
+    double batch = model->train_block ? setting_value(model, model->train_block->set_batch, 32) : 1, total = 0,
+           work = 0;
     double tiles = (double)(long)((batch + tile - 1) / tile);
     groups = tiles < 8 ? (int)tiles : 8;
     fprintf(to, "programs and parts of solves\n");
@@ -117,8 +118,9 @@ static void programs(Arena *a, const Model *model, const Plan *plan, FILE *to)
         double scratch = bytes * ((double)f->rows * tile + f->reals);
         total += bytes * (m.kept * tiles * tile + m.shared + m.sums * groups);
         work = scratch > work ? scratch : work;
-        fprintf(to, "  %-24s %10s operations a sample, %8s kept a sample, %8s scratch\n", f->fn->name, human(a, f->flops),
-                str_format(a, "%sB", human(a, bytes * m.kept)), str_format(a, "%sB", human(a, scratch)));
+        fprintf(to, "  %-24s %10s operations a sample, %8s kept a sample, %8s scratch\n", f->fn->name,
+                human(a, f->flops), str_format(a, "%sB", human(a, bytes * m.kept)),
+                str_format(a, "%sB", human(a, scratch)));
     }
     fprintf(to, "  workspace for a batch of %g: about %sB, and %sB a thread\n", batch, human(a, total), human(a, work));
 }
@@ -152,7 +154,9 @@ static void choices(const Model *m, FILE *to)
         if (!is_first(m, i))
             continue;
         fprintf(to, "  %s.controller %s, batching joint, adjoint discrete, initial step %s\n", s->name, s->controller,
-                s->is_initial_warm ? "warm" : s->set_initial >= 0 ? "given" : "auto");
+                s->is_initial_warm    ? "warm"
+                : s->set_initial >= 0 ? "given"
+                                      : "auto");
     }
     if (m->train_block)
         fprintf(to, "  optimizer %s\n", m->train_block->optimizer);

@@ -215,10 +215,10 @@ static Value eval_binary(Check *c, Scope *s, Builder *b, Node *node)
         const char *text;
         Op op;
         bool swaps, negates;
-    } row[] = {{"+", OP_add, false, false},  {"-", OP_sub, false, false}, {"*", OP_mul, false, false},
-               {"/", OP_div, false, false},  {">", OP_gt, false, false},  {"<", OP_gt, true, false},
-               {">=", OP_ge, false, false},  {"<=", OP_ge, true, false},  {"==", OP_eq, false, false},
-               {"!=", OP_eq, false, true},   {"^", OP_pow, false, false}};
+    } row[] = {{"+", OP_add, false, false}, {"-", OP_sub, false, false}, {"*", OP_mul, false, false},
+               {"/", OP_div, false, false}, {">", OP_gt, false, false},  {"<", OP_gt, true, false},
+               {">=", OP_ge, false, false}, {"<=", OP_ge, true, false},  {"==", OP_eq, false, false},
+               {"!=", OP_eq, false, true},  {"^", OP_pow, false, false}};
     Value arg[2] = {eval(c, s, b, node->kid[0])};
     const char *setting = c->setting;
     if (str_eq(node->text, "^") && arg[0].kind != VALUE_setting && node->kid[1]->kind == NODE_NUMBER)
@@ -436,18 +436,12 @@ static Value eval_call(Check *c, Scope *s, Builder *b, Node *node)
 {
     Value callee = eval(c, s, b, node->kid[0]);
     switch (callee.kind) {
-    case VALUE_poison:
-        return callee;
-    case VALUE_fn:
-        return call_fn(c, s, b, callee.symbol, node);
-    case VALUE_op:
-        return call_op(c, s, b, (Op)callee.index, node);
-    case VALUE_builtin:
-        return builtin_call(c, s, b, callee.index, node);
-    case VALUE_layer:
-        return call_layer(c, s, b, &callee, node);
-    case VALUE_series:
-        return series_at(c, s, b, &callee, node);
+    case VALUE_poison: return callee;
+    case VALUE_fn: return call_fn(c, s, b, callee.symbol, node);
+    case VALUE_op: return call_op(c, s, b, (Op)callee.index, node);
+    case VALUE_builtin: return builtin_call(c, s, b, callee.index, node);
+    case VALUE_layer: return call_layer(c, s, b, &callee, node);
+    case VALUE_series: return series_at(c, s, b, &callee, node);
     case VALUE_recipe:
         DIAG_AT(c->diags, RECIPE_CALL, check_span(c, node), callee.symbol->name, callee.symbol->name);
         return value_poison();
@@ -486,31 +480,21 @@ Value eval(Check *c, Scope *s, Builder *b, Node *node)
 {
     Value arg;
     switch (node->kind) {
-    case NODE_NUMBER:
-        return eval_number(c, node);
-    case NODE_STRING:
-        return (Value){.kind = VALUE_string, .text = node->text};
-    case NODE_NAME:
-        return eval_name(c, s, node);
-    case NODE_BINARY:
-        return eval_binary(c, s, b, node);
+    case NODE_NUMBER: return eval_number(c, node);
+    case NODE_STRING: return (Value){.kind = VALUE_string, .text = node->text};
+    case NODE_NAME: return eval_name(c, s, node);
+    case NODE_BINARY: return eval_binary(c, s, b, node);
     case NODE_NEG:
         arg = eval(c, s, b, node->kid[0]);
         if (arg.kind == VALUE_number)
             return value_num(rat_neg(c->arena, arg.num));
         return apply_op(c, b, OP_neg, 1, &arg, node);
-    case NODE_CALL:
-        return eval_call(c, s, b, node);
-    case NODE_INDEX:
-        return eval_index(c, s, b, node);
-    case NODE_MEMBER:
-        return eval_member(c, s, b, node);
-    case NODE_ARRAY:
-        return eval_array(c, s, b, node);
-    case NODE_ERROR:
-        return value_poison();
-    default:
-        BUG("'%s' is not an expression", ast_kind_name(node->kind));
+    case NODE_CALL: return eval_call(c, s, b, node);
+    case NODE_INDEX: return eval_index(c, s, b, node);
+    case NODE_MEMBER: return eval_member(c, s, b, node);
+    case NODE_ARRAY: return eval_array(c, s, b, node);
+    case NODE_ERROR: return value_poison();
+    default: BUG("'%s' is not an expression", ast_kind_name(node->kind));
     }
 }
 
@@ -548,5 +532,26 @@ Val eval_tensor(Check *c, Scope *s, Builder *b, Node *node, const char *what)
     if (value_type(c, &v, &t) && !v.classes)
         return build_val(c, b, &v);
     DIAG_AT(c->diags, NOT_A_VALUE, check_span(c, node), what, value_text(c, &v));
+    return NO_VAL;
+}
+
+static int numbers_in(const Node *e)
+{
+    int n = e->kind == NODE_NUMBER;
+    for (int i = 0; i < e->n; i++)
+        n += e->kid[i] ? numbers_in(e->kid[i]) : 0;
+    return n;
+}
+
+Val eval_settings(Check *c, Scope *s, Builder *b, Node *node, const char *key, const char *what)
+{
+    c->setting = key;
+    c->n_setting_literal = numbers_in(node);
+    c->setting_literal = 0;
+    Val v = eval_tensor(c, s, b, node, what);
+    c->setting = NULL;
+    if (v == NO_VAL || type_equal(fn_type(b->fn, v), type_scalar(false)))
+        return v;
+    DIAG_AT(c->diags, NOT_SHARED, node->span, what);
     return NO_VAL;
 }

@@ -152,7 +152,8 @@ Val fn_input(Module *m, Fn *fn, Type type, const char *name)
 {
     if (fn->ins.n != fn->n_in)
         BUG("'%s' gets an input after its first instruction", fn->name);
-    return append(m, fn, (Ins){.op = OP_input, .type = type, .imm = {.index = fn->n_in++}, .span = fn->span, .name = name});
+    return append(m, fn,
+                  (Ins){.op = OP_input, .type = type, .imm = {.index = fn->n_in++}, .span = fn->span, .name = name});
 }
 
 Type fn_type(const Fn *fn, Val v)
@@ -203,8 +204,13 @@ Val fn_call(Module *m, Fn *fn, Fn *callee, int n_arg, const Val *arg, Span span)
 
 Val fn_result(Module *m, Fn *fn, Val call, int index, Type type)
 {
-    return append(m, fn, (Ins){.op = OP_result, .type = type, .n_arg = 1, .arg = &call, .imm = {.index = index},
-                               .span = fn->ins.at[call].span});
+    return append(m, fn,
+                  (Ins){.op = OP_result,
+                        .type = type,
+                        .n_arg = 1,
+                        .arg = &call,
+                        .imm = {.index = index},
+                        .span = fn->ins.at[call].span});
 }
 
 void fn_out(Module *m, Fn *fn, Val v, const char *name)

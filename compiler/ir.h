@@ -9,7 +9,11 @@
 #include "base.h"
 #include "const.h"
 
-enum { MAX_SIZE = 100000000 /* elements of one value */, MAX_RANK = 4, MAX_ARG = 3 /* of an operator row; concat, call and solve take any number */ };
+enum {
+    MAX_SIZE = 100000000 /* elements of one value */,
+    MAX_RANK = 4,
+    MAX_ARG = 3 /* of an operator row; concat, call and solve take any number */
+};
 
 typedef struct Type {
     bool is_batched; /* once per sample */
@@ -52,30 +56,30 @@ typedef struct Pair Pair;
 
 /* What an instruction holds besides its operands; which fields count is said in op.def. */
 typedef struct Imm {
-    double num;        /* const */
-    int index;         /* input, param, data, sample, setting, result: which; detach: its identity */
-    int axis, from;    /* concat slice pad repeat sum_axis max_axis */
-    Type to;           /* slice pad repeat reshape fill onehot: the shape of the result */
-    int perm[MAX_RANK];/* permute: axis i of the result is axis perm[i] of the operand */
+    double num;          /* const */
+    int index;           /* input, param, data, sample, setting, result: which; detach: its identity */
+    int axis, from;      /* concat slice pad repeat sum_axis max_axis */
+    Type to;             /* slice pad repeat reshape fill onehot: the shape of the result */
+    int perm[MAX_RANK];  /* permute: axis i of the result is axis perm[i] of the operand */
     const double *array; /* array: a constant tensor, row-major, in the arena */
-    Fn *fn;            /* call */
-    Solve *solve;      /* solve, solve_vjp */
+    Fn *fn;              /* call */
+    Solve *solve;        /* solve, solve_vjp */
 } Imm;
 
 typedef struct Ins {
     Op op;
-    Type type;         /* of the result; of call, solve, solve_vjp: nothing (their results are OP_result) */
+    Type type; /* of the result; of call, solve, solve_vjp: nothing (their results are OP_result) */
     int n_arg;
     Val *arg;
     Imm imm;
     Span span;
-    const char *name;  /* the user's, or NULL */
+    const char *name; /* the user's, or NULL */
 } Ins;
 
 /* Inputs of a Fn are its first instructions, OP_input 0 .. n_in-1. */
 struct Fn {
-    const char *name;  /* unique, a C identifier without the model's prefix */
-    const char *note;  /* one line for the reader of the generated code: what it is, with the signature */
+    const char *name; /* unique, a C identifier without the model's prefix */
+    const char *note; /* one line for the reader of the generated code: what it is, with the signature */
     Span span;
     LIST(Ins) ins;
     int n_in;
@@ -87,31 +91,31 @@ struct Fn {
  * k1 of a method that is first-same-as-last), arguments p_k (whatever the equations use, shared or per sample).
  * Scalars t, h (signed step), theta are shared. `err` is the scaled norm of the local error (1 = the tolerance).
  *   init      (u.., t, p..)                     -> c..
- *   guess     (u.., t, span, p..)               -> h          automatic initial step (Hairer, Norsett & Wanner II.4), signed
- *   step      (u.., c.., t, h, p..)             -> u1.., c1.., err, q..
- *   step_keep (u.., c.., t, h, p..)             -> u1.., c1.., err, q.., d..     d: what dense needs (stage derivatives)
- *   dense     (u.., u1.., d.., h, theta)        -> u(t + theta h)..
- *   scaled    (u.., c.., t, h, p..)             -> the local error of each state the user wrote, over its tolerance
- *   lift      (u.., p..)                        -> the states the user wrote (NULL: they are u)
- * NULL where not needed (no error estimate: guess and scaled NULL, err a constant 0). */
+ *   guess     (u.., t, span, p..)               -> h          automatic initial step (Hairer, Norsett & Wanner II.4),
+ * signed step      (u.., c.., t, h, p..)             -> u1.., c1.., err, q.. step_keep (u.., c.., t, h, p..) -> u1..,
+ * c1.., err, q.., d..     d: what dense needs (stage derivatives) dense     (u.., u1.., d.., h, theta)        -> u(t +
+ * theta h).. scaled    (u.., c.., t, h, p..)             -> the local error of each state the user wrote, over its
+ * tolerance lift      (u.., p..)                        -> the states the user wrote (NULL: they are u) NULL where not
+ * needed (no error estimate: guess and scaled NULL, err a constant 0). */
 struct Solve {
     const char *name;
     Span span;
     const Tableau *method;
     int n_state, n_carry, n_arg, n_quantity, n_dense; /* n_dense: number of d */
     const char **state_name;
-    Type *state_type;  /* always batched */
-    int n_save;        /* saved times */
-    int n_draw;        /* local times drawn in one solve */
-    bool has_estimate; /* adaptive */
+    Type *state_type;     /* always batched */
+    int n_save;           /* saved times */
+    int n_draw;           /* local times drawn in one solve */
+    bool has_estimate;    /* adaptive */
     bool has_differences; /* stages and error estimates are formed from differences */
-    bool saves_dense;  /* each step keeps d, because times are saved */
+    bool saves_dense;     /* each step keeps d, because times are saved */
     bool saves_exactly;
-    bool is_biased;    /* draws: false: uniform in the span (unbiased); true: start of an accepted step (biased) */
+    bool is_biased;      /* draws: false: uniform in the span (unbiased); true: start of an accepted step (biased) */
     int quantity_how[8]; /* for each q: 0 sum, 1 mean, 2 max over accepted steps */
     Fn *init, *guess, *step, *step_keep, *dense, *scaled, *lift;
     /* Settings (index into the settings table, -1: not given). */
-    int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save0; /* saves: n_save settings */
+    int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit,
+        set_save0; /* saves: n_save settings */
     bool is_initial_warm;
     const char *controller; /* row of control.def */
     const char *reduction;  /* for `explain`: what reduce.c did, or why not */
@@ -139,16 +143,17 @@ int solve_n_result(const Solve *s);
 /* The reverse of a solve for a set of wanted operands and seeded results. Operands of OP_solve_vjp: those of the solve
  * (u0.., p..), then the cotangents of the seeded results in order. imm.index: which entry of solve->vjps. Results: the
  * gradients of the wanted operands in order. States at the end are always seeds of step_vjp.
- *   step_vjp  (u.., c.., t, h, p.., g of u1.., g of c1 (those in seed_carry).., g of q (seeded).., g of d (if seed_dense)..)
+ *   step_vjp  (u.., c.., t, h, p.., g of u1.., g of c1 (those in seed_carry).., g of q (seeded).., g of d (if
+ * seed_dense)..)
  *             -> g of u.., g of c (in seed_carry).., g of the wanted p..
  *   dense_vjp (u.., u1.., d.., h, theta, g of u(t + theta h)..) -> g of u.., g of u1.., g of d..
  *   init_vjp  (u.., t, p.., g of c (in seed_carry)..)           -> g of u.., g of the wanted p..
  * dense_vjp is NULL if no saved or drawn state is seeded; init_vjp is NULL if no carry is in seed_carry. Gradients of
  * shared p are sums over samples: the generated code adds them to what is there. */
 typedef struct SolveVjp {
-    bool *want;        /* [n_state + n_arg] */
-    bool *seed;        /* [solve_n_result] */
-    bool *seed_carry;  /* [n_carry] */
+    bool *want;       /* [n_state + n_arg] */
+    bool *seed;       /* [solve_n_result] */
+    bool *seed_carry; /* [n_carry] */
     bool seed_dense;
     Fn *step_vjp, *dense_vjp, *init_vjp;
 } SolveVjp;
@@ -157,25 +162,25 @@ typedef struct SolveVjp {
 typedef struct Module {
     Arena *arena;
     Diags *diags;
-    LIST(Fn *) fns;           /* in the order in which they were finished: callees first */
+    LIST(Fn *) fns; /* in the order in which they were finished: callees first */
     LIST(Solve *) solves;
-    LIST(SolveVjp *) vjps;    /* imm.index of OP_solve_vjp */
-    LIST(Pair *) pairs;/* ad.c: what was derived already */
-    OpRules *rules;           /* op.c: parsed rules */
+    LIST(SolveVjp *) vjps; /* imm.index of OP_solve_vjp */
+    LIST(Pair *) pairs;    /* ad.c: what was derived already */
+    OpRules *rules;        /* op.c: parsed rules */
     const SimplifyRules *simplify;
     const DifferenceRules *difference;
-    int n_detach;             /* identities given out */
+    int n_detach; /* identities given out */
 } Module;
 
 /* ---- op.c: the rows of op.def, expanded ---- */
 typedef struct OpInfo {
     const char *name;
     OpClass op_class;
-    int n_arg;            /* -1: any number */
-    const char *value;    /* C text over a b c, or NULL */
-    const char *type;     /* CALL: the type rule's name */
-    const char *rule;     /* derivative: one expression for each operand, separated by ';' */
-    double lo, hi;        /* domain for tests */
+    int n_arg;         /* -1: any number */
+    const char *value; /* C text over a b c, or NULL */
+    const char *type;  /* CALL: the type rule's name */
+    const char *rule;  /* derivative: one expression for each operand, separated by ';' */
+    double lo, hi;     /* domain for tests */
     const char *what;
 } OpInfo;
 extern const OpInfo op_info[OP_COUNT];
@@ -184,8 +189,9 @@ int op_find(const char *name); /* -1 if there is none */
 bool op_type(Op op, int n_arg, const Type *arg, const Imm *imm, Type *out, char *why);
 /* Evaluates a map row on numbers. */
 double op_eval_map(Op op, double a, double b, double c);
-/* The gradient of operand k of instruction `ins` of `fn`: values appended to `to`, where map[v] is fn's value v in `to`,
- * y the result and g its cotangent in `to`. NO_VAL: no gradient. `use` is asked for each forward value that is read. */
+/* The gradient of operand k of instruction `ins` of `fn`: values appended to `to`, where map[v] is fn's value v in
+ * `to`, y the result and g its cotangent in `to`. NO_VAL: no gradient. `use` is asked for each forward value that is
+ * read. */
 typedef Val RuleUse(void *context, Val v);
 Val op_rule(Module *m, Fn *to, const Fn *fn, Val v, int k, Val g, RuleUse *use, void *context);
 
@@ -196,10 +202,10 @@ Val op_formula(Module *m, Fn *to, const struct Node *e, const Ins *ins, OpName *
 /* ---- ir.c ---- */
 Type type_real(bool is_batched, int rank, const int *dim);
 Type type_scalar(bool is_batched);
-int type_size(Type t);                       /* number of elements of one sample */
+int type_size(Type t); /* number of elements of one sample */
 bool type_same_shape(Type a, Type b);
 bool type_equal(Type a, Type b);
-const char *type_text(Arena *a, Type t);     /* "real[3, 2]" */
+const char *type_text(Arena *a, Type t); /* "real[3, 2]" */
 
 Fn *fn_new(Module *m, const char *name, Span span);
 Val fn_input(Module *m, Fn *fn, Type type, const char *name);
@@ -217,8 +223,8 @@ void fn_out(Module *m, Fn *fn, Val v, const char *name);
  * then found through the same map). map[v] becomes the new value. */
 void fn_copy(Module *m, Fn *to, const Fn *from, Val v, Val *map, bool expands);
 Type fn_type(const Fn *fn, Val v);
-void fn_verify(const Fn *fn);                /* BUG on a broken invariant */
-void fn_print(Text *t, const Fn *fn);        /* --dump */
+void fn_verify(const Fn *fn);         /* BUG on a broken invariant */
+void fn_print(Text *t, const Fn *fn); /* --dump */
 /* Adds a finished, canonical function to the module; if an equal one is there already (same text but for the name)
  * that one is returned. Makes the name unique. */
 Fn *module_add(Module *m, Fn *fn);
@@ -232,8 +238,8 @@ Type region_type(const Module *m, const Fn *fn, const Ins *ins, int index);
 Fn *canon(Module *m, const Fn *fn);
 
 /* ---- ad.c ---- */
-/* fn's reverse: (inputs of fn.., g of the seeded outputs..) -> (outputs of fn, if with_value).., gradients of the wanted
- * inputs... wanted[i] for inputs, seeded[j] for outputs. */
+/* fn's reverse: (inputs of fn.., g of the seeded outputs..) -> (outputs of fn, if with_value).., gradients of the
+ * wanted inputs... wanted[i] for inputs, seeded[j] for outputs. */
 Fn *ad_vjp(Module *m, const Fn *fn, const char *name, const bool *wanted, const bool *seeded, bool with_value);
 /* The program without what only the derivative asks for: `instead` becomes its value. */
 Fn *ad_finish(Module *m, const Fn *fn);

@@ -27,7 +27,8 @@ static const struct {
     {"check", "check FILE", "says what is wrong with a model; nothing if it is right"},
     {"build", "build FILE [-o BINARY]", "makes a program that trains, evaluates, predicts and solves"},
     {"emit", "emit FILE [-o DIR]", "writes the generated C"},
-    {"run", "run FILE [-- COMMAND ARGS]", "builds if needed and runs the program in the model's folder (default: train)"},
+    {"run", "run FILE [-- COMMAND ARGS]",
+     "builds if needed and runs the program in the model's folder (default: train)"},
     {"explain", "explain FILE", "parameters, costs, memory, settings and each default that was taken"},
     {"list", "list operators|methods", "the operators, or the methods of the prelude"},
 };
@@ -40,12 +41,13 @@ static void help(FILE *to)
     fprintf(to, "ndec %s: a compiler for neural differential equations.\n\nusage: ndec COMMAND ...\n\n", NDEC_VERSION);
     for (int i = 0; i < N_COMMAND; i++)
         fprintf(to, "  ndec %-28s %s\n", command_row[i].usage, command_row[i].what);
-    fprintf(to, "\n  --dump=STAGE                      prints a stage of the compilation: ast, ir, plan, c\n"
-                "  --no-reduce                       every solve in the state as written (explain tells the difference)\n"
-                "  --no-difference                   no error estimates from differences (float32, fine tolerances)\n"
-                "  --help, --version\n\n"
-                "exit codes: 0 ok, 1 the model is wrong, 2 usage or files, 3 numerical failure, 4 data,\n"
-                "            5 interrupted with its state saved, 70 a fault of ndec\n");
+    fprintf(to,
+            "\n  --dump=STAGE                      prints a stage of the compilation: ast, ir, plan, c\n"
+            "  --no-reduce                       every solve in the state as written (explain tells the difference)\n"
+            "  --no-difference                   no error estimates from differences (float32, fine tolerances)\n"
+            "  --help, --version\n\n"
+            "exit codes: 0 ok, 1 the model is wrong, 2 usage or files, 3 numerical failure, 4 data,\n"
+            "            5 interrupted with its state saved, 70 a fault of ndec\n");
 }
 
 static int usage_error(const char *what, const char *word)
@@ -272,7 +274,8 @@ static int check_options(const Options *o)
         return near ? EXIT_USAGE : usage_error("there is no command", o->command);
     }
     if (!o->file)
-        return usage_error(str_eq(o->command, "list") ? "list what? operators or methods" : "which model? Name a .nde file", "");
+        return usage_error(
+            str_eq(o->command, "list") ? "list what? operators or methods" : "which model? Name a .nde file", "");
     if (o->output && !str_eq(o->command, "build") && !str_eq(o->command, "emit"))
         return usage_error("-o belongs to build and emit, not to", o->command);
     if (o->n_rest && !str_eq(o->command, "run"))

@@ -5,9 +5,9 @@
 #include "ir.h"
 
 typedef struct Param {
-    const char *path;          /* field.hidden.W */
+    const char *path; /* field.hidden.W */
     Type type;
-    const char *init;          /* row of init.def; "array" with init_array */
+    const char *init; /* row of init.def; "array" with init_array */
     double init_arg[2];
     const double *init_array;
     int fan_in, fan_out;
@@ -16,9 +16,9 @@ typedef struct Param {
 } Param;
 
 typedef struct Setting {
-    const char *name;          /* flow.tolerance.rel, train.optimizer.1 */
+    const char *name; /* flow.tolerance.rel, train.optimizer.1 */
     double value;
-    bool is_default;           /* not written in the file: `explain` lists it */
+    bool is_default; /* not written in the file: `explain` lists it */
     Span span;
 } Setting;
 
@@ -26,7 +26,7 @@ typedef struct DataField {
     const char *name;
     bool is_class;
     int classes;
-    Type type;                 /* batched; a class is a scalar */
+    Type type; /* batched; a class is a scalar */
     Span span;
 } DataField;
 
@@ -54,7 +54,7 @@ typedef struct Train {
 } Train;
 
 typedef struct Model {
-    const char *name;          /* C identifier from the file's name */
+    const char *name; /* C identifier from the file's name */
     const Source *source;
     bool is_double;
     LIST(Param) params;

@@ -32,7 +32,8 @@ static bool take(Check *c, const NdeField *field, Value *out)
 Value npy_value(Check *c, const char *name, const Node *node)
 {
     const char *from = node->span.source->name, *slash = strrchr(from, '/');
-    const char *path = name[0] == '/' || !slash ? name : str_format(c->arena, "%.*s/%s", (int)(slash - from), from, name);
+    const char *path =
+        name[0] == '/' || !slash ? name : str_format(c->arena, "%.*s/%s", (int)(slash - from), from, name);
     NdeError e = {0};
     NdeField field = {0};
     Value out = value_poison();

@@ -41,11 +41,11 @@ static double softplus(double a)
 #define LEAF(id, what)
 #define CALL(id, n, kind, type, value, rule, lo, hi, what)
 #define REGION(id, what)
-#define MAP(id, n, value, rule, lo, hi, what)                                                                          \
-    static double eval_##id(double a, double b, double c)                                                              \
-    {                                                                                                                  \
-        (void)a, (void)b, (void)c;                                                                                     \
-        return value;                                                                                                  \
+#define MAP(id, n, value, rule, lo, hi, what)             \
+    static double eval_##id(double a, double b, double c) \
+    {                                                     \
+        (void)a, (void)b, (void)c;                        \
+        return value;                                     \
     }
 #include "op.def"
 #undef MAP
@@ -218,9 +218,9 @@ bool op_type(Op op, int n_arg, const Type *arg, const Imm *imm, Type *out, char 
     static const struct {
         const char *name;
         TypeRule *rule;
-    } rule[] = {{"to", fits_to},         {"same", fits_same}, {"scalar", fits_scalar},   {"shared", fits_shared},
-                {"sample", fits_sample}, {"drop", fits_drop}, {"permute", fits_permute}, {"unpermute", fits_unpermute},
-                {"concat", fits_concat}};
+    } rule[] = {{"to", fits_to},           {"same", fits_same},           {"scalar", fits_scalar},
+                {"shared", fits_shared},   {"sample", fits_sample},       {"drop", fits_drop},
+                {"permute", fits_permute}, {"unpermute", fits_unpermute}, {"concat", fits_concat}};
     const OpInfo *info = &op_info[op];
     if (info->op_class == CLASS_map)
         return fits_map(n_arg, arg, out, why);
@@ -236,7 +236,7 @@ bool op_type(Op op, int n_arg, const Type *arg, const Imm *imm, Type *out, char 
 const OpInfo op_info[OP_COUNT] = {
 #define LEAF(id, what) [OP_##id] = {#id, CLASS_leaf, 0, NULL, NULL, NULL, 0, 0, what},
 #define MAP(id, n, value, rule, lo, hi, what) [OP_##id] = {#id, CLASS_map, n, #value, NULL, rule, lo, hi, what},
-#define CALL(id, n, kind, type, value, rule, lo, hi, what)                                                             \
+#define CALL(id, n, kind, type, value, rule, lo, hi, what) \
     [OP_##id] = {#id, CLASS_##kind, n, value, #type, rule, lo, hi, what},
 #define REGION(id, what) [OP_##id] = {#id, CLASS_region, -1, NULL, NULL, NULL, 0, 0, what},
 #include "op.def"
@@ -322,16 +322,11 @@ static Val rule_value(const Rule *r, const Node *e)
         Op op;
     } binary[] = {{"+", OP_add}, {"-", OP_sub}, {"*", OP_mul}, {"/", OP_div}};
     switch (e->kind) {
-    case NODE_NUMBER:
-        return fn_const(r->m, r->to, rat_to_double(rat_parse(r->m->arena, e->text)));
-    case NODE_NAME:
-        return r->name(r->context, e->text);
-    case NODE_NEG:
-        return fn_op1(r->m, r->to, OP_neg, rule_value(r, e->kid[0]));
-    case NODE_CALL:
-        return rule_call(r, e);
-    default:
-        break;
+    case NODE_NUMBER: return fn_const(r->m, r->to, rat_to_double(rat_parse(r->m->arena, e->text)));
+    case NODE_NAME: return r->name(r->context, e->text);
+    case NODE_NEG: return fn_op1(r->m, r->to, OP_neg, rule_value(r, e->kid[0]));
+    case NODE_CALL: return rule_call(r, e);
+    default: break;
     }
     for (size_t i = 0; e->kind == NODE_BINARY && i < sizeof binary / sizeof *binary; i++)
         if (str_eq(e->text, binary[i].text)) {

@@ -1,12 +1,12 @@
 /* reduce.c: a solve in the cheapest exactly equivalent state.
  *
- * Needs: the field u' = f(u, t) of one state as a function.  Gives, where f(u, t) = sum_j c_j R_j x_j(L u, t) with L and
- * R_j made of parameters alone: the field x of the state s with s' = x, s(0) = 0, u = z0 + R s, where R = [R_1 R_2 ..],
- * and L u = L z0 + (L R) s. A bias is the term R = b, x = 1, a column that multiplies the time R = w, x = t.
- * Runge-Kutta methods commute with affine maps, so steps, error estimates and results are those of u in exact arithmetic
- * if the error norm is taken on u. Because L R and L z0 are values of the program, reverse mode gives the gradients of
- * the weights without a rule of its own.
- * Elsewhere: the step in this state, with its norm in the user's (step.c). */
+ * Needs: the field u' = f(u, t) of one state as a function.  Gives, where f(u, t) = sum_j c_j R_j x_j(L u, t) with L
+ * and R_j made of parameters alone: the field x of the state s with s' = x, s(0) = 0, u = z0 + R s, where R = [R_1 R_2
+ * ..], and L u = L z0 + (L R) s. A bias is the term R = b, x = 1, a column that multiplies the time R = w, x = t.
+ * Runge-Kutta methods commute with affine maps, so steps, error estimates and results are those of u in exact
+ * arithmetic if the error norm is taken on u. Because L R and L z0 are values of the program, reverse mode gives the
+ * gradients of the weights without a rule of its own. Elsewhere: the step in this state, with its norm in the user's
+ * (step.c). */
 #include "checker.h"
 
 typedef struct Part { /* c R x; R NO_VAL: a vector of parameters, times x */
@@ -25,7 +25,7 @@ typedef struct Reduce {
     LIST(Val) left; /* the distinct L */
     LIST(Part) parts;
     const char *why;
-    Val *hoisted;   /* value of flat -> value of the main program */
+    Val *hoisted; /* value of flat -> value of the main program */
 } Reduce;
 
 /* ---- preparing the field ---- */
@@ -168,9 +168,10 @@ static bool pays(Reduce *r, int d, int p, int q)
     double norms = r->solve->has_estimate ? 2.0 * d * q : 0;
     double once = (double)p * d + (2.0 + r->solve->n_save) * d * q + (double)p * d * q / BATCH;
     double all_before = STEPS * evaluations * before, all_after = STEPS * (evaluations * field + norms) + once;
-    r->solve->reduction = str_format(r->c->arena, "%d numbers are integrated for the state's %d: %.2g times %s products",
-                                     q, d, all_after < all_before ? all_before / all_after : all_after / all_before,
-                                     all_after < all_before ? "fewer" : "more");
+    r->solve->reduction =
+        str_format(r->c->arena, "%d numbers are integrated for the state's %d: %.2g times %s products", q, d,
+                   all_after < all_before ? all_before / all_after : all_after / all_before,
+                   all_after < all_before ? "fewer" : "more");
     return all_after < 0.9 * all_before;
 }
 

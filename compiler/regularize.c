@@ -1,10 +1,11 @@
-/* regularize.c: regularisation terms: quantities of one step, at drawn times (local) or over all accepted steps (global).
+/* regularize.c: regularisation terms: quantities of one step, at drawn times (local) or over all accepted steps
+ * (global).
  *
  * Local (Pal, Edelman & Rackauckas 2023): at a drawn time t_r of the solve, with the state u_r there, one step of the
  * method is taken with the automatic initial step for (t_r, t1). u_r and the step size are constants of the gradient.
- * `through state` lets it pass into u_r, `at accepted` takes the solver's own step, and `hold slope` makes the first stage
- * derivative k_1 a constant too, as the published code does (compiler/README.md says why that is not the default).
- * Global (Pal, Ma, Shah & Rackauckas 2021): the quantity of each accepted step, added up by the solve.
+ * `through state` lets it pass into u_r, `at accepted` takes the solver's own step, and `hold slope` makes the first
+ * stage derivative k_1 a constant too, as the published code does (compiler/README.md says why that is not the
+ * default). Global (Pal, Ma, Shah & Rackauckas 2021): the quantity of each accepted step, added up by the solve.
  * Elsewhere: the step (step.c), the draw (runtime/solve.c). */
 #include "checker.h"
 
@@ -30,7 +31,8 @@ static bool read_sampling(Check *c, Scope *s, Node *at, Term *term)
     term->is_biased = str_eq(name->text, "biased");
     if (!term->is_biased && !str_eq(name->text, "unbiased"))
         return false;
-    if (at->kind == NODE_CALL && (at->n != 2 || !eval_int(c, s, at->kid[1], "a number of draws", &n) || n < 1 || n > 100))
+    if (at->kind == NODE_CALL &&
+        (at->n != 2 || !eval_int(c, s, at->kid[1], "a number of draws", &n) || n < 1 || n > 100))
         return false;
     term->draws = (int)n;
     return true;
@@ -192,7 +194,8 @@ static Val local_term(Check *c, Scope *s, SolveInfo *info, const Problem *p, con
     const Solve *solve = info->solve;
     int n = solve->n_state;
     Val *u = ARENA_NEW(c->arena, Val, n), *k1 = ARENA_NEW(c->arena, Val, n);
-    Val t = solve_result(c, info, solve_drawn_time(solve, draw)), left = solve_result(c, info, solve_drawn_left(solve, draw));
+    Val t = solve_result(c, info, solve_drawn_time(solve, draw)),
+        left = solve_result(c, info, solve_drawn_left(solve, draw));
     for (int j = 0; j < n; j++) {
         u[j] = solve_result(c, info, solve_drawn(solve, draw, j));
         if (!term->through_state)
@@ -202,17 +205,10 @@ static Val local_term(Check *c, Scope *s, SolveInfo *info, const Problem *p, con
     step_local_rate(c, b, p, u, t, k1, &x);
     for (int j = 0; j < n && term->holds_slope; j++)
         k1[j] = detached(c, b, k1[j]);
-    Val h = term->at_accepted ? solve_result(c, info, solve_drawn_step(solve, draw)) : step_local_guess(c, b, p, u, k1, t, left);
+    Val h = term->at_accepted ? solve_result(c, info, solve_drawn_step(solve, draw))
+                              : step_local_guess(c, b, p, u, k1, t, left);
     Internals in = step_local(c, b, p, u, k1, x, t, detached(c, b, h));
     return regularize_quantity(c, s, b, &in, term->quantity);
-}
-
-static int numbers_in(const Node *e)
-{
-    int n = e->kind == NODE_NUMBER;
-    for (int i = 0; i < e->n; i++)
-        n += e->kid[i] ? numbers_in(e->kid[i]) : 0;
-    return n;
 }
 
 static Val weight(Check *c, Scope *s, Builder *b, const SolveInfo *info, const Term *term, int which)
@@ -220,15 +216,8 @@ static Val weight(Check *c, Scope *s, Builder *b, const SolveInfo *info, const T
     if (!term->weight)
         return fn_const(c->module, b->fn, 1);
     const char *number = which ? str_format(c->arena, "%d", which + 1) : "";
-    c->setting = str_format(c->arena, "%s.regularize%s.weight", info->solve->name, number);
-    c->n_setting_literal = numbers_in(term->weight);
-    c->setting_literal = 0;
-    Val w = eval_tensor(c, s, b, term->weight, "a weight");
-    c->setting = NULL;
-    if (w != NO_VAL && !type_equal(fn_type(b->fn, w), type_scalar(false))) {
-        DIAG_AT(c->diags, NOT_SHARED, term->weight->span, "a weight");
-        w = NO_VAL;
-    }
+    const char *key = str_format(c->arena, "%s.regularize%s.weight", info->solve->name, number);
+    Val w = eval_settings(c, s, b, term->weight, key, "a weight");
     return w == NO_VAL ? fn_const(c->module, b->fn, 1) : w;
 }
 

@@ -62,10 +62,8 @@ static bool is_of_a_sample(const Value *v)
     case VALUE_solve:
     case VALUE_tensor:
     case VALUE_states:
-    case VALUE_stages:
-        return true;
-    default:
-        return false;
+    case VALUE_stages: return true;
+    default: return false;
     }
 }
 

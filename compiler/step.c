@@ -59,9 +59,11 @@ static void tolerances(Check *c, Builder *b, const Solve *s, Internals *in)
 }
 
 /* z + (h w_1) k1 + R sum_{j >= 2} (h w_j) x_j of a reduced solve; z NO_VAL: none. */
-static Val local_sum(Check *c, Builder *b, const Reduction *r, Val z, Val k1, Val *const *x, const double *w, int n, Val h)
+static Val local_sum(Check *c, Builder *b, const Reduction *r, Val z, Val k1, Val *const *x, const double *w, int n,
+                     Val h)
 {
-    Val sum = op2(c, b, OP_mul, op2(c, b, OP_mul, h, num(c, b, w[0])), k1), d = weighted(c, b, x + 1, 0, w + 1, n - 1, h);
+    Val sum = op2(c, b, OP_mul, op2(c, b, OP_mul, h, num(c, b, w[0])), k1),
+        d = weighted(c, b, x + 1, 0, w + 1, n - 1, h);
     if (d != NO_VAL)
         sum = op2(c, b, OP_add, sum, reduce_lift_rate(c, b, r, d));
     return z == NO_VAL ? sum : op2(c, b, OP_add, z, sum);
@@ -469,9 +471,9 @@ static Frame frame_new(Check *c, const Problem *p, Keys *keys, Builder *parent, 
     if (has_carry && s->n_carry) {
         f.carry = ARENA_NEW(c->arena, Val, s->n_carry);
         for (int i = 0; i < s->n_carry; i++)
-            f.carry[i] = i < n_k1(s) ? build_input(c, f.b, s->state_type[i],
-                                                   str_format(c->arena, "k1_%s", s->state_name[i]))
-                                     : build_input(c, f.b, p->reduction->start.type, "lifted");
+            f.carry[i] = i < n_k1(s)
+                             ? build_input(c, f.b, s->state_type[i], str_format(c->arena, "k1_%s", s->state_name[i]))
+                             : build_input(c, f.b, p->reduction->start.type, "lifted");
     }
     f.p = *p;
     return f;
@@ -529,7 +531,8 @@ static Fn *make_step(Check *c, const Problem *p, Keys *keys, Builder *parent, Sc
             fn_out(m, f.b->fn, regularize_quantity(c, s, f.b, &user, terms->at.at[i].quantity), "quantity");
     if (keeps)
         keep_dense(c, &f, &in, op2(c, f.b, OP_add, t, h));
-    f.b->fn->note = str_format(c->arena, "one step of %s%s", in.method->name, keeps ? ", with its stage derivatives" : "");
+    f.b->fn->note =
+        str_format(c->arena, "one step of %s%s", in.method->name, keeps ? ", with its stage derivatives" : "");
     return build_finish(c, f.b);
 }
 

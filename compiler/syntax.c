@@ -18,8 +18,8 @@ static const char *source_text(Parse *p, Span span)
 static bool is_outer_only(NodeKind kind)
 {
     return kind == NODE_INCLUDE || kind == NODE_PRECISION || kind == NODE_CONST || kind == NODE_DATA ||
-           kind == NODE_FN || kind == NODE_LAYER || kind == NODE_QUANTITY || kind == NODE_LOSS ||
-           kind == NODE_METRIC || kind == NODE_OUTPUT || kind == NODE_TABLEAU || kind == NODE_TRAIN;
+           kind == NODE_FN || kind == NODE_LAYER || kind == NODE_QUANTITY || kind == NODE_LOSS || kind == NODE_METRIC ||
+           kind == NODE_OUTPUT || kind == NODE_TABLEAU || kind == NODE_TRAIN;
 }
 
 static bool is_body_only(NodeKind kind)
@@ -110,8 +110,8 @@ static const char *wanted_text(Parse *p, Wrong w)
     enum { MOST = 4 };
     const char *thing[PARSE_TOKENS];
     int n = 0;
-    static const int operators[] = {'+', '-', '*', '/', '@', '^', '<', '>', '=', '(', '[', '.',
-                                    TOKEN_LE, TOKEN_GE, TOKEN_EQ, TOKEN_NE, 0};
+    static const int operators[] = {'+', '-', '*', '/',      '@',      '^',      '<',      '>', '=',
+                                    '(', '[', '.', TOKEN_LE, TOKEN_GE, TOKEN_EQ, TOKEN_NE, 0};
     static const int values[] = {TOKEN_NAME, TOKEN_NUMBER, TOKEN_STRING, '(', '[', '-', 0};
     static const int hidden[] = {TOKEN_O, TOKEN_WORD, TOKEN_NL, 0};
     bool can_end = can(&w, TOKEN_NL) && !can(&w, TOKEN_DT);

@@ -25,21 +25,21 @@
 #define ROUNDED_DIGITS 12
 
 /* What may stand in the block: PART(name, kind of node). */
-#define PARTS(PART)                                                                                                    \
-    PART(order, CLAUSE)                                                                                                \
-    PART(fsal, CLAUSE)                                                                                                 \
-    PART(stability, CLAUSE)                                                                                            \
-    PART(c, ROW)                                                                                                       \
-    PART(a, ROW)                                                                                                       \
-    PART(b, ROW)                                                                                                       \
-    PART(bhat, ROW)                                                                                                    \
+#define PARTS(PART)         \
+    PART(order, CLAUSE)     \
+    PART(fsal, CLAUSE)      \
+    PART(stability, CLAUSE) \
+    PART(c, ROW)            \
+    PART(a, ROW)            \
+    PART(b, ROW)            \
+    PART(bhat, ROW)         \
     PART(interpolant, ROW)
 
 typedef enum Part {
 #define PART(name, kind) PART_##name,
     PARTS(PART)
 #undef PART
-    PART_COUNT
+        PART_COUNT
 } Part;
 
 static const char *const part_name[] = {
@@ -237,7 +237,7 @@ static void read_a(Method *m)
 {
     const Node *row = m->part[PART_a];
     int s = m->stages;
-    m->a = ARENA_NEW(m->arena, const Rat *, s * s);
+    m->a = ARENA_NEW(m->arena, const Rat *, s *s);
     const Rat *zero = rat_int(m->arena, 0);
     for (int i = 0; i < s * s; i++)
         m->a[i] = zero;
@@ -275,7 +275,7 @@ static void read_interpolant(Method *m)
         return;
     }
     m->degree = degree;
-    m->interpolant = ARENA_NEW(m->arena, const Rat *, m->stages * degree);
+    m->interpolant = ARENA_NEW(m->arena, const Rat *, m->stages *degree);
     for (int i = 0; i < m->stages; i++) {
         if (row->kid[i]->n != degree)
             REPORT(m, TABLEAU_RAGGED, row->kid[i]->span, i + 1, row->kid[i]->n, degree);

@@ -71,8 +71,10 @@ static bool find_home(Arena *a, Home *home)
         if (exists(str_format(a, "%s/nde.h", home->include)) && exists(home->library))
             return true;
     }
-    fprintf(stderr, "ndec: its runtime (nde.h and libnde.a) is neither beside %s nor under its prefix.\n"
-                    "      Run `make build` in its source folder, or `make install`.\n", self);
+    fprintf(stderr,
+            "ndec: its runtime (nde.h and libnde.a) is neither beside %s nor under its prefix.\n"
+            "      Run `make build` in its source folder, or `make install`.\n",
+            self);
     return false;
 }
 
@@ -140,16 +142,17 @@ typedef struct Build {
 
 static pid_t compile(const Build *b, const char *c_file, const char *object, const char *level)
 {
-    const char *argv[] = {b->cc,     "-std=c11", level, "-march=native", "-ffp-contract=fast",
-                          "-w", "-I",       b->home.include, "-c",         c_file,
-                          "-o",      object,     NULL};
+    const char *argv[] = {
+        b->cc, "-std=c11", level, "-march=native", "-ffp-contract=fast", "-w", "-I", b->home.include, "-c", c_file,
+        "-o",  object,     NULL};
     return start(argv, b->log);
 }
 
 static int trouble(const Build *b)
 {
-    fprintf(stderr, "ndec: the C compiler did not accept what ndec made of %s. This is our fault, not the model's.\n"
-                    "      Please report it with the folder %s (the C files, and %s).\n",
+    fprintf(stderr,
+            "ndec: the C compiler did not accept what ndec made of %s. This is our fault, not the model's.\n"
+            "      Please report it with the folder %s (the C files, and %s).\n",
             b->model->source->name, b->dir, b->log);
     return EXIT_FAULT;
 }
@@ -166,10 +169,9 @@ static int compile_and_link(const Build *b, const char *binary)
 {
     Arena *a = b->a;
     bool has_f32 = !b->model->is_double;
-    const char *file[4] = {str_format(a, "%s/%s.c", b->dir, b->model->name),
-                           str_format(a, "%s/%s_f64.c", b->dir, b->model->name),
-                           str_format(a, "%s/%s.o", b->dir, b->model->name),
-                           str_format(a, "%s/%s_f64.o", b->dir, b->model->name)};
+    const char *file[4] = {
+        str_format(a, "%s/%s.c", b->dir, b->model->name), str_format(a, "%s/%s_f64.c", b->dir, b->model->name),
+        str_format(a, "%s/%s.o", b->dir, b->model->name), str_format(a, "%s/%s_f64.o", b->dir, b->model->name)};
     if (!toolchain_write(a, file[0], toolchain_text(a, b->model, b->model->is_double, true)) ||
         (has_f32 && !toolchain_write(a, file[1], toolchain_text(a, b->model, true, false))))
         return EXIT_FILES;
@@ -179,8 +181,9 @@ static int compile_and_link(const Build *b, const char *binary)
     if (!ok)
         return trouble(b);
     const char *part = str_format(a, "%s.part.%ld", binary, (long)getpid());
-    const char *argv[] = {b->cc, file[2], has_f32 ? file[3] : b->home.library, b->home.library, "-o", part,
-                          "-pthread", "-lz", "-lcjson", "-lm", NULL};
+    const char *argv[] = {
+        b->cc, file[2], has_f32 ? file[3] : b->home.library, b->home.library, "-o", part, "-pthread", "-lz", "-lcjson",
+        "-lm", NULL};
     if (!finished(start(argv, b->log)))
         return trouble(b);
     if (rename(part, binary) != 0) {
@@ -232,7 +235,7 @@ static uint64_t hash_text(uint64_t h, const char *s) /* FNV-1a */
 
 static bool make_dirs(Arena *a, const char *path)
 {
-    for (const char *at = path + 1; ; at++)
+    for (const char *at = path + 1;; at++)
         if (*at == '/' || !*at) {
             const char *dir = str_copy(a, path, (size_t)(at - path));
             if (mkdir(dir, 0777) != 0 && errno != EEXIST)

@@ -40,8 +40,7 @@ static void read_option(Check *c, Scope *s, Node *at, const char *clause, DataSo
 {
     long rows;
     if (str_eq(at->text, "scale"))
-        source->set_scale =
-            clause_setting(c, s, at->kid[0], str_format(c->arena, "train.%s.scale", clause), "a scale");
+        source->set_scale = clause_setting(c, s, at->kid[0], str_format(c->arena, "train.%s.scale", clause), "a scale");
     else if (str_eq(at->text, "rows") && str_eq(source->kind, "csv")) {
         if (eval_int(c, s, at->kid[0], "a number of rows", &rows))
             source->rows = (int)rows;
@@ -134,14 +133,6 @@ static const char *hyper_entry(Arena *a, const char *list, int k, double *value)
     return str_copy(a, at, n);
 }
 
-static int numbers_in(const Node *e)
-{
-    int n = e->kind == NODE_NUMBER;
-    for (int i = 0; i < e->n; i++)
-        n += e->kid[i] ? numbers_in(e->kid[i]) : 0;
-    return n;
-}
-
 static Node *optimizer_argument(Node *call, int k, const char *name)
 {
     if (k + 1 < call->n && call->kid[k + 1]->kind != NODE_GIVEN)
@@ -162,15 +153,7 @@ static Val hyper_value(Check *c, Builder *b, Node *call, int k, const char *name
         Value v = {.kind = VALUE_setting, .index = setting_add(c, key, preset, true, c->model->train_block->span)};
         return build_val(c, b, &v);
     }
-    c->setting = key;
-    c->n_setting_literal = numbers_in(e);
-    c->setting_literal = 0;
-    Val v = eval_tensor(c, c->file, b, e, "a number of the optimizer");
-    c->setting = NULL;
-    if (v != NO_VAL && !type_equal(fn_type(b->fn, v), type_scalar(false))) {
-        DIAG_AT(c->diags, NOT_SHARED, e->span, "a number of the optimizer");
-        v = NO_VAL;
-    }
+    Val v = eval_settings(c, c->file, b, e, key, "a number of the optimizer");
     return v == NO_VAL ? fn_const(c->module, b->fn, 0) : v;
 }
 
@@ -240,8 +223,9 @@ void declare_train(Check *c, Scope *s, Node *node)
         const char *name;
         int *set;
         bool is_whole;
-    } row[] = {{"steps", &t->set_steps, true}, {"batch", &t->set_batch, true},       {"split", &t->set_split, false},
-               {"evaluate", &t->set_evaluate, true}, {"clip", &t->set_clip, false}, {"patience", &t->set_patience, true},
+    } row[] = {{"steps", &t->set_steps, true},  {"batch", &t->set_batch, true},
+               {"split", &t->set_split, false}, {"evaluate", &t->set_evaluate, true},
+               {"clip", &t->set_clip, false},   {"patience", &t->set_patience, true},
                {"seed", &t->set_seed, true}};
     if (c->model->train_block && !c->training)
         return; /* read in the first walk */

@@ -7,11 +7,11 @@ BUILD=${BUILD:-$NDEC_ROOT/build}
 CC=${CC:-cc}
 JOBS=${JOBS:-2}
 MAKE=${MAKE:-make}
-export NDEC_ROOT BUILD CC MAKE
+export NDEC_ROOT BUILD CC MAKE JOBS
 unset MAKEFLAGS MAKELEVEL 2>/dev/null || true
 export CK_VERBOSITY=normal NO_COLOR=1
 cd "$NDEC_ROOT"
-groups=${*:-unit golden sanitize e2e order grad pytorch}
+groups=${*:-grad unit sanitize e2e order pytorch golden}
 results=$BUILD/test/results
 rm -rf "$results"
 mkdir -p "$results"
@@ -20,12 +20,16 @@ mkdir -p "$results"
 jobs_of() {
     case $1 in
     unit) for t in $(grep -l 'int main' tests/unit/*.c); do echo "unit-$(basename "$t" .c) tests/unit.sh $t"; done ;;
-    sanitize) echo "sanitize tests/sanitize.sh -" ;;
+    sanitize)
+        for t in $(grep -l 'int main' tests/unit/*.c); do echo "sanitize-$(basename "$t" .c) tests/sanitize.sh $t"; done
+        echo "sanitize-models tests/sanitize.sh models"
+        ;;
     golden) echo "golden tests/goldens.sh -" ;;
     *) for t in tests/"$1"/*.sh; do echo "$1-$(basename "$t" .sh) $t -"; done ;;
     esac
 }
 sh tests/unit.sh archive
+case " $groups " in *" sanitize "*) sh tests/sanitize.sh build ;; esac
 for g in $groups; do jobs_of "$g"; done >"$BUILD/test/jobs"
 
 xargs -P "$JOBS" -L 1 sh -c '

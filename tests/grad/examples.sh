@@ -19,6 +19,7 @@ for save in 'save at' 'save at exactly'; do
         [ "$span" = '0 .. 1' ] || list='[0.7, 0.5, 0]'
         name=saved_$(echo "$save$span" | sed 's/[^a-z0-9]\{1,\}/_/g')
         cat >"$name.nde" <<END
+precision f64
 const at = $list
 data x : real[2]
 fn field(z : real[2], t : real) -> real[2] {
@@ -48,7 +49,7 @@ done
 for rule in 'sgd(0.05)' 'sgd(0.02, momentum = 0.9)' 'nesterov(0.02)' 'rmsprop(0.01)' 'adam(0.02)' 'adamw(0.02)' \
     'adamax(0.02)' 'adabelief(0.02)'; do
     name=$(echo "$rule" | sed 's/[^a-z0-9]//g')
-    sed "s/adam(0.003)/$rule/; /regularize/d; s/steps     1000/steps 120/; s/split .*/split 0.8/; s/batch     64/evaluate every 120/" "$examples/own_method.nde" >"$name.nde"
+    { echo 'precision f64'; cat "$examples/own_method.nde"; } | sed "s/adam(0.003)/$rule/; /regularize/d; s/steps     1000/steps 120/; s/split .*/split 0.8/; s/batch     64/evaluate every 120/" >"$name.nde"
     "$ndec" build "$name.nde" -o "$name" >out 2>err || fail "$name: build"
     ./"$name" train --quiet --data "$examples" --out "$name.run" --set train.steps=120 >out 2>err || fail "$name: train"
     first=$(sed -n '1s/.*"loss":\([-0-9.e]*\).*/\1/p' "$name.run/log.jsonl")

@@ -4,6 +4,7 @@
 
 model() { # regularize clauses, solve clauses
     cat <<END
+precision f64
 quantity bend = h * rms(k[stages] - k[1]) + 0.1 * rms(stage[2] - u0)
 
 data x : real[3]
