@@ -1,12 +1,12 @@
 # check-gradient for the examples, on their data or, where that is not there, on random data; and that a wrong gradient
 # would be noticed.
 . "$NDEC_ROOT/tests/case.sh"
-data=$examples
 for name in spiral_ode lotka_volterra_ude own_method digits_ode mnist_ode; do
-    [ $name != mnist_ode ] || data=.
-    grep -v '^  test ' "$examples/$name.nde" >"$name.nde" # MNIST: random data, as all of its files are missing
-    "$ndec" build "$name.nde" -o "$name" >out 2>err || fail "$name: build"
-    if ./"$name" check-gradient --data "$data" --entries 5 >out 2>err; then ok "$name: $(tail -n 1 out)"
+    data="--data $examples"
+    [ $name != mnist_ode ] || data='' # then the samples are random where there is no file
+    "$ndec" build "$examples/$name.nde" -o "$name" >out 2>err || fail "$name: build"
+    # shellcheck disable=SC2086
+    if ./"$name" check-gradient $data --entries 5 >out 2>err; then ok "$name: $(tail -n 1 out)"
     else fail "$name: $(tail -n 1 out)"; fi
 done
 # A tolerance that no difference can meet is not met.

@@ -218,7 +218,7 @@ START_TEST(nothing_that_lives_at_once_shares_memory)
     Random r = {(uint64_t)_i};
     Array *in;
     Fn *fn = canon(m, random_fn(m, &world, &r, 20 + _i, true, &in));
-    bool all[16] = {true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true};
+    bool all[64] = {true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true};
     PlanFn *f[2] = {planned(fn), planned(ad_vjp(m, fn, "reverse", all, all, true))};
     for (int k = 0; k < 2; k++) {
         check_order(f[k]);
