@@ -15,7 +15,6 @@ enum { EXIT_MODEL = 1, EXIT_USAGE = 2 };
 
 typedef struct Options {
     const char *command, *file, *output, *dump;
-    bool is_f64;
     Choices choices;
     int n_rest;
     char **rest; /* behind -- */
@@ -172,7 +171,7 @@ static int command_emit(Arena *a, const Options *o, const Model *model)
 {
     const char *dir = o->output ? o->output : ".";
     const char *path = str_format(a, "%s/%s.c", dir, model->name);
-    return toolchain_write(a, path, toolchain_text(a, model, model->is_double || o->is_f64, true)) ? 0 : EXIT_USAGE;
+    return toolchain_write(a, path, toolchain_text(a, model, model->is_double, true)) ? 0 : EXIT_USAGE;
 }
 
 static bool has_option(const Options *o, const char *name)
@@ -243,8 +242,6 @@ static int parse_options(int argc, char **argv, Options *o)
             o->choices.no_reduce = true;
         else if (str_eq(at, "--no-difference"))
             o->choices.no_difference = true;
-        else if (str_eq(at, "--f64"))
-            o->is_f64 = true;
         else if (at[0] == '-' && at[1])
             return usage_error("there is no option", at);
         else if (!o->command)
