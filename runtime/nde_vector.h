@@ -8,6 +8,9 @@
 
 #include <math.h>
 #include <string.h>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 
 #include "nde.h"
 
@@ -33,7 +36,9 @@
 
 /* Bytes of a vector: the machine's own width and not more. gcc 12 runs a product on vectors wider than the machine's
  * ten times slower. */
-#if NDE_HAS_VECTORS && defined(__AVX__)
+#if NDE_HAS_VECTORS && defined(__AVX512F__)
+#define NDE_VECTOR_BYTES 64
+#elif NDE_HAS_VECTORS && defined(__AVX__)
 #define NDE_VECTOR_BYTES 32
 #else
 #define NDE_VECTOR_BYTES 16
@@ -281,7 +286,23 @@ V_LANES(tanh)
 V_LANES(sqrt)
 #else
 
-#ifdef __AVX__
+#if NDE_VECTOR_BYTES == 64
+INLINE Vec v_sqrt(Vec a)
+{
+    return (Vec)_mm512_sqrt_ps((__m512)a);
+}
+
+/* The second operand where one of them is NaN. */
+INLINE Vec v_least(Vec limit, Vec a)
+{
+    return (Vec)_mm512_min_ps((__m512)limit, (__m512)a);
+}
+
+INLINE Vec v_most(Vec limit, Vec a)
+{
+    return (Vec)_mm512_max_ps((__m512)limit, (__m512)a);
+}
+#elif defined(__AVX__)
 INLINE Vec v_sqrt(Vec a)
 {
     return (Vec)__builtin_ia32_sqrtps256(a);
