@@ -94,6 +94,7 @@ Plan *plan_build(const Model *model);
 /* NULL if the model has no such top-level function. */
 PlanFn *plan_find(const Plan *p, const Fn *source, int n_set);
 /* The solve that a reverse solve of some program belongs to; NULL if no program runs it. */
+const SolveVjp *plan_vjp_of(const Model *model, const Solve *s); /* NULL: it is not reversed */
 const Solve *plan_solve_of(const Model *model, int vjp);
 /* Outputs of step_vjp that are set: gradients of states and carries; the rest is collected over the steps. */
 int plan_step_vjp_set(const Solve *s, const SolveVjp *vjp);

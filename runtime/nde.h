@@ -113,6 +113,14 @@ typedef struct NdeSolve {
     const NdeFn *init, *guess, *step, *step_keep, *dense;
     const NdeFn *scaled;       /* the local error of the user's states over the tolerance, for messages; or NULL */
     const NdeFn *lift;         /* the user's states, where others are integrated in their place; or NULL */
+    /* A solve that is reversed. record: what step gives (step_keep, if records_dense), then residuals..;
+     * again (u.., c.., t, h, p..) -> residuals.. alone. Both NULL if the reverse needs none. */
+    const NdeFn *record, *again;
+    int n_residual;
+    const NdeValue *residual;
+    bool records_dense;
+    const bool *is_read_back;  /* [n_state + n_carry]: is it read after its step, by the reverse or by a drawn
+                                * time? NULL: all are */
     int order, embedded, evaluations_step, evaluations_start; /* evaluations of an attempt; of init + guess */
     bool is_adaptive, keeps_dense, saves_exactly, is_biased, is_initial_warm;
     int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save; /* settings; -1: none */
@@ -126,7 +134,7 @@ typedef struct NdeSolveVjp {
     const int *seed;           /* the seeded results, as indices of the solve's results */
     int n_seed;
     const bool *seed_carry;    /* [n_carry] */
-    bool seed_dense;
+    bool seed_dense, reads_dense; /* reads_dense: dense_vjp needs the values of d */
     const NdeFn *step_vjp, *dense_vjp, *init_vjp;
 } NdeSolveVjp;
 

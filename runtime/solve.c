@@ -61,7 +61,14 @@ static int try_step(Flight *w)
     f->err = 0;
     f->is_stepping = true;
     f->evaluations += s->evaluations_step;
-    return nde_frame_run(w->e, s->keeps_dense ? s->step_keep : s->step, f->step_in, f->step_out);
+    const NdeFn *step = s->keeps_dense ? s->step_keep : s->step;
+    if (w->e->is_taping && s->record && nde_tape_keeps(&f->tape, slot)) {
+        step = s->record;
+        int first = n + 1 + s->n_quantity + (s->records_dense ? s->n_dense : 0);
+        if (!nde_tape_rest(w->e, &f->tape, slot, n, s->n_residual, f->step_out + first))
+            return w->e->error->exit_code;
+    }
+    return nde_frame_run(w->e, step, f->step_in, f->step_out);
 }
 
 /* ---- the start ---- */

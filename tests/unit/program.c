@@ -271,6 +271,8 @@ static void back_step(Arena *to, Back *b, int k)
             in[n++] = scalar(to, *b->g[solve_quantity(s, q)].at * share(b, q, k));
     if (b->vjp->seed_dense)
         n = copy(in, n, gd, s->n_dense);
+    if (b->vjp->n_residual)
+        n = copy(in, n, interpret(to, b->vjp->again, &world, b->r->step[k].in), b->vjp->n_residual);
     ck_assert_int_eq(b->vjp->step_vjp->n_in, n);
     Array *out = interpret(to, b->vjp->step_vjp, &world, in);
     for (int j = 0; j < s->n_state; j++) {

@@ -474,7 +474,7 @@ START_TEST(the_reverse_of_a_solve_fits_its_functions)
     ck_assert_int_eq(n_seed, solve->n_quantity);
     ck_assert_int_eq(n_carry, solve->n_carry);
     ck_assert_int_gt(n_want, 0);
-    ck_assert_int_eq(vjp->step_vjp->n_in, solve->step_keep->n_in + N_STATE + n_carry + n_seed + solve->n_dense);
+    ck_assert_int_eq(vjp->step_vjp->n_in, solve->step_keep->n_in + N_STATE + n_carry + n_seed + solve->n_dense + vjp->n_residual);
     ck_assert_int_eq(vjp->step_vjp->out.n, N_STATE + n_carry + n_want);
     ck_assert_int_eq(vjp->dense_vjp->n_in, solve->dense->n_in + N_STATE);
     ck_assert_int_eq(vjp->dense_vjp->out.n, 2 * N_STATE + solve->n_dense);
