@@ -226,6 +226,26 @@ INLINE Vec v_load(const Real *a)
     return *(const VecAnywhere *)a;
 }
 
+/* The first n lanes from there, zero behind them; and back. */
+INLINE Vec v_load_some(const Real *a, int n)
+{
+    if (n == LANES)
+        return v_load(a);
+    Vec v = {0};
+    for (int l = 0; l < n; l++)
+        v[l] = a[l];
+    return v;
+}
+
+INLINE void v_store_some(Real *a, Vec v, int n)
+{
+    if (n == LANES)
+        *(VecAnywhere *)a = v;
+    else
+        for (int l = 0; l < n; l++)
+            a[l] = v[l];
+}
+
 /* b where the bits of m are set, else c. */
 INLINE Vec v_pick(VecInt m, Vec b, Vec c)
 {
