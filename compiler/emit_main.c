@@ -137,8 +137,8 @@ static const char *read_back_table(Emit *e, const Solve *s, const SolveVjp *v)
     return table(e, "bool", str_format(e->a, "%s_read_back", emit_solve_name(e, s)), n, item);
 }
 
-/* Evaluations of the field: a method that is first-same-as-last takes k1 from the step before; `init` makes the first
- * k1, and `guess` evaluates twice (Hairer, Norsett & Wanner 1993, II.4). */
+/* Evaluations of the field: a method that is first-same-as-last takes k1 from the step before, and `init` makes the first
+ * one; `guess` needs k1 and one evaluation more (Hairer, Norsett & Wanner 1993, II.4). */
 static void emit_solve_table(Emit *e, const Solve *s, int index)
 {
     const Tableau *method = s->method;
@@ -168,8 +168,9 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
     text_line(e->to, ".record = %s, .again = %s, .n_residual = %d, .residual = %s,", whole_ref(e, v ? v->record : NULL),
               whole_ref(e, v ? v->again : NULL), v ? v->n_residual : 0, residual);
     text_line(e->to, ".records_dense = %s, .is_read_back = %s,", truth(v && (v->seed_dense || s->saves_dense)), back);
-    text_line(e->to, ".order = %d, .embedded = %d, .evaluations_step = %d, .evaluations_start = %d,", method->order,
-              method->embedded, method->stages - method->fsal, method->fsal + 2 * (s->guess != NULL));
+    text_line(e->to, ".order = %d, .embedded = %d, .evaluations_step = %d, .evaluations_init = %d,", method->order,
+              method->embedded, method->stages - method->fsal, method->fsal);
+    text_line(e->to, ".evaluations_guess = %d,", s->guess ? 2 - method->fsal : 0);
     text_line(e->to, ".is_adaptive = %s, .keeps_dense = %s, .saves_exactly = %s,",
               truth(s->has_estimate && s->set_fixed < 0), truth(s->saves_dense), truth(s->saves_exactly));
     text_line(e->to, ".is_biased = %s, .is_initial_warm = %s,", truth(s->is_biased), truth(s->is_initial_warm));

@@ -91,7 +91,7 @@ struct Fn {
  * k1 of a method that is first-same-as-last), arguments p_k (whatever the equations use, shared or per sample).
  * Scalars t, h (signed step), theta are shared. `err` is the scaled norm of the local error (1 = the tolerance).
  *   init      (u.., t, p..)                     -> c..
- *   guess     (u.., t, span, p..)               -> h          automatic initial step (Hairer, Norsett & Wanner II.4),
+ *   guess     (u.., c.., t, span, p..)          -> h          automatic initial step (Hairer, Norsett & Wanner II.4),
  * signed step      (u.., c.., t, h, p..)             -> u1.., c1.., err, q.. step_keep (u.., c.., t, h, p..) -> u1..,
  * c1.., err, q.., d..     d: what dense needs (stage derivatives) dense     (u.., u1.., d.., h, theta)        -> u(t +
  * theta h).. scaled    (u.., c.., t, h, p..)             -> the local error of each state the user wrote, over its

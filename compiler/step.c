@@ -504,11 +504,14 @@ static Fn *make_init(Check *c, const Problem *p, Keys *keys, Builder *parent)
 
 static Fn *make_guess(Check *c, const Problem *p, Keys *keys, Builder *parent)
 {
-    Frame f = frame_new(c, p, keys, parent, "guess", false);
+    Frame f = frame_new(c, p, keys, parent, "guess", true);
     Val t = scalar_input(c, f.b, "t"), span = scalar_input(c, f.b, "span");
     Val *f0 = ARENA_NEW(c->arena, Val, p->solve->n_state), user_u, user_k;
     frame_args(c, &f, keys);
-    step_field(c, f.b, &f.p, f.u, t, f0);
+    for (int j = 0; j < n_k1(p->solve); j++)
+        f0[j] = f.carry[j];
+    if (!n_k1(p->solve))
+        step_field(c, f.b, &f.p, f.u, t, f0);
     Start at = {f.u, f0, f.u, f0};
     if (p->reduction) {
         user_u = build_val(c, f.b, &p->reduction->start);

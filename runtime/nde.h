@@ -96,7 +96,7 @@ typedef struct NdeFn {
 } NdeFn;
 
 /* A differential equation; argument and result lists are those of Solve in compiler/ir.h:
- *   init (u.., t, p..) -> c..          guess (u.., t, span, p..) -> h           (both may be NULL)
+ *   init (u.., t, p..) -> c..          guess (u.., c.., t, span, p..) -> h      (both may be NULL)
  *   step (u.., c.., t, h, p..) -> u1.., c1.., err, q..
  *   step_keep: the same, then d..      dense (u.., u1.., d.., h, theta) -> u(t + theta h)..
  *   scaled (u.., c.., t, h, p..) -> err..      lift (u.., p..) -> user's u..
@@ -121,7 +121,7 @@ typedef struct NdeSolve {
     bool records_dense;
     const bool *is_read_back;  /* [n_state + n_carry]: is it read after its step, by the reverse or by a drawn
                                 * time? NULL: all are */
-    int order, embedded, evaluations_step, evaluations_start; /* evaluations of an attempt; of init + guess */
+    int order, embedded, evaluations_step, evaluations_init, evaluations_guess; /* evaluations of an attempt, of init, of guess */
     bool is_adaptive, keeps_dense, saves_exactly, is_biased, is_initial_warm;
     int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save; /* settings; -1: none */
     const char *controller;    /* row of control.def */

@@ -22,7 +22,6 @@ typedef struct Flight {
     double least, most, fixed;
     long limit;
     NdeController control;
-    bool is_guessed;
 } Flight;
 
 static double setting(const NdeEngine *e, int index, double otherwise)
@@ -93,7 +92,7 @@ static int run_guess(Flight *w)
     NdeFlow *f = w->f;
     const NdeSolve *s = w->s;
     int k = 0;
-    for (int i = 0; i < s->n_state; i++)
+    for (int i = 0; i < s->n_state + s->n_carry; i++)
         f->call_in[k++] = nde_tape_state(&f->tape, 0, i);
     f->call_in[k++] = (NdeRef){&f->t, 0};
     f->span = w->t1 - w->t0;
@@ -101,7 +100,7 @@ static int run_guess(Flight *w)
     for (int i = 0; i < s->n_arg; i++)
         f->call_in[k++] = w->in[s->n_state + i];
     f->call_out[0] = (NdeRef){&f->h_guess, 0};
-    w->is_guessed = true;
+    f->evaluations += s->evaluations_guess;
     return nde_frame_run(w->e, s->guess, f->call_in, f->call_out);
 }
 
@@ -148,7 +147,7 @@ static int start(Flight *w)
     for (int i = 0; i < s->n_arg; i++)
         f->step_in[s->n_state + s->n_carry + 2 + i] = w->in[s->n_state + i];
     f->t = w->t = w->t0;
-    f->evaluations = s->evaluations_start;
+    f->evaluations = s->evaluations_init;
     f->accepted = f->rejected = 0;
     f->is_stepping = false;
     f->broken_h = 0;
@@ -157,8 +156,6 @@ static int start(Flight *w)
         status = run_init(w);
     if (!status)
         status = first_size(w);
-    if (s->guess && !w->is_guessed) /* two of the evaluations at the start are the guess's */
-        f->evaluations = f->evaluations > 2 ? f->evaluations - 2 : 0;
     return status;
 }
 

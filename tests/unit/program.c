@@ -514,7 +514,7 @@ START_TEST(a_reduced_step_measures_the_state_of_the_user)
         for (int i = 0; i < N_STEP; i++)
             err[k][i] = r->step[i].out[s->n_state + s->n_carry];
         scaled[k] = *interpret(a, s->scaled, &world, r->step[2].in);
-        int n = copy(in, 0, arg, s->n_state);
+        int n = copy(in, 0, r->step[0].in, s->n_state + s->n_carry);
         in[n++] = scalar(a, 0);
         in[n++] = scalar(a, 0.8);
         copy(in, n, arg + s->n_state, s->n_arg);
