@@ -125,7 +125,7 @@ typedef struct NdeFlow {
     double *sum;                      /* accumulated quantities */
     int *most;                        /* the step in which a `max` quantity had its largest value */
     NdeDrawn *drawn;                  /* [n_draw] */
-    double warm;                      /* first accepted step of the solve before; 0: none */
+    double warm;                      /* what the first step of the solve before could have been; 0: none */
     long evaluations, accepted, rejected;
     bool is_stepping; /* step_in is that of the last attempt; else the solve has not got so far */
     double broken_h;  /* the last attempt from the tape's end whose error was not finite; 0: there was none */

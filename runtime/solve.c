@@ -267,8 +267,8 @@ static int accept(Flight *w)
     NdeFlow *f = w->f;
     count_quantities(w);
     f->tape.point[f->tape.n].h = f->h;
-    if (f->tape.n == 0 && w->e->is_taping)
-        f->warm = fabs(f->h);
+    if (f->tape.n == 0 && w->e->is_taping) /* nearly as long as its error would have allowed */
+        f->warm = 0.9 * fabs(w->h);
     f->accepted++;
     f->broken_h = 0;
     int status = nde_moments_in_step(w->e, f, w->end, w->out);
