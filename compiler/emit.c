@@ -311,6 +311,11 @@ static bool is_sum_field(const PlanFn *f, Val v)
     return f->root[v] == v;
 }
 
+static const char *sum_field(Emit *e, Val v)
+{
+    return e->f->is_laned[v] ? str_format(e->a, "Vec %s[%d];", e->name[v], plan_size(e->f, v)) : field(e, v);
+}
+
 static const char *emit_struct(Emit *e, const char *what, Belongs *belongs, int spare, int n_pack)
 {
     bool is_empty = spare == 0 && n_pack == 0;
@@ -321,7 +326,7 @@ static const char *emit_struct(Emit *e, const char *what, Belongs *belongs, int 
     text_open(e->to, "struct %s_%s {", what, e->f->name);
     for (int v = 0; v < e->f->fn->ins.n; v++)
         if (belongs(e->f, (Val)v))
-            text_line(e->to, "%s", field(e, (Val)v));
+            text_line(e->to, "%s", belongs == is_sum_field ? sum_field(e, (Val)v) : field(e, (Val)v));
     if (spare)
         text_line(e->to, "Real spare[%d];", spare);
     for (int i = 0; i < n_pack; i++)
@@ -342,8 +347,8 @@ static int emit_sums(Emit *e, int phase)
             text_open(e->to, "static const NdeSum nde_sum_%s_%d[] = {", name, phase);
         int out = e->f->sum_out[v];
         const char *to = out >= 0 ? "0" : str_format(e->a, "offsetof(struct shared_%s, %s)", name, e->name[v]);
-        text_line(e->to, "{offsetof(struct sum_%s, %s), %d, %d, %s},", name, e->name[v], plan_size(e->f, (Val)v), out,
-                  to);
+        text_line(e->to, "{offsetof(struct sum_%s, %s), %d, %d, %s, %s},", name, e->name[v], plan_size(e->f, (Val)v),
+                  out, to, e->f->is_laned[v] ? "LANES" : "1");
     }
     if (n)
         text_close(e->to, "};");

@@ -64,7 +64,7 @@ static bool is_of_solver(const Emit *e, Val v)
 static void watch(Emit *e, Val v, const char *what)
 {
     const Ins *ins = ins_of(e, v);
-    if (e->f->kind == FN_top && is_of_solver(e, v))
+    if ((e->f->kind == FN_top && is_of_solver(e, v)) || e->f->ride[v] == RIDE_add)
         return;
     const char *user = ins->name ? ins->name : what;
     const char *text = emit_string(e->a, user, strlen(user));
@@ -78,9 +78,10 @@ static void watch(Emit *e, Val v, const char *what)
 }
 
 /* ---- loops ---- */
+/* Is v known only behind its loop? */
 static bool is_loop_sum(const Emit *e, Val v)
 {
-    return ins_of(e, v)->op == OP_sum;
+    return ins_of(e, v)->op == OP_sum || e->f->ride[v] == RIDE_fold;
 }
 
 static bool can_be_flat(Emit *e, const Group *g, Loop *loop)
@@ -90,7 +91,7 @@ static bool can_be_flat(Emit *e, const Group *g, Loop *loop)
     bool is_flat = g->is_batched && g->n > 1;
     for (int k = 0; k < g->ins.n; k++) {
         const Ins *ins = ins_of(e, g->ins.at[k]);
-        is_flat &= ins->op != OP_sum;
+        is_flat &= ins->op != OP_sum && e->f->ride[g->ins.at[k]] == RIDE_none;
         for (int a = 0; a < ins->n_arg; a++)
             is_flat &= emit_is_flat(e, loop, ins->arg[a]);
     }
@@ -103,7 +104,7 @@ static bool can_be_flat(Emit *e, const Group *g, Loop *loop)
 static bool is_read_here(const Emit *e, const Group *g, Val v)
 {
     for (int k = 0; k < g->ins.n; k++) {
-        const Ins *ins = ins_of(e, g->ins.at[k]);
+        const Ins *ins = plan_ride_ins(e->f, g->ins.at[k]);
         for (int a = 0; a < ins->n_arg; a++) {
             int offset;
             if (plan_base(e->f, ins->arg[a], &offset) == v && plan_size(e->f, v) == g->n && !is_loop_sum(e, v))
@@ -138,14 +139,90 @@ static const char *map_text(Emit *e, const Loop *loop, Val v)
     return emit_map(e, ins->op, loop->is_batched ? 'v' : 'r', arg);
 }
 
+/* ---- small products and sums in loops ---- */
+/* Entry (row, inner) of the weights of v; each is a number or the loop's i. */
+static const char *weight_text(Emit *e, Val v, const char *row, const char *inner)
+{
+    const Ins *ins = ins_of(e, v);
+    bool is_turned = ins->op == OP_mm_tn;
+    int width = is_turned ? type_size(ins->type) : plan_size(e->f, ins->arg[1]);
+    return str_format(e->a, "(%s)[%s * %d + %s]", emit_array(e, ins->arg[0]), is_turned ? inner : row, width,
+                      is_turned ? row : inner);
+}
+
+/* The operand that is read whole at each element: in variables before the loop, those of a sum with the mask. */
+static void ride_start(Emit *e, Val v)
+{
+    const Ins *ins = plan_ride_ins(e->f, v);
+    Ride ride = e->f->ride[v];
+    Val element = plan_ride_element(e->f, v), whole = NO_VAL;
+    for (int k = 0; k < ins->n_arg; k++)
+        if (ins->arg[k] != element && fn_type(e->f->fn, ins->arg[k]).is_batched)
+            whole = ins->arg[k];
+    if (ride == RIDE_add && ins->n_arg == 2 && whole == NO_VAL) /* the product of a vector with itself */
+        whole = element;
+    if (ride == RIDE_add)
+        e->uses_at = true;
+    int n = whole == NO_VAL ? 1 : plan_size(e->f, whole);
+    if (ride == RIDE_fold || ride == RIDE_none)
+        return;
+    text_line(e->t, "Vec %s_w[%d][NV];", e->name[v], n);
+    text_open(e->t, "for (int q = 0; q < NV; q++) {");
+    for (int l = 0; l < n; l++) {
+        const char *x = whole == NO_VAL ? NULL : str_format(e->a, "(%s)[%d * NV + q]", emit_array(e, whole), l);
+        const char *mask = ride == RIDE_add ? "v_load(at->mask + q * LANES)" : NULL;
+        text_line(e->t, "%s_w[%d][q] = %s%s%s;", e->name[v], l, x ? x : "", x && mask ? " * " : "", mask ? mask : "");
+    }
+    text_close(e->t, "}");
+}
+
+static const char *ride_map_text(Emit *e, Val v)
+{
+    const char *sum = "";
+    int n = plan_size(e->f, ins_of(e, v)->arg[1]);
+    for (int l = 0; l < n; l++)
+        sum = str_format(e->a, "%s%s%s * %s_w[%d][q]", sum, l ? " + " : "",
+                         weight_text(e, v, "i", str_format(e->a, "%d", l)), e->name[v], l);
+    return sum;
+}
+
+static void ride_fold_lines(Emit *e, const Loop *loop, Val v)
+{
+    int n = plan_size(e->f, v);
+    for (int r = 0; r < n; r++)
+        text_line(e->t, "%s_i[%d][q] += %s * %s;", e->name[v], r, weight_text(e, v, str_format(e->a, "%d", r), "i"),
+                  emit_element(e, loop, ins_of(e, v)->arg[1]));
+}
+
+static void ride_add_lines(Emit *e, const Loop *loop, Val v)
+{
+    const Ins *ins = plan_ride_ins(e->f, v);
+    Val element = plan_ride_element(e->f, v), root = e->f->root[v];
+    const char *x = emit_element(e, loop, element);
+    int n = ins->n_arg == 2 ? type_size(ins->type) / loop->n : 1;
+    bool is_column = ins->n_arg == 2 && element == ins->arg[0]; /* the loop goes over rows */
+    e->uses_sum = true;
+    for (int l = 0; l < n; l++)
+        text_line(e->t, "sum->%s[i * %d + %d] += %s * %s_w[%d][q];", e->name[root], is_column || n == 1 ? n : 1,
+                  is_column ? l : l * loop->n, x, e->name[v], l);
+}
+
 static void loop_line(Emit *e, Loop *loop, const Group *g, Val v)
 {
     const char *type = loop->is_batched ? "Vec" : "Real";
+    if (e->f->ride[v] == RIDE_fold) {
+        ride_fold_lines(e, loop, v);
+        return;
+    }
+    if (e->f->ride[v] == RIDE_add) {
+        ride_add_lines(e, loop, v);
+        return;
+    }
     if (is_loop_sum(e, v)) {
         text_line(e->t, "%s_i[q] += %s;", e->name[v], emit_element(e, loop, ins_of(e, v)->arg[0]));
         return;
     }
-    const char *value = map_text(e, loop, v);
+    const char *value = e->f->ride[v] == RIDE_map ? ride_map_text(e, v) : map_text(e, loop, v);
     if (e->f->place[v].where == WHERE_local) {
         text_line(e->t, "const %s %s = %s;", type, e->name[v], value);
         loop->is_variable[v] = true;
@@ -162,16 +239,24 @@ static void loop_sums(Emit *e, const Group *g, bool is_start)
 {
     for (int k = 0; k < g->ins.n; k++) {
         Val v = g->ins.at[k];
+        int n = plan_size(e->f, v);
+        if (is_start)
+            ride_start(e, v);
         if (!is_loop_sum(e, v))
             continue;
+        bool is_fold = e->f->ride[v] == RIDE_fold;
         if (is_start)
-            text_line(e->t, "Vec %s_i[NV];", e->name[v]);
-        text_open(e->t, "for (int q = 0; q < NV; q++)");
-        if (is_start)
-            text_line(e->t, "%s_i[q] = v_set(0);", e->name[v]);
-        else
-            text_line(e->t, "%s[q] = %s_i[q];", emit_at(e, v, 0), e->name[v]);
-        e->t->depth--;
+            text_line(e->t, is_fold ? "Vec %s_i[%d][NV];" : "Vec %s_i[NV];", e->name[v], n);
+        text_open(e->t, "for (int q = 0; q < NV; q++) {");
+        for (int r = 0; r < n; r++) {
+            const char *entry =
+                is_fold ? str_format(e->a, "%s_i[%d][q]", e->name[v], r) : str_format(e->a, "%s_i[q]", e->name[v]);
+            if (is_start)
+                text_line(e->t, "%s = v_set(0);", entry);
+            else
+                text_line(e->t, "(%s)[%d * NV + q] = %s;", emit_at(e, v, 0), r, entry);
+        }
+        text_close(e->t, "}");
     }
 }
 
@@ -179,7 +264,7 @@ static void loop_sums(Emit *e, const Group *g, bool is_start)
 static void hoist_numbers(Emit *e, const Group *g)
 {
     for (int k = 0; k < g->ins.n; k++) {
-        const Ins *ins = ins_of(e, g->ins.at[k]);
+        const Ins *ins = plan_ride_ins(e->f, g->ins.at[k]);
         for (int a = 0; a < ins->n_arg; a++) {
             Val v = ins->arg[a];
             if (!plan_is_number(e->f, v) || e->real[v])

@@ -26,7 +26,7 @@ static GroupKind kind_of(const PlanFn *f, Val v)
     const Ins *ins = &f->fn->ins.at[v];
     if (plan_is_map(ins->op))
         return plan_is_number(f, v) ? GROUP_number : GROUP_loop;
-    if (ins->op == OP_sum && ins->type.is_batched)
+    if ((ins->op == OP_sum && ins->type.is_batched) || f->ride[v] != RIDE_none)
         return GROUP_loop;
     if (ins->op == OP_concat)
         return GROUP_concat;
@@ -83,13 +83,16 @@ static int new_group(Grouping *s, GroupKind kind, int n, bool is_batched)
 static int find_loop(Grouping *s, Val v)
 {
     const Ins *ins = &s->f->fn->ins.at[v];
-    bool is_sum = ins->op == OP_sum;
-    int n = plan_size(s->f, is_sum ? ins->arg[0] : v), first = s->latest[v], newest = s->made.n - 1;
-    if (!is_sum && first >= 0 && s->blocked[v] < first && is_loop_of(s->made.at[first], n, ins->type.is_batched))
+    Ride ride = s->f->ride[v];
+    bool is_sum = ins->op == OP_sum || ride == RIDE_fold, is_batched = ins->type.is_batched || ride == RIDE_add;
+    int n = plan_size(s->f, ins->op == OP_sum ? ins->arg[0] : v), first = s->latest[v], newest = s->made.n - 1;
+    if (ride != RIDE_none)
+        n = plan_ride_size(s->f, v);
+    if (!is_sum && first >= 0 && s->blocked[v] < first && is_loop_of(s->made.at[first], n, is_batched))
         return first;
-    if (newest > first && is_loop_of(s->made.at[newest], n, ins->type.is_batched))
+    if (newest > first && is_loop_of(s->made.at[newest], n, is_batched))
         return newest;
-    return new_group(s, GROUP_loop, n, ins->type.is_batched);
+    return new_group(s, GROUP_loop, n, is_batched);
 }
 
 Val plan_absorbed(const PlanFn *f, Val v)
@@ -125,7 +128,8 @@ static void place_ins(Grouping *s, Val v)
 {
     const Ins *ins = &s->f->fn->ins.at[v];
     GroupKind kind = kind_of(s->f, v);
-    Val product = kind == GROUP_sum ? plan_absorbed(s->f, v) : NO_VAL;
+    Ride ride = s->f->ride[v];
+    Val product = kind == GROUP_sum || ride == RIDE_add ? plan_absorbed(s->f, v) : NO_VAL;
     int g = kind == GROUP_loop  ? find_loop(s, v)
             : product != NO_VAL ? find_products(s, v, product)
                                 : new_group(s, kind, 0, ins->type.is_batched);
@@ -136,8 +140,11 @@ static void place_ins(Grouping *s, Val v)
         ins = &s->f->fn->ins.at[product];
         s->f->group[product] = g;
     }
-    for (int k = 0; k < ins->n_arg; k++)
-        note_use(s, ins->arg[k], g, kind == GROUP_loop ? group->n : 0);
+    Val element = ride != RIDE_none ? plan_ride_element(s->f, v) : NO_VAL;
+    for (int k = 0; k < ins->n_arg; k++) {
+        bool is_whole = kind != GROUP_loop || (ride != RIDE_none && ins->arg[k] != element);
+        note_use(s, ins->arg[k], g, is_whole ? 0 : group->n);
+    }
 }
 
 void group_part(Plan *p, PlanFn *f, int part)

@@ -386,6 +386,7 @@ static void plan_finish(Plan *p, PlanFn *f)
     find_sums(p, f);
     absorb_products(f);
     find_parts(p, f);
+    ride_fn(p, f);
     for (int i = 0; i < f->n_part; i++)
         group_part(p, f, i);
     pack_fn(p, f);

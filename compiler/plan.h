@@ -54,6 +54,8 @@ typedef struct Place {
     Val of;      /* view: the value that has memory */
 } Place;
 
+typedef enum Ride { RIDE_none, RIDE_map, RIDE_fold, RIDE_add } Ride; /* ride.c */
+
 typedef struct Pack { /* weights that a top-level function packs */
     Val weights;
     bool is_turned;   /* stored as inner size by rows */
@@ -81,6 +83,8 @@ typedef struct PlanFn {
     int *n_use;        /* operands and outputs that are this value */
     int *group;        /* number of the group of its part that computes it, or -1 */
     Place *place;
+    Ride *ride;     /* small products and sums that are worked out in a loop */
+    bool *is_laned; /* root: collected in vectors */
     LIST(Pack) packs;
     int *packed;  /* product: the pack that it reads, or -1 */
     int *sum_out; /* root: the output that is nothing but this sum, or -1 */
@@ -133,6 +137,12 @@ const Fn *plan_expand(Plan *p, const Fn *fn, bool is_top);
 
 /* ---- group.c: which instructions share a loop, and the order of everything in a part ---- */
 void group_part(Plan *p, PlanFn *f, int part);
+
+/* ---- ride.c: small products and sums inside loops ---- */
+void ride_fn(Plan *p, PlanFn *f);
+int plan_ride_size(const PlanFn *f, Val v);       /* elements of the loop */
+const Ins *plan_ride_ins(const PlanFn *f, Val v); /* the instruction whose operands are read: an absorbed product */
+Val plan_ride_element(const PlanFn *f, Val v);    /* the operand that is read element by element, or NO_VAL */
 
 /* ---- pack.c: weights in the order in which products read them ---- */
 void pack_fn(Plan *p, PlanFn *f);

@@ -137,7 +137,7 @@ static void place_sample(Store *s, Val v)
 {
     PlanFn *f = s->f;
     int out = own_output(f, v);
-    if (!s->is_read_whole[v] && plan_is_map(f->fn->ins.at[v].op))
+    if (!s->is_read_whole[v] && (plan_is_map(f->fn->ins.at[v].op) || f->ride[v] == RIDE_map))
         f->place[v].where = WHERE_local;
     else if (s->is_read_abroad[v] || is_solve_result(f, v))
         f->place[v].where = WHERE_kept;

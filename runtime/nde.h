@@ -74,6 +74,7 @@ typedef struct NdeSum {
     int n;
     int out;         /* output index, or -1 */
     size_t to;       /* byte offset in the shared values, if out is -1 */
+    int lanes;       /* Reals of each element, which are added up when the sum is read; 0 is 1 */
 } NdeSum;
 
 /* A phase: first the shared part, then the tile part for all tiles, then its sums. Either may be NULL. */

@@ -267,7 +267,7 @@ void nde_engine_batch(NdeEngine *e, int count)
 
 static size_t sum_bytes(const NdeSum *sum)
 {
-    return sum->n == 1 ? sizeof(double) : (size_t)sum->n * sizeof(Real);
+    return sum->n == 1 ? sizeof(double) : (size_t)sum->n * (size_t)(sum->lanes ? sum->lanes : 1) * sizeof(Real);
 }
 
 /* A sum that is nothing but an output which is added to: formed over all runs of the function. */
@@ -290,13 +290,25 @@ static void zero_sums(NdeEngine *e, const NdeFn *fn, const NdePart *part, bool g
                 memset(group_sum(e, fn, g) + part->sum[i].from, 0, sum_bytes(&part->sum[i]));
 }
 
+static void add_lanes(const NdeSum *sum, const Real *from, Real *to, bool adds)
+{
+    for (int i = 0; i < sum->n; i++) {
+        Real total = 0;
+        for (int l = 0; l < sum->lanes; l++)
+            total += from[i * sum->lanes + l];
+        to[i] = adds ? to[i] + total : total;
+    }
+}
+
 /* to = or += the groups' numbers, group by group. */
 static void reduce_reals(NdeEngine *e, const NdeFn *fn, const NdeSum *sum, Real *to, bool adds)
 {
     int groups = (int)group_count(e->run.n_tile);
     for (int g = 0; g < groups; g++) {
         const Real *from = (const Real *)(const void *)(group_sum(e, fn, g) + sum->from);
-        if (g == 0 && !adds)
+        if (sum->lanes > 1)
+            add_lanes(sum, from, to, g > 0 || adds);
+        else if (g == 0 && !adds)
             memcpy(to, from, (size_t)sum->n * sizeof *to);
         else
             for (int i = 0; i < sum->n; i++)

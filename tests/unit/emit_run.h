@@ -92,7 +92,10 @@ static void add_groups(const NdeFrame *frame, const NdeFn *f, const NdeSum *sum)
         double total = 0;
         for (int g = 0; g < GROUPS; g++) {
             const char *from = frame->sum + (size_t)g * f->sum_bytes + sum->from;
-            total += sum->n == 1 ? *(const double *)from : (double)((const Real *)from)[i];
+            if (sum->n == 1)
+                total += *(const double *)from;
+            for (int l = 0; sum->n > 1 && l < sum->lanes; l++)
+                total += (double)((const Real *)from)[i * sum->lanes + l];
         }
         if (sum->n == 1)
             *(double *)to = total + (is_added ? *(double *)to : 0);

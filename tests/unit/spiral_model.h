@@ -259,8 +259,8 @@ static void init_vjp_tile(NdeTile *at)
         W_SIZE, false \
     }
 static const NdeValue step_values[] = {BATCHED, BATCHED, ONE, ONE, BATCHED, BATCHED, BATCHED, BATCHED};
-static const NdeSum step_sum[] = {{0, 1, -1, offsetof(StepShared, squares)}};
-static const NdeSum step_vjp_sum[] = {{0, W_SIZE, 2, 0}}, init_vjp_sum[] = {{0, W_SIZE, 1, 0}};
+static const NdeSum step_sum[] = {{0, 1, -1, offsetof(StepShared, squares), 1}};
+static const NdeSum step_vjp_sum[] = {{0, W_SIZE, 2, 0, 1}}, init_vjp_sum[] = {{0, W_SIZE, 1, 0, 1}};
 static const NdePart init_part[] = {{NULL, init_tile, NULL, 0}}, guess_part[] = {{guess_shared, NULL, NULL, 0}};
 static const NdePart step_part[] = {{NULL, step_tile, step_sum, 1}, {step_end, NULL, NULL, 0}};
 static const NdePart step_keep_part[] = {{NULL, step_keep_tile, step_sum, 1}, {step_end, NULL, NULL, 0}};
@@ -418,7 +418,7 @@ static int reverse_shared(NdeFrame *f)
     return NDE_NAME(nde_solve_vjp)(f->run, &vjp, in, seed, &f->out[5]);
 }
 
-static const NdeSum loss_sum[] = {{0, 1, 0, 0}};
+static const NdeSum loss_sum[] = {{0, 1, 0, 0, 1}};
 static const NdePart train_part[] = {{solve_shared, loss_tile, loss_sum, 1}, {reverse_shared, NULL, NULL, 0}};
 static int hyper_shared(NdeFrame *f)
 {
