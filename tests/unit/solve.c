@@ -120,7 +120,7 @@ START_TEST(the_error_follows_the_tolerance)
         double now = distance(&end_state[0], &exact);
         ck_assert_msg(now < 100 * x && now < before / 5, "tolerance %g: error %g after %g", x, now, before);
         before = now;
-        ck_assert_double_eq(flow_count[0], 3 + 3 * (flow_count[1] + flow_count[2]));
+        ck_assert_double_eq(flow_count[0], 2 + 3 * (flow_count[1] + flow_count[2]));
     }
 }
 END_TEST
