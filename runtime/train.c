@@ -76,6 +76,7 @@ static int write_summary(NdeTrainer *t, const char *end)
     nde_json_text(&j, "model", m->file);
     nde_json_text(&j, "hash", hash);
     nde_json_text(&j, "compiler", m->compiler);
+    nde_json_text(&j, "isa", m->isa);
     nde_json_text(&j, "end", end);
     nde_json_integer(&j, "steps", t->step);
     nde_json_integer(&j, "batch", t->batch);
