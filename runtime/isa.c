@@ -136,10 +136,11 @@ static void is_impossible(const NdeVariant *v, const char *wanted, uint64_t mach
     if (wanted)
         nde_fail(e, NDE_EXIT_FILE, "NDE_ISA asks for '%s', and this machine lacks %s", wanted, missing);
     else
-        nde_fail(e, NDE_EXIT_FILE,
-                 "this program is built for '%s', and this machine lacks %s\n"
-                 "build it on this machine, or for several: ndec build --isa all",
-                 v->model->isa, missing);
+        nde_fail(
+            e, NDE_EXIT_FILE,
+            "this program is built for '%s', and this machine lacks %s\n"
+            "build it on this machine; or `ndec build --isa all` makes a program for several, `--isa plain` for all",
+            v->model->isa, missing);
 }
 
 const NdeVariant *nde_variant_choose(int n, const NdeVariant *variant, const char *wanted, uint64_t machine,
