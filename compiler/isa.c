@@ -1,7 +1,7 @@
 /* isa.c: the instruction sets that a program can be built for.
  *
  * Needs: isa.def.  Gives: a set by its name, or a message; the name of this processor.
- * Elsewhere: building for it (toolchain.c); choosing one when a program starts (runtime/isa.c). */
+ * Elsewhere: building for it (toolchain.c); choosing one when a program starts (runtime/variant.c). */
 #include "isa.h"
 
 #include <stdio.h>

@@ -2,7 +2,7 @@
  *
  * Needs: the models of the generated files. Gives: an exit code.
  * Elsewhere: everything else. */
-#include "isa.h"
+#include "variant.h"
 #include "program.h"
 
 #include <signal.h>

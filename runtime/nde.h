@@ -239,8 +239,8 @@ typedef struct NdeModel {
 } NdeModel;
 
 /* ---- the program ----
- * A model's file may be compiled for several instruction sets: each is given by -DNDE_ISA=NAME, and the model's table has
- * the name at its end, so that all fit one program. Without it there is one variant, with no such end. */
+ * A model's file may be compiled for several instruction sets: each is given by -DNDE_ISA=NAME, and the model's table
+ * has the name at its end, so that all fit one program. Without it there is one variant, with no such end. */
 #define NDE_JOIN_(a, b) a##_##b
 #define NDE_JOIN(a, b) NDE_JOIN_(a, b)
 #define NDE_TEXT_(name) #name
@@ -259,9 +259,9 @@ typedef struct NdeVariant {
     const NdeModel *model, *model_f64;
 } NdeVariant;
 
-/* Runs the first variant that the machine can run, or the one that the environment variable NDE_ISA names. Call it from a
- * file that is compiled for the least machine. The library holds float and double versions of every object, so nothing
- * else is needed. Returns the exit code. */
+/* Runs the first variant that the machine can run, or the one that the environment variable NDE_ISA names. Call it from
+ * a file that is compiled for the least machine. The library holds float and double versions of every object, so
+ * nothing else is needed. Returns the exit code. */
 int nde_main(int argc, char **argv, int n, const NdeVariant *variant);
 
 #endif

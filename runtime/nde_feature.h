@@ -3,7 +3,7 @@
  * Gives: NDE_FEATURES, a row for each: FEATURE(name in /proc/cpuinfo, the compiler's macro, word, bit, registers): the
  * bit of a word that the machine answers with, and the registers that the system must save for it; NDE_NEEDS, the set
  * of those that a file is compiled for (row i is bit i).
- * Elsewhere: the machine is asked, and compared (isa.c).
+ * Elsewhere: the machine is asked, and compared (variant.c).
  * Sources: Intel 64 and IA-32 Architectures SDM, vol. 2A, CPUID, and vol. 1, 13.3; AMD64 Architecture Programmer's
  * Manual, vol. 3, app. E; for ARM the kernel's "ARM64 ELF hwcaps". */
 #ifndef NDE_FEATURE_H

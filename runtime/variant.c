@@ -1,9 +1,9 @@
-/* isa.c: which of the program's variants this machine can run.
+/* variant.c: which of the program's variants this machine can run.
  *
  * Needs: tables of models, of which each names what it was compiled for. Gives: one of them, or a message instead of
  * an illegal instruction. The runtime itself is compiled for the least machine of its kind.
  * Elsewhere: the features and where they are found (nde_feature.h). */
-#include "isa.h"
+#include "variant.h"
 #include "nde_feature.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
-/* isa.h: which of the program's variants this machine can run. */
-#ifndef NDE_ISA_H
-#define NDE_ISA_H
+/* variant.h: which of the program's variants this machine can run. */
+#ifndef NDE_VARIANT_H
+#define NDE_VARIANT_H
 
 #include "error.h"
 #include "nde.h"
