@@ -126,12 +126,63 @@ static void acc(Sweep *s, Val v, Val g)
     *sum = *sum == NO_VAL ? g : fn_op2(s->m, s->to, OP_add, *sum, g);
 }
 
-/* Is it cheaper to form v again in bwd than to hand it over? Shared values always are: a callee runs once a tile. */
-static bool is_cheap(const Ins *ins)
+/* ---- forward values where the reverse stands ---- */
+/* Always formed again: what moves data, and shared values, since a callee runs once a tile. */
+static bool is_free(const Ins *ins)
 {
     if (!ins->type.is_batched)
         return true;
     return op_info[ins->op].op_class == CLASS_form && ins->op != OP_detach && ins->op != OP_onehot;
+}
+
+/* A map that is written with operators alone, and no function. */
+static bool is_arithmetic(const Ins *ins)
+{
+    const char *value = op_info[ins->op].value;
+    return op_info[ins->op].op_class == CLASS_map && value && !strchr(value, '(');
+}
+
+bool ad_is_kept(const Ins *ins)
+{
+    return !is_free(ins) && !is_arithmetic(ins);
+}
+
+static Val written(const Sweep *s, Val v)
+{
+    while (s->from->ins.at[v].op == OP_instead)
+        v = s->from->ins.at[v].arg[1];
+    return v;
+}
+
+/* Counts what forming v again takes: instructions, and values that would be handed over for nothing else. */
+static void search(Sweep *s, Val v, int *n_ins, int *n_more)
+{
+    const Ins *ins = &s->from->ins.at[v = written(s, v)];
+    if (ins->op == OP_input || s->copy[v] != NO_VAL || s->seen[v] == s->search)
+        return;
+    s->seen[v] = s->search;
+    if (ad_is_kept(ins)) {
+        *n_more += !s->is_needed[v];
+        return;
+    }
+    *n_ins += ins->type.is_batched;
+    for (int k = 0; k < ins->n_arg; k++)
+        search(s, ins->arg[k], n_ins, n_more);
+}
+
+/* Arithmetic on what is there in any case costs less than memory. */
+static bool is_formed_again(Sweep *s, Val v)
+{
+    enum { MOST = 40 };
+    const Ins *ins = &s->from->ins.at[v];
+    if (is_free(ins))
+        return true;
+    if (!s->is_needed || !is_arithmetic(ins))
+        return false;
+    int n_ins = 0, n_more = 0;
+    s->search++;
+    search(s, v, &n_ins, &n_more);
+    return n_ins <= MOST && n_more == 0;
 }
 
 Val sweep_take(Sweep *s, TakesKind kind, int index, Type type, const char *name)
@@ -142,33 +193,40 @@ Val sweep_take(Sweep *s, TakesKind kind, int index, Type type, const char *name)
     return (Val)(s->to->ins.n - 1);
 }
 
+static Val residual(Sweep *s, Val v)
+{
+    const Ins ins = s->from->ins.at[v];
+    Val out = sweep_take(s, TAKES_RESIDUAL, s->residual.n, ins.type, ins.name);
+    list_push(s->m->arena, s->residual, v);
+    fn_out(s->m, s->from, (int)v < s->n && s->stand_in[v] != NO_VAL ? s->stand_in[v] : v, ins.name);
+    return out;
+}
+
 /* The forward value v where the reverse code stands. */
 Val sweep_use(void *context, Val v)
 {
     Sweep *s = context;
     if (s->to == s->from)
-        return v;
-    if ((int)v < s->room && s->copy[v] != NO_VAL)
+        return (int)v < s->n && s->stand_in[v] != NO_VAL ? s->stand_in[v] : v;
+    v = written(s, v);
+    if ((int)v >= s->room)
+        BUG("'%s': residual %u has no place", s->from->name, v);
+    if (s->copy[v] != NO_VAL)
         return s->copy[v];
     const Ins ins = s->from->ins.at[v];
     Val out;
     if (ins.op == OP_input)
         out = sweep_take(s, TAKES_ARG, (int)v, ins.type, ins.name);
-    else if (is_cheap(&ins)) {
+    else if (is_formed_again(s, v)) {
         Ins again = ins;
         again.arg = ARENA_NEW(s->m->arena, Val, ins.n_arg + 1);
         for (int k = 0; k < ins.n_arg; k++)
             again.arg[k] = sweep_use(s, ins.arg[k]);
         list_push(s->m->arena, s->to->ins, again);
         out = (Val)(s->to->ins.n - 1);
-    } else {
-        out = sweep_take(s, TAKES_RESIDUAL, s->n_residual++, ins.type, ins.name);
-        fn_out(s->m, s->from, v, ins.name);
-    }
-    for (; s->room <= (int)v; s->room++)
-        BUG("'%s': residual %u has no place", s->from->name, v);
-    s->copy[v] = out;
-    return out;
+    } else
+        out = residual(s, v);
+    return s->copy[v] = out;
 }
 
 Val sweep_operand(Sweep *s, Val v, const Pair *p, int i)
@@ -301,9 +359,15 @@ Sweep sweep_new(Module *m, Fn *from, Fn *to)
     s.a = (Active){ARENA_NEW(m->arena, bool, n), ARENA_NEW(m->arena, bool, n)};
     s.pair = ARENA_NEW(m->arena, Pair *, n);
     s.cotangent = ARENA_NEW(m->arena, Val, n);
+    s.stand_in = ARENA_NEW(m->arena, Val, n + 1);
     memset(s.cotangent, 0xff, sizeof(Val) * (size_t)n);
+    memset(s.stand_in, 0xff, sizeof(Val) * (size_t)n);
+    for (int v = 0; v < n; v++)
+        if (from->ins.at[v].op == OP_instead)
+            s.stand_in[from->ins.at[v].arg[1]] = from->ins.at[v].arg[0];
     if (to != from) {
         s.copy = ARENA_NEW(m->arena, Val, s.room);
+        s.seen = ARENA_NEW(m->arena, int, s.room);
         memset(s.copy, 0xff, sizeof(Val) * (size_t)s.room);
     }
     return s;
@@ -367,7 +431,7 @@ Fn *sweep_inputs_first(Module *m, const Fn *fn, Pair *p)
     return to;
 }
 
-static Pair *pair_make(Module *m, const Fn *fn, const bool *want, const bool *seed)
+static Pair *pair_new(Module *m, const Fn *fn, const bool *want, const bool *seed)
 {
     Pair *p = ARENA_NEW(m->arena, Pair, 1);
     p->fn = fn;
@@ -375,30 +439,51 @@ static Pair *pair_make(Module *m, const Fn *fn, const bool *want, const bool *se
     p->seed = ARENA_NEW(m->arena, bool, fn->out.n + 1);
     memcpy(p->want, want, sizeof(bool) * (size_t)fn->n_in);
     memcpy(p->seed, seed, sizeof(bool) * (size_t)fn->out.n);
+    return p;
+}
+
+/* One sweep from a copy of p's function to a new one. is_needed: the residuals of a sweep before, or NULL. */
+static Sweep pair_sweep(Module *m, Pair *p, bool *is_needed)
+{
+    const Fn *fn = p->fn;
     Fn *fwd = sweep_copy(m, fn, str_format(m->arena, "%s_fwd", fn->name));
     Fn *bwd = fn_new(m, str_format(m->arena, "%s_vjp", fn->name), fn->span);
     Sweep s = sweep_new(m, fwd, bwd);
     s.result = p;
+    s.is_needed = is_needed;
+    p->takes.n = p->n_want = 0;
     for (int i = 0; i < fn->n_in; i++)
-        s.a.value[i] = want[i];
+        s.a.value[i] = p->want[i];
     mark_active(m, fwd, s.a.value);
     for (int i = 0; i < fn->out.n; i++)
-        s.a.live[fn->out.at[i]] |= seed[i];
+        s.a.live[fn->out.at[i]] |= p->seed[i];
     mark_live(m, fwd, &s.a);
     augment(&s);
     for (int i = 0; i < fn->out.n; i++)
-        if (seed[i])
+        if (p->seed[i])
             acc(&s, fn->out.at[i], sweep_take(&s, TAKES_SEED, i, fn_type(fn, fn->out.at[i]), "g"));
     sweep_back(&s);
     for (int i = 0; i < fn->n_in; i++)
-        if (want[i]) {
+        if (p->want[i]) {
             Val g = s.cotangent[i] != NO_VAL ? s.cotangent[i] : sweep_zero(m, bwd, fn_type(fn, (Val)i));
             fn_out(m, bwd, g, fn->ins.at[i].name ? str_format(m->arena, "g_%s", fn->ins.at[i].name) : NULL);
             p->n_want++;
         }
-    fwd->note = str_format(m->arena, "%s, and what its reverse needs", fn->name);
-    p->fwd = module_add(m, canon(m, fwd));
-    bwd = canon(m, sweep_inputs_first(m, bwd, p));
+    return s;
+}
+
+/* The sweep is done twice: only the second time is it known which values are handed over in any case. */
+static Pair *pair_make(Module *m, const Fn *fn, const bool *want, const bool *seed)
+{
+    Pair *p = pair_new(m, fn, want, seed);
+    Sweep s = pair_sweep(m, p, NULL);
+    bool *is_needed = ARENA_NEW(m->arena, bool, s.room);
+    for (int i = 0; i < s.residual.n; i++)
+        is_needed[s.residual.at[i]] = true;
+    s = pair_sweep(m, p, is_needed);
+    s.from->note = str_format(m->arena, "%s, and what its reverse needs", fn->name);
+    p->fwd = module_add(m, canon(m, s.from));
+    Fn *bwd = canon(m, sweep_inputs_first(m, s.to, p));
     bwd->note = str_format(m->arena, "reverse of %s: from the cotangents g to gradients", fn->name);
     p->bwd = module_add(m, bwd);
     return p;
@@ -539,6 +624,72 @@ static Fn *reverse_dense(Module *m, const Solve *s)
     return module_add(m, ad_vjp(m, s->dense, str_format(m->arena, "%s_dense_vjp", s->name), want, seed, false));
 }
 
+/* The reverse of a step with the inputs (those of the step.., cotangents of its seeded outputs.., residuals..). */
+static Fn *reverse_step(Module *m, const Fn *step, const Pair *p, const char *name, const bool *out_seed,
+                        const int *place)
+{
+    Fn *to = fn_new(m, name, step->span);
+    const Fn *bwd = p->bwd;
+    Val *map = ARENA_NEW(m->arena, Val, bwd->ins.n + 1), *seed = ARENA_NEW(m->arena, Val, step->out.n + 1);
+    Val *rest = ARENA_NEW(m->arena, Val, p->fwd->out.n + 1);
+    for (int i = 0; i < step->n_in; i++)
+        fn_input(m, to, step->ins.at[i].type, step->ins.at[i].name);
+    for (int i = 0; i < step->out.n; i++)
+        if (out_seed[i])
+            seed[i] = fn_input(m, to, fn_type(step, step->out.at[i]),
+                               str_format(m->arena, "g_%s", step->out_name.at[i] ? step->out_name.at[i] : "out"));
+    for (int r = 0; r < p->fwd->out.n - step->out.n; r++) {
+        int v = (int)p->fwd->out.at[step->out.n + r];
+        if (place[r] >= 0)
+            rest[r] = fn_input(m, to, fn_type(p->fwd, (Val)v), p->fwd->ins.at[v].name);
+    }
+    for (int i = 0; i < p->takes.n; i++) {
+        Takes t = p->takes.at[i];
+        map[i] = t.kind == TAKES_ARG ? (Val)t.index : t.kind == TAKES_SEED ? seed[t.index] : rest[t.index];
+    }
+    for (int v = bwd->n_in; v < bwd->ins.n; v++)
+        fn_copy(m, to, bwd, (Val)v, map, false);
+    for (int i = 0; i < bwd->out.n; i++)
+        fn_out(m, to, map[bwd->out.at[i]], bwd->out_name.at[i]);
+    return canon(m, to);
+}
+
+/* fn with its first n_out outputs, if wanted, and those residuals behind them that have a place. */
+static Fn *with_residuals(Module *m, const Fn *fn, const char *name, int n_out, bool with_value, const int *place)
+{
+    Fn *to = sweep_copy(m, fn, name);
+    to->out.n = to->out_name.n = with_value ? n_out : 0;
+    for (int i = n_out; i < fn->out.n; i++)
+        if (place[i - n_out] >= 0)
+            fn_out(m, to, fn->out.at[i], fn->out_name.at[i]);
+    return canon(m, to);
+}
+
+/* A step that is recorded hands its reverse what that needs to know; where memory is short it is worked out again. */
+static void record_step(Module *m, const Solve *s, SolveVjp *vjp, const Fn *step, const bool *want, const bool *seed)
+{
+    Pair *p = pair_make(m, step, want, seed);
+    int n = p->fwd->out.n - step->out.n, *place = ARENA_NEW(m->arena, int, n + 1);
+    for (int r = 0; r < n; r++)
+        place[r] = -1;
+    for (int i = 0; i < p->takes.n; i++)
+        if (p->takes.at[i].kind == TAKES_RESIDUAL)
+            place[p->takes.at[i].index] = 0;
+    for (int r = 0; r < n; r++)
+        if (place[r] >= 0)
+            place[r] = vjp->n_residual++;
+    const char *name = str_format(m->arena, "%s_step_vjp", s->name);
+    vjp->step_vjp = module_add(m, reverse_step(m, step, p, name, seed, place));
+    if (vjp->n_residual == 0)
+        return;
+    vjp->record = module_add(
+        m, with_residuals(m, p->fwd, str_format(m->arena, "%s_step_record", s->name), step->out.n, true, place));
+    vjp->again = module_add(
+        m, with_residuals(m, p->fwd, str_format(m->arena, "%s_step_again", s->name), step->out.n, false, place));
+    vjp->again->note = str_format(m->arena, "what the reverse of a step of %s needs", s->method->name);
+    vjp->record->note = str_format(m->arena, "%s, and what its reverse needs", step->note ? step->note : step->name);
+}
+
 /* Takes back the wish for arguments that no seeded result depends on, such as those of the error norm alone. */
 static SolveVjp *solve_reverse(Module *m, const Solve *s, bool *want, const bool *seed)
 {
@@ -550,7 +701,7 @@ static SolveVjp *solve_reverse(Module *m, const Solve *s, bool *want, const bool
     memcpy(vjp->seed, seed, sizeof(bool) * (size_t)n_result);
     for (int i = s->n_state; i < solve_quantity(s, 0); i++)
         vjp->seed_dense |= seed[i];
-    const Fn *step = vjp->seed_dense ? s->step_keep : s->step;
+    const Fn *step = vjp->seed_dense || s->saves_dense ? s->step_keep : s->step;
     bool *out_seed = ARENA_NEW(m->arena, bool, step->out.n), *in_want = ARENA_NEW(m->arena, bool, step->n_in);
     for (int i = 0; i < s->n_state; i++)
         out_seed[i] = in_want[i] = true;
@@ -565,8 +716,7 @@ static SolveVjp *solve_reverse(Module *m, const Solve *s, bool *want, const bool
         in_want[s->n_state + c] = vjp->seed_carry[c];
     for (int i = 0; i < s->n_arg; i++)
         in_want[first_arg + i] = want[s->n_state + i];
-    vjp->step_vjp =
-        module_add(m, ad_vjp(m, step, str_format(m->arena, "%s_step_vjp", s->name), in_want, out_seed, false));
+    record_step(m, s, vjp, step, in_want, out_seed);
     if (vjp->seed_dense)
         vjp->dense_vjp = reverse_dense(m, s);
     if (any_carry) {

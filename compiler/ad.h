@@ -34,10 +34,13 @@ typedef struct Sweep {
     Active a;
     Pair **pair;    /* of each active call */
     Val *cotangent; /* [n], values of to: cotangents, or changes */
+    Val *stand_in;  /* [n]: what is computed in place of the value (`instead`), or NO_VAL */
     Val *copy;      /* [room]: pair mode: value of from -> value of to */
     int room;
-    Pair *result; /* pair mode: what is being made; NULL if to == from */
-    int n_residual;
+    bool *is_needed; /* [room]: pair mode, second time: residuals of the first time */
+    int *seen, search; /* [room]: values met by the search with this number */
+    Pair *result;    /* pair mode: what is being made; NULL if to == from */
+    LIST(Val) residual;
 } Sweep;
 
 Sweep sweep_new(Module *m, Fn *from, Fn *to);

@@ -275,8 +275,13 @@ static void finish_solves(Module *m)
         s->step_keep = ad_finish(m, s->step_keep);
         s->scaled = s->scaled ? ad_finish(m, s->scaled) : NULL;
     }
-    for (int i = 0; i < m->vjps.n; i++)
-        m->vjps.at[i]->step_vjp = ad_finish(m, m->vjps.at[i]->step_vjp);
+    for (int i = 0; i < m->vjps.n; i++) {
+        SolveVjp *v = m->vjps.at[i];
+        if (v->record) {
+            v->record = ad_finish(m, v->record);
+            v->again = ad_finish(m, v->again);
+        }
+    }
 }
 
 Model *model_check(Arena *a, Diags *d, Node *const *prelude, int n_prelude, Node *file, const Choices *choices)

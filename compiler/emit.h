@@ -43,8 +43,8 @@ const char *emit_at(Emit *e, Val v, int offset);            /* pointer to v's me
 const char *emit_join(Emit *e, const char *head, int n, const char *const *item, const char *tail); /* wrapped */
 /* The value text of a map row with its operands; family 'v', 'r' or 'd'. */
 const char *emit_map(Emit *e, Op op, char family, const char *const *arg);
-/* The call of a CALL row; more: further arguments, or "". */
-const char *emit_kernel(Emit *e, Val v, const char *prefix, const char *y, const char *more);
+/* The call of a CALL row; arg: its operands as text, NULL: those of v; more: further arguments, or "". */
+const char *emit_kernel(Emit *e, Val v, const char *prefix, const char *y, const char *const *arg, const char *more);
 int emit_line_of(const Emit *e, Span span);                  /* line of the model file, or that of the function, or 0 */
 const char *emit_comment(Arena *a, const char *s, size_t n); /* without what would end a comment */
 const char *emit_string(Arena *a, const char *s, size_t n);  /* as a C string literal */

@@ -280,7 +280,7 @@ static void emit_one_kernel(Emit *e, Val v)
         return;
     }
     const char *y = result_at(e, v);
-    text_line(e->t, "%s;", emit_kernel(e, v, pattern(e, v), y, ""));
+    text_line(e->t, "%s;", emit_kernel(e, v, pattern(e, v), y, NULL, ""));
 }
 
 static void emit_concat(Emit *e, Val v)
@@ -330,21 +330,32 @@ static const char *collected_at(Emit *e, Val root)
     return e->name[root];
 }
 
+/* Products that are summed over the samples into one matrix. */
+static void emit_products(Emit *e, const Group *g, const char *y)
+{
+    Val product = NO_VAL;
+    const char **left = ARENA_NEW(e->a, const char *, g->ins.n), **right = ARENA_NEW(e->a, const char *, g->ins.n);
+    for (int k = 0; k < g->ins.n; k++) {
+        product = plan_absorbed(e->f, g->ins.at[k]);
+        left[k] = emit_array(e, ins_of(e, product)->arg[0]);
+        right[k] = emit_array(e, ins_of(e, product)->arg[1]);
+    }
+    const char *arg[] = {emit_join(e, "(const Vec *const[]){", g->ins.n, left, "}"),
+                         emit_join(e, "(const Vec *const[]){", g->ins.n, right, "}")};
+    e->uses_work = true;
+    text_line(e->t, "%s;",
+              emit_kernel(e, product, "s", str_format(e->a, "%s, %d", y, g->ins.n), arg,
+                          str_format(e->a, ", at->mask, (Real *)(work + %d * ROW)", g->scratch)));
+}
+
 static void emit_sum(Emit *e, const Group *g)
 {
     Val v = g->ins.at[0], a = ins_of(e, v)->arg[0];
     const char *y = collected_at(e, e->f->root[v]);
     e->uses_at = true;
-    for (Val under = a; ins_of(e, under)->op == OP_reshape || e->f->is_absorbed[under];
-         under = ins_of(e, under)->arg[0]) {
-        if (!e->f->is_absorbed[under])
-            continue;
-        const char *more = str_format(e->a, ", at->mask, (Real *)(work + %d * ROW)", g->scratch);
-        e->uses_work = true;
-        text_line(e->t, "%s;", emit_kernel(e, under, "s", y, more));
-        return;
-    }
-    if (plan_is_number(e->f, v))
+    if (plan_absorbed(e->f, v) != NO_VAL)
+        emit_products(e, g, y);
+    else if (plan_is_number(e->f, v))
         text_line(e->t, "%s%s += v_lanes(%s, at->mask);", y[0] == '&' ? "" : "*", y + (y[0] == '&'), emit_at(e, a, 0));
     else
         text_line(e->t, "s_sum(%s, %s, %d, at->mask);", y, emit_at(e, a, 0), plan_size(e->f, v));
@@ -353,7 +364,7 @@ static void emit_sum(Emit *e, const Group *g)
 static void emit_padded(Emit *e, Val v)
 {
     const char *y = collected_at(e, e->f->root[v]);
-    text_line(e->t, "%s;", emit_kernel(e, v, "add", y, ""));
+    text_line(e->t, "%s;", emit_kernel(e, v, "add", y, NULL, ""));
 }
 
 /* ---- calls ---- */

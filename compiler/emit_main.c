@@ -104,8 +104,41 @@ static int line_of(const Emit *e, Span span)
     return line;
 }
 
-/* Evaluations of the field: a method that is first-same-as-last takes k1 from the step before; `init` makes the first
- * k1, and `guess` evaluates twice (Hairer, Norsett & Wanner 1993, II.4). */
+static bool reads_input(const Fn *fn, int input)
+{
+    for (int v = 0; fn && v < fn->ins.n; v++)
+        for (int k = 0; k < fn->ins.at[v].n_arg; k++)
+            if (fn->ins.at[v].arg[k] == (Val)input)
+                return true;
+    return false;
+}
+
+static bool reads_dense(const Solve *s, const SolveVjp *v)
+{
+    bool reads = false;
+    for (int i = 0; v->dense_vjp && i < s->n_dense; i++)
+        reads |= reads_input(v->dense_vjp, 2 * s->n_state + i);
+    return reads;
+}
+
+/* Which states and carries are read when their step is long over: a state also where one of an accepted step is drawn.
+ */
+static const char *read_back_table(Emit *e, const Solve *s, const SolveVjp *v)
+{
+    int n = s->n_state + s->n_carry;
+    const char **item = ARENA_NEW(e->a, const char *, n + 1);
+    for (int i = 0; i < n; i++) {
+        bool is_read = i < s->n_state ? v || s->is_biased : false;
+        if (v && i >= s->n_state)
+            is_read = reads_input(v->step_vjp, i) || reads_input(v->again, i) ||
+                      (reads_dense(s, v) && reads_input(s->step_keep, i));
+        item[i] = truth(is_read);
+    }
+    return table(e, "bool", str_format(e->a, "%s_read_back", emit_solve_name(e, s)), n, item);
+}
+
+/* Evaluations of the field: a method that is first-same-as-last takes k1 from the step before, and `init` makes the first
+ * one; `guess` needs k1 and one evaluation more (Hairer, Norsett & Wanner 1993, II.4). */
 static void emit_solve_table(Emit *e, const Solve *s, int index)
 {
     const Tableau *method = s->method;
@@ -116,6 +149,10 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
     const char *dense =
         s->step_keep ? value_table(e, s, "dense", s->step_keep, true, before_dense, s->n_dense) : "NULL";
     const char *names = state_names(e, s), *how = quantity_table(e, s);
+    const SolveVjp *v = plan_vjp_of(e->p->model, s);
+    const char *back = read_back_table(e, s, v), *residual = "NULL";
+    if (v && v->record)
+        residual = value_table(e, s, "residual", v->record, true, v->record->out.n - v->n_residual, v->n_residual);
     text_open(e->to, "static const NdeSolve %s = {", emit_solve_name(e, s));
     text_line(e->to, ".name = %s, .index = %d, .line = %d, .method = %s,", quoted(e, s->name), index,
               line_of(e, s->span), quoted(e, method->name));
@@ -128,8 +165,12 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
     text_line(e->to, ".step = %s, .step_keep = %s,", whole_ref(e, s->step), whole_ref(e, s->step_keep));
     text_line(e->to, ".dense = %s, .scaled = %s,", whole_ref(e, s->dense), whole_ref(e, s->scaled));
     text_line(e->to, ".lift = %s,", whole_ref(e, s->lift));
-    text_line(e->to, ".order = %d, .embedded = %d, .evaluations_step = %d, .evaluations_start = %d,", method->order,
-              method->embedded, method->stages - method->fsal, method->fsal + 2 * (s->guess != NULL));
+    text_line(e->to, ".record = %s, .again = %s, .n_residual = %d, .residual = %s,", whole_ref(e, v ? v->record : NULL),
+              whole_ref(e, v ? v->again : NULL), v ? v->n_residual : 0, residual);
+    text_line(e->to, ".records_dense = %s, .is_read_back = %s,", truth(v && (v->seed_dense || s->saves_dense)), back);
+    text_line(e->to, ".order = %d, .embedded = %d, .evaluations_step = %d, .evaluations_init = %d,", method->order,
+              method->embedded, method->stages - method->fsal, method->fsal);
+    text_line(e->to, ".evaluations_guess = %d,", s->guess ? 2 - method->fsal : 0);
     text_line(e->to, ".is_adaptive = %s, .keeps_dense = %s, .saves_exactly = %s,",
               truth(s->has_estimate && s->set_fixed < 0), truth(s->saves_dense), truth(s->saves_exactly));
     text_line(e->to, ".is_biased = %s, .is_initial_warm = %s,", truth(s->is_biased), truth(s->is_initial_warm));
@@ -166,8 +207,8 @@ static void emit_vjp_table(Emit *e, int index)
             item[n_seed++] = str_format(e->a, "%d", i);
     const char *seed = table(e, "int", str_format(e->a, "%s_seed", name), n_seed, item);
     text_line(e->to, "static const NdeSolveVjp %s = {", name);
-    text_line(e->to, "    &%s, %s, %s, %d, %s, %s,", emit_solve_name(e, s), want, seed, n_seed, carry,
-              truth(v->seed_dense));
+    text_line(e->to, "    &%s, %s, %s, %d, %s, %s, %s,", emit_solve_name(e, s), want, seed, n_seed, carry,
+              truth(v->seed_dense), truth(reads_dense(s, v)));
     text_line(e->to, "    %s, %s, %s};", fn_ref(e, v->step_vjp, plan_step_vjp_set(s, v)), whole_ref(e, v->dense_vjp),
               fn_ref(e, v->init_vjp, 0));
     text_add(e->to, "\n");

@@ -324,7 +324,7 @@ static const char *size_token(Emit *e, const Sizes *s, char c)
     return str_format(e->a, "%d", value[at - letter]);
 }
 
-const char *emit_kernel(Emit *e, Val v, const char *prefix, const char *y, const char *more)
+const char *emit_kernel(Emit *e, Val v, const char *prefix, const char *y, const char *const *arg, const char *more)
 {
     const Ins *ins = &e->f->fn->ins.at[v];
     const Sizes sizes = sizes_of(e, v);
@@ -336,7 +336,7 @@ const char *emit_kernel(Emit *e, Val v, const char *prefix, const char *y, const
         else if (*s == 'y')
             text_add(&t, "%s", y);
         else if (*s == 'a' || *s == 'b')
-            text_add(&t, "%s", emit_array(e, ins->arg[*s - 'a']));
+            text_add(&t, "%s", arg ? arg[*s - 'a'] : emit_array(e, ins->arg[*s - 'a']));
         else if (isalpha((unsigned char)*s))
             text_add(&t, "%s", size_token(e, &sizes, *s));
         else if (*s == ')')

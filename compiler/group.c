@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+enum { MOST_TERMS = 8 }; /* NDE_MAX_TERMS of the runtime */
+
 typedef struct Grouping {
     Plan *p;
     PlanFn *f;
@@ -90,8 +92,7 @@ static int find_loop(Grouping *s, Val v)
     return new_group(s, GROUP_loop, n, ins->type.is_batched);
 }
 
-/* The product under a sum over the batch, if it is not formed. */
-static Val absorbed_under(const PlanFn *f, Val v)
+Val plan_absorbed(const PlanFn *f, Val v)
 {
     Val a = f->fn->ins.at[v].arg[0];
     while (f->fn->ins.at[a].op == OP_reshape && !f->is_absorbed[a])
@@ -99,15 +100,37 @@ static Val absorbed_under(const PlanFn *f, Val v)
     return f->is_absorbed[a] ? a : NO_VAL;
 }
 
+/* Products of one kind that are summed into one matrix wait for the last of them: the matrix is read and written once. */
+static int find_products(Grouping *s, Val v, Val product)
+{
+    const Fn *fn = s->f->fn;
+    for (int g = 0; g < s->made.n; g++) {
+        const Group *group = s->made.at[g];
+        if (group->kind != GROUP_sum || group->ins.n == MOST_TERMS || s->f->root[group->ins.at[0]] != s->f->root[v])
+            continue;
+        Val other = plan_absorbed(s->f, group->ins.at[0]);
+        if (other == NO_VAL || fn->ins.at[other].op != fn->ins.at[product].op)
+            continue;
+        bool is_same = true;
+        for (int k = 0; k < 2; k++)
+            is_same &= type_equal(fn_type(fn, fn->ins.at[other].arg[k]), fn_type(fn, fn->ins.at[product].arg[k]));
+        if (is_same)
+            return g;
+    }
+    return new_group(s, GROUP_sum, 0, fn->ins.at[v].type.is_batched);
+}
+
 static void place_ins(Grouping *s, Val v)
 {
     const Ins *ins = &s->f->fn->ins.at[v];
     GroupKind kind = kind_of(s->f, v);
-    int g = kind == GROUP_loop ? find_loop(s, v) : new_group(s, kind, 0, ins->type.is_batched);
+    Val product = kind == GROUP_sum ? plan_absorbed(s->f, v) : NO_VAL;
+    int g = kind == GROUP_loop      ? find_loop(s, v)
+            : product != NO_VAL ? find_products(s, v, product)
+                                : new_group(s, kind, 0, ins->type.is_batched);
     Group *group = s->made.at[g];
     list_push(s->p->m->arena, group->ins, v);
     s->f->group[v] = g;
-    Val product = kind == GROUP_sum ? absorbed_under(s->f, v) : NO_VAL;
     if (product != NO_VAL) {
         ins = &s->f->fn->ins.at[product];
         s->f->group[product] = g;

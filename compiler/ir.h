@@ -91,7 +91,7 @@ struct Fn {
  * k1 of a method that is first-same-as-last), arguments p_k (whatever the equations use, shared or per sample).
  * Scalars t, h (signed step), theta are shared. `err` is the scaled norm of the local error (1 = the tolerance).
  *   init      (u.., t, p..)                     -> c..
- *   guess     (u.., t, span, p..)               -> h          automatic initial step (Hairer, Norsett & Wanner II.4),
+ *   guess     (u.., c.., t, span, p..)          -> h          automatic initial step (Hairer, Norsett & Wanner II.4),
  * signed step      (u.., c.., t, h, p..)             -> u1.., c1.., err, q.. step_keep (u.., c.., t, h, p..) -> u1..,
  * c1.., err, q.., d..     d: what dense needs (stage derivatives) dense     (u.., u1.., d.., h, theta)        -> u(t +
  * theta h).. scaled    (u.., c.., t, h, p..)             -> the local error of each state the user wrote, over its
@@ -143,8 +143,10 @@ int solve_n_result(const Solve *s);
 /* The reverse of a solve for a set of wanted operands and seeded results. Operands of OP_solve_vjp: those of the solve
  * (u0.., p..), then the cotangents of the seeded results in order. imm.index: which entry of solve->vjps. Results: the
  * gradients of the wanted operands in order. States at the end are always seeds of step_vjp.
+ *   record    (u.., c.., t, h, p..)   -> what step gives (step_keep, if it saves or seed_dense), residuals..
+ *   again     (u.., c.., t, h, p..)   -> residuals..           where they were not kept; both NULL if there are none
  *   step_vjp  (u.., c.., t, h, p.., g of u1.., g of c1 (those in seed_carry).., g of q (seeded).., g of d (if
- * seed_dense)..)
+ * seed_dense).., residuals..)
  *             -> g of u.., g of c (in seed_carry).., g of the wanted p..
  *   dense_vjp (u.., u1.., d.., h, theta, g of u(t + theta h)..) -> g of u.., g of u1.., g of d..
  *   init_vjp  (u.., t, p.., g of c (in seed_carry)..)           -> g of u.., g of the wanted p..
@@ -155,7 +157,9 @@ typedef struct SolveVjp {
     bool *seed;       /* [solve_n_result] */
     bool *seed_carry; /* [n_carry] */
     bool seed_dense;
+    int n_residual;
     Fn *step_vjp, *dense_vjp, *init_vjp;
+    Fn *record, *again;
 } SolveVjp;
 
 /* Everything a stage needs of the compilation. */
@@ -241,6 +245,8 @@ Fn *canon(Module *m, const Fn *fn);
 /* fn's reverse: (inputs of fn.., g of the seeded outputs..) -> (outputs of fn, if with_value).., gradients of the
  * wanted inputs... wanted[i] for inputs, seeded[j] for outputs. */
 Fn *ad_vjp(Module *m, const Fn *fn, const char *name, const bool *wanted, const bool *seeded, bool with_value);
+/* Does the reverse keep the value of an instruction, because it costs more than arithmetic to form it again? */
+bool ad_is_kept(const Ins *ins);
 /* The program without what only the derivative asks for: `instead` becomes its value. */
 Fn *ad_finish(Module *m, const Fn *fn);
 /* Appends to a top-level function the gradient of the shared scalar `loss` with respect to every OP_param; fills

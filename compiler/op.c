@@ -38,6 +38,13 @@ static double softplus(double a)
     return fmax(a, 0) + log1p(exp(-fabs(a)));
 }
 
+/* With T = tanh(c): T (1 - b^2) / (1 + b T), which does not cancel for small c; for large ones the sum 1 + b T does. */
+static double tanh_change(double a, double b, double c)
+{
+    double t = tanh(c);
+    return fabs(c) > 1 ? tanh(a + c) - b : t * (1 - b * b) / (1 + b * t);
+}
+
 #define LEAF(id, what)
 #define CALL(id, n, kind, type, value, rule, lo, hi, what)
 #define REGION(id, what)

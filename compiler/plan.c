@@ -444,6 +444,14 @@ const Solve *plan_solve_of(const Model *model, int vjp)
     return NULL;
 }
 
+const SolveVjp *plan_vjp_of(const Model *model, const Solve *s)
+{
+    for (int i = 0; i < model->module->vjps.n; i++)
+        if (plan_solve_of(model, i) == s)
+            return model->module->vjps.at[i];
+    return NULL;
+}
+
 int plan_step_vjp_set(const Solve *s, const SolveVjp *vjp)
 {
     int n = s->n_state;
@@ -491,6 +499,8 @@ Plan *plan_build(const Model *model)
         if (!solve)
             continue;
         plan_top(p, v->step_vjp, plan_step_vjp_set(solve, v));
+        plan_whole(p, v->record);
+        plan_whole(p, v->again);
         plan_whole(p, v->dense_vjp);
         plan_top(p, v->init_vjp, 0);
     }

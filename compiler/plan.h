@@ -25,8 +25,8 @@ typedef struct Group {
     GroupKind kind;
     int n;           /* loop: elements */
     bool is_batched; /* in lanes */
-    LIST(Val) ins;   /* ascending; one but for loops */
-    int scratch;     /* sum of a product: row of the turned operand */
+    LIST(Val) ins;   /* ascending; one but for loops and sums of products */
+    int scratch;     /* sum of products: row of the turned operands */
 } Group;
 
 typedef struct Part {
@@ -94,6 +94,9 @@ Plan *plan_build(const Model *model);
 /* NULL if the model has no such top-level function. */
 PlanFn *plan_find(const Plan *p, const Fn *source, int n_set);
 /* The solve that a reverse solve of some program belongs to; NULL if no program runs it. */
+/* The product under a sum over the batch, if it is not formed; else NO_VAL. */
+Val plan_absorbed(const PlanFn *f, Val v);
+const SolveVjp *plan_vjp_of(const Model *model, const Solve *s); /* NULL: it is not reversed */
 const Solve *plan_solve_of(const Model *model, int vjp);
 /* Outputs of step_vjp that are set: gradients of states and carries; the rest is collected over the steps. */
 int plan_step_vjp_set(const Solve *s, const SolveVjp *vjp);

@@ -3,8 +3,7 @@
  * Needs: a proved tableau, the field as a function.  Gives: stages, new state, error norm and quantities as ordinary
  * instructions, which ad.c differentiates like any others; the five functions of a solve.
  * Elsewhere: accept or reject, and the loop over steps (runtime/solve.c). */
-#include "ad.h"
-#include "checker.h"
+#include "field.h"
 
 static Val num(Check *c, Builder *b, double x)
 {
@@ -24,20 +23,6 @@ static Val op2(Check *c, Builder *b, Op op, Val x, Val y)
 static Val add(Check *c, Builder *b, Val x, Val y)
 {
     return x == NO_VAL ? y : op2(c, b, OP_add, x, y);
-}
-
-void step_field(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Val *du)
-{
-    int n = p->solve->n_state, n_arg = 0;
-    Val *arg = ARENA_NEW(c->arena, Val, n + 1 + p->n_arg);
-    for (int i = 0; i < n; i++)
-        arg[n_arg++] = u[i];
-    arg[n_arg++] = t;
-    for (int i = 0; i < p->n_arg; i++)
-        arg[n_arg++] = p->arg[i];
-    Val call = fn_call(c->module, b->fn, p->field, n_arg, arg, p->solve->span);
-    for (int i = 0; i < n; i++)
-        du[i] = fn_result(c->module, b->fn, call, i, fn_type(p->field, p->field->out.at[i]));
 }
 
 /* sum_j (h w_j) k_j for one state, zero weights left out; NO_VAL if all are zero. The newest k comes last: one
@@ -94,8 +79,11 @@ static Internals lifted(Check *c, Builder *b, const Problem *p, const Internals 
     return out;
 }
 
-static Internals plain_internals(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h)
+/* inner: what stands in for the inner values of the field at each stage, or NULL. */
+static Internals plain_internals(const Field *f, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t,
+                                 Val h, Val *const *inner)
 {
+    Check *c = f->c;
     const Solve *solve = p->solve;
     const Tableau *m = solve->method;
     int n = solve->n_state;
@@ -117,7 +105,7 @@ static Internals plain_internals(Check *c, Builder *b, const Problem *p, const V
             continue;
         }
         Val at = m->c[i] == 0 ? t : op2(c, b, OP_add, t, op2(c, b, OP_mul, h, num(c, b, m->c[i])));
-        step_field(c, b, p, in.stage[i], at, in.k[i]);
+        field_value(f, b, p, in.stage[i], at, inner && i > 0 ? inner[i] : NULL, in.k[i]);
     }
     in.err = m->e ? ARENA_NEW(c->arena, Val, n) : NULL;
     for (int j = 0; j < n; j++) {
@@ -136,60 +124,13 @@ static Internals plain_internals(Check *c, Builder *b, const Problem *p, const V
 /* ---- the same step from differences ----
  * D_i = k_i - k_1 is evaluated from d_i = h (c_i k_1 + sum_{j >= 2} a_ij D_j), the change of the state, instead of as a
  * difference of two stages (it uses sum_j a_ij = c_i and sum_j e_j = 0):  err = h sum_{j >= 2} e_j D_j. */
-typedef struct Changes {
-    Check *c;
-    Builder *b;
-    const Problem *p;
-    Difference d;
-    Val *arg;  /* of the field at the start of the step */
-    Val base;  /* the call at the start */
-    int first; /* its first residual */
-} Changes;
-
-static Changes changes_at(Check *c, Builder *b, const Problem *p, const Val *u, Val t, bool has_k1)
+static Internals changed_internals(const Field *f, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t,
+                                   Val h, Val **inner)
 {
-    int n = p->solve->n_state, n_in = p->field->n_in;
-    Changes s = {c, b, p, {0}, ARENA_NEW(c->arena, Val, n_in), NO_VAL, has_k1 ? 0 : n};
-    bool *changed = ARENA_NEW(c->arena, bool, n_in);
-    for (int i = 0; i < n_in; i++) {
-        s.arg[i] = i < n ? u[i] : i == n ? t : p->arg[i - n - 1];
-        changed[i] = i <= n;
-    }
-    s.d = difference_of(c->module, p->field, changed);
-    s.base = fn_call(c->module, b->fn, has_k1 ? s.d.base : s.d.with_value, n_in, s.arg, p->solve->span);
-    return s;
-}
-
-static Val base_result(const Changes *s, int index)
-{
-    const Fn *fn = s->b->fn->ins.at[s->base].imm.fn;
-    return fn_result(s->c->module, s->b->fn, s->base, index, fn_type(fn, fn->out.at[index]));
-}
-
-/* The change of the field for changes d of the states and dt of the time. */
-static void change_of(const Changes *s, const Val *d, Val dt, Val *out)
-{
-    int n = s->p->solve->n_state;
-    Val *arg = ARENA_NEW(s->c->arena, Val, s->d.n_take + 1);
-    for (int i = 0; i < s->d.n_take; i++) {
-        Takes t = s->d.takes[i];
-        if (t.kind == TAKES_ARG)
-            arg[i] = s->arg[t.index];
-        else if (t.kind == TAKES_RESIDUAL)
-            arg[i] = base_result(s, s->first + t.index);
-        else
-            arg[i] = t.index < n ? d[t.index] : dt;
-    }
-    Val call = fn_call(s->c->module, s->b->fn, s->d.change, s->d.n_take, arg, s->p->solve->span);
-    for (int j = 0; j < n; j++)
-        out[j] = fn_result(s->c->module, s->b->fn, call, j, fn_type(s->d.change, s->d.change->out.at[j]));
-}
-
-static Internals changed_internals(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h)
-{
+    Check *c = f->c;
     const Tableau *m = p->solve->method;
     int n = p->solve->n_state;
-    Changes s = changes_at(c, b, p, u, t, k1 != NULL);
+    Changes s = changes_at(f, b, p, u, t, k1 != NULL);
     Internals in = {.method = m, .n_state = n, .t = t, .h = h};
     Val **change = ARENA_NEW(c->arena, Val *, m->stages), *d = ARENA_NEW(c->arena, Val, n);
     in.k = ARENA_NEW(c->arena, Val *, m->stages);
@@ -201,6 +142,7 @@ static Internals changed_internals(Check *c, Builder *b, const Problem *p, const
         in.k[i] = ARENA_NEW(c->arena, Val, n);
         in.stage[i] = ARENA_NEW(c->arena, Val, n);
         change[i] = ARENA_NEW(c->arena, Val, n);
+        inner[i] = ARENA_NEW(c->arena, Val, f->n_inner + 1);
         Val step = op2(c, b, OP_mul, h, num(c, b, m->c[i]));
         for (int j = 0; j < n && i > 0; j++) {
             Val more = weighted(c, b, change + 1, j, m->a[i] + 1, i - 1, h);
@@ -208,10 +150,10 @@ static Internals changed_internals(Check *c, Builder *b, const Problem *p, const
             d[j] = more == NO_VAL ? d[j] : op2(c, b, OP_add, d[j], more);
         }
         if (i > 0)
-            change_of(&s, d, step, change[i]);
+            changes_of(&s, d, step, change[i], inner[i]);
         for (int j = 0; j < n; j++) {
             in.stage[i][j] = i == 0 ? u[j] : op2(c, b, OP_add, u[j], d[j]);
-            in.k[i][j] = i > 0 ? op2(c, b, OP_add, in.k[0][j], change[i][j]) : k1 ? k1[j] : base_result(&s, j);
+            in.k[i][j] = i > 0 ? op2(c, b, OP_add, in.k[0][j], change[i][j]) : k1 ? k1[j] : s.base[j];
         }
     }
     for (int j = 0; j < n; j++) {
@@ -249,10 +191,12 @@ static Internals internals_instead(Check *c, Builder *b, Internals value, const 
 
 Internals step_internals(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h)
 {
-    Internals plain = plain_internals(c, b, p, u, k1, t, h);
+    Field f = field_open(c, p);
     if (!p->solve->has_differences)
-        return plain;
-    Internals value = changed_internals(c, b, p, u, k1, t, h);
+        return plain_internals(&f, b, p, u, k1, t, h, NULL);
+    Val **inner = ARENA_NEW(c->arena, Val *, p->solve->method->stages);
+    Internals value = changed_internals(&f, b, p, u, k1, t, h, inner);
+    Internals plain = plain_internals(&f, b, p, u, k1, t, h, f.is_written ? inner : NULL);
     return internals_instead(c, b, value, &plain);
 }
 
@@ -337,7 +281,7 @@ Val step_guess(Check *c, Builder *b, const Problem *p, const Start *at, Val t, V
 /* ---- a step on its own ---- */
 /* f(z) of a reduced solve at any z, moved by h a_i1 k1 and the reduced d: x(L z + (h a_i1) (L k1) + M d, t). */
 typedef struct Local {
-    Check *c;
+    const Field *f;
     Builder *b;
     const Problem *p;
     Val base, slope; /* L z, L k1 */
@@ -351,9 +295,9 @@ static Val zero_state(Check *c, Builder *b, const Reduction *r)
     return op1(c, b, OP_bcast, fn_op(c->module, b->fn, OP_fill, 1, &zero, (Imm){.to = shared}, b->fn->span));
 }
 
-static Val local_x(const Local *l, Val base, Val d, Val t)
+static Val local_x(const Local *l, Val base, Val d, Val t, const Val *inner)
 {
-    Check *c = l->c;
+    Check *c = l->f->c;
     Builder *b = l->b;
     const Reduction *r = l->p->reduction;
     Val *arg = ARENA_NEW(c->arena, Val, l->p->n_arg), x;
@@ -364,7 +308,7 @@ static Val local_x(const Local *l, Val base, Val d, Val t)
         d = zero_state(c, b, r);
     Problem p = *l->p;
     p.arg = arg;
-    step_field(c, b, &p, &d, t, &x);
+    field_value(l->f, b, &p, &d, t, inner, &x);
     return x;
 }
 
@@ -380,8 +324,9 @@ void step_local_rate(Check *c, Builder *b, const Problem *p, const Val *u, Val t
         step_field(c, b, p, u, t, k1);
         return;
     }
-    Local l = {c, b, p, left_times(c, b, p->reduction, u[0]), NO_VAL};
-    *integrated = local_x(&l, l.base, NO_VAL, t);
+    Field f = field_open(c, p);
+    Local l = {&f, b, p, left_times(c, b, p->reduction, u[0]), NO_VAL};
+    *integrated = local_x(&l, l.base, NO_VAL, t, NULL);
     k1[0] = reduce_lift_rate(c, b, p->reduction, *integrated);
 }
 
@@ -391,8 +336,9 @@ Val step_local_guess(Check *c, Builder *b, const Problem *p, const Val *u, const
 }
 
 /* The same step from differences: at s = 0, with L z for L z0, the first stage derivative is the rate x. */
-static Internals local_changes(Check *c, Builder *b, const Problem *p, Val z, Val x, Val t, Val h)
+static Internals local_changes(const Field *f, Builder *b, const Problem *p, Val z, Val x, Val t, Val h, Val **inner)
 {
+    Check *c = f->c;
     const Reduction *r = p->reduction;
     Problem at = *p;
     Val *arg = ARENA_NEW(c->arena, Val, p->n_arg), zero = zero_state(c, b, r);
@@ -400,15 +346,17 @@ static Internals local_changes(Check *c, Builder *b, const Problem *p, Val z, Va
         arg[i] = p->arg[i];
     arg[0] = left_times(c, b, r, z);
     at.arg = arg;
-    Internals in = changed_internals(c, b, &at, &zero, &x, t, h);
+    Internals in = changed_internals(f, b, &at, &zero, &x, t, h, inner);
     return lifted(c, b, p, &in, z, z);
 }
 
-static Internals local_reduced(Check *c, Builder *b, const Problem *p, Val z, Val k1, Val t, Val h)
+static Internals local_reduced(const Field *f, Builder *b, const Problem *p, Val z, Val k1, Val t, Val h,
+                               Val *const *inner)
 {
+    Check *c = f->c;
     const Reduction *r = p->reduction;
     const Tableau *m = p->solve->method;
-    Local l = {c, b, p, left_times(c, b, r, z), left_times(c, b, r, k1)};
+    Local l = {f, b, p, left_times(c, b, r, z), left_times(c, b, r, k1)};
     Val **x = ARENA_NEW(c->arena, Val *, m->stages), **k = ARENA_NEW(c->arena, Val *, m->stages);
     Val **stage = ARENA_NEW(c->arena, Val *, m->stages), *own = ARENA_NEW(c->arena, Val, 3);
     Internals in = {.method = m, .n_state = 1, .k = k, .stage = stage, .u0 = &own[0], .u1 = &own[1], .t = t, .h = h};
@@ -424,7 +372,7 @@ static Internals local_reduced(Check *c, Builder *b, const Problem *p, Val z, Va
         stage[i][0] = local_sum(c, b, r, z, k1, x, m->a[i], i, h);
         Val d = weighted(c, b, x + 1, 0, m->a[i] + 1, i - 1, h);
         Val base = op2(c, b, OP_add, l.base, op2(c, b, OP_mul, op2(c, b, OP_mul, h, num(c, b, m->a[i][0])), l.slope));
-        x[i][0] = local_x(&l, base, d, at);
+        x[i][0] = local_x(&l, base, d, at, inner ? inner[i] : NULL);
         k[i][0] = reduce_lift_rate(c, b, r, x[i][0]);
     }
     own[0] = z;
@@ -441,10 +389,13 @@ Internals step_local(Check *c, Builder *b, const Problem *p, const Val *u, const
 {
     if (!p->reduction)
         return step_internals(c, b, p, u, k1, t, h);
-    Internals plain = local_reduced(c, b, p, u[0], k1[0], t, h);
+    Field f = field_open(c, p);
     if (!p->solve->has_differences)
-        return plain;
-    return internals_instead(c, b, local_changes(c, b, p, u[0], integrated, t, h), &plain);
+        return local_reduced(&f, b, p, u[0], k1[0], t, h, NULL);
+    Val **inner = ARENA_NEW(c->arena, Val *, p->solve->method->stages);
+    Internals value = local_changes(&f, b, p, u[0], integrated, t, h, inner);
+    Internals plain = local_reduced(&f, b, p, u[0], k1[0], t, h, f.is_written ? inner : NULL);
+    return internals_instead(c, b, value, &plain);
 }
 
 /* ---- the functions of a solve ---- */
@@ -553,11 +504,14 @@ static Fn *make_init(Check *c, const Problem *p, Keys *keys, Builder *parent)
 
 static Fn *make_guess(Check *c, const Problem *p, Keys *keys, Builder *parent)
 {
-    Frame f = frame_new(c, p, keys, parent, "guess", false);
+    Frame f = frame_new(c, p, keys, parent, "guess", true);
     Val t = scalar_input(c, f.b, "t"), span = scalar_input(c, f.b, "span");
     Val *f0 = ARENA_NEW(c->arena, Val, p->solve->n_state), user_u, user_k;
     frame_args(c, &f, keys);
-    step_field(c, f.b, &f.p, f.u, t, f0);
+    for (int j = 0; j < n_k1(p->solve); j++)
+        f0[j] = f.carry[j];
+    if (!n_k1(p->solve))
+        step_field(c, f.b, &f.p, f.u, t, f0);
     Start at = {f.u, f0, f.u, f0};
     if (p->reduction) {
         user_u = build_val(c, f.b, &p->reduction->start);

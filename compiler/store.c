@@ -213,14 +213,12 @@ static void place_scratch(Store *s, int part, int g)
     const Fn *fn = s->f->fn;
     if (group->kind != GROUP_sum)
         return;
-    Val a = fn->ins.at[group->ins.at[0]].arg[0];
-    while (!s->f->is_absorbed[a] && fn->ins.at[a].op == OP_reshape)
-        a = fn->ins.at[a].arg[0];
-    if (s->f->is_absorbed[a]) {
-        Type t = fn_type(fn, a);
-        int columns = t.rank == 2 ? t.dim[1] : 1;
-        group->scratch = take(s, &s->rows[part], columns + LANES_MOST, g, g);
-    }
+    Val product = plan_absorbed(s->f, group->ins.at[0]);
+    if (product == NO_VAL)
+        return;
+    Type t = fn_type(fn, product);
+    int columns = t.rank == 2 ? t.dim[1] : 1;
+    group->scratch = take(s, &s->rows[part], group->ins.n * (columns + LANES_MOST), g, g);
 }
 
 /* ---- a whole function ---- */

@@ -70,7 +70,7 @@ static int begin_dense(Reverse *r)
         nde_value_zero(r->e, r->s->state[i], f->extra[i]);
     for (int i = 0; i < r->s->n_dense; i++)
         nde_value_zero(r->e, r->s->dense_value[i], f->g_dense[i]);
-    return nde_dense_again(r->e, f);
+    return r->vjp->reads_dense ? nde_dense_again(r->e, f) : 0;
 }
 
 static int add_through_dense(Reverse *r, Moment m, int slot, double theta)
@@ -175,8 +175,20 @@ static double quantity_seed(const Reverse *r, int q, int slot)
     return r->s->quantity_how[q] == 2 && r->f->most[q] != slot ? 0 : g;
 }
 
-/* Arguments of step_vjp, after those of the step: cotangents of u1, of carries, of quantities, of d. */
-static void fill_step_vjp(Reverse *r, int slot, bool has_dense)
+/* The residuals of the step, to `to`: those that were kept, or formed again. */
+static int find_residuals(Reverse *r, int slot, NdeRef *to)
+{
+    NdeFlow *f = r->f;
+    const NdeSolve *s = r->s;
+    if (!s->record)
+        return 0;
+    if (!nde_tape_rest(r->e, &f->tape, slot, s->n_state + s->n_carry, s->n_residual, to))
+        return r->e->error->exit_code;
+    return nde_tape_keeps(&f->tape, slot) ? 0 : nde_frame_run(r->e, s->again, f->step_in, to);
+}
+
+/* Arguments of step_vjp, after those of the step: cotangents of u1, of carries, of quantities, of d; residuals. */
+static int fill_step_vjp(Reverse *r, int slot, bool has_dense)
 {
     NdeFlow *f = r->f;
     const NdeSolve *s = r->s;
@@ -195,6 +207,7 @@ static void fill_step_vjp(Reverse *r, int slot, bool has_dense)
             nde_value_zero(r->e, s->dense_value[i], f->g_dense[i]);
         f->call_in[k++] = f->g_dense[i];
     }
+    return find_residuals(r, slot, f->call_in + k);
 }
 
 /* Results of step_vjp and init_vjp: cotangents of states and, if asked, of carries; then the wanted arguments'. */
@@ -226,7 +239,9 @@ static int reverse_step(Reverse *r, int slot)
     int status = add_moments(r, slot, &has_dense);
     if (status)
         return status;
-    fill_step_vjp(r, slot, has_dense);
+    status = fill_step_vjp(r, slot, has_dense);
+    if (status)
+        return status;
     fill_out(r, r->before, true);
     status = nde_sums_run(r->e, r->vjp->step_vjp, f->call_in, f->call_out);
     if (status)

@@ -25,7 +25,7 @@ typedef float Real;
 #define NDE_NAME(name) name##_f32
 #endif
 
-enum { NDE_MAX_GROUPS = 8 };
+enum { NDE_MAX_GROUPS = 8, NDE_MAX_TERMS = 8 /* of one sum of products */ };
 
 /* Where an array is: tile k begins at (char *)at + k * step bytes; step 0 for a shared one. at may be NULL for an
  * output that nobody wants. */
@@ -96,7 +96,7 @@ typedef struct NdeFn {
 } NdeFn;
 
 /* A differential equation; argument and result lists are those of Solve in compiler/ir.h:
- *   init (u.., t, p..) -> c..          guess (u.., t, span, p..) -> h           (both may be NULL)
+ *   init (u.., t, p..) -> c..          guess (u.., c.., t, span, p..) -> h      (both may be NULL)
  *   step (u.., c.., t, h, p..) -> u1.., c1.., err, q..
  *   step_keep: the same, then d..      dense (u.., u1.., d.., h, theta) -> u(t + theta h)..
  *   scaled (u.., c.., t, h, p..) -> err..      lift (u.., p..) -> user's u..
@@ -113,7 +113,15 @@ typedef struct NdeSolve {
     const NdeFn *init, *guess, *step, *step_keep, *dense;
     const NdeFn *scaled;       /* the local error of the user's states over the tolerance, for messages; or NULL */
     const NdeFn *lift;         /* the user's states, where others are integrated in their place; or NULL */
-    int order, embedded, evaluations_step, evaluations_start; /* evaluations of an attempt; of init + guess */
+    /* A solve that is reversed. record: what step gives (step_keep, if records_dense), then residuals..;
+     * again (u.., c.., t, h, p..) -> residuals.. alone. Both NULL if the reverse needs none. */
+    const NdeFn *record, *again;
+    int n_residual;
+    const NdeValue *residual;
+    bool records_dense;
+    const bool *is_read_back;  /* [n_state + n_carry]: is it read after its step, by the reverse or by a drawn
+                                * time? NULL: all are */
+    int order, embedded, evaluations_step, evaluations_init, evaluations_guess; /* evaluations of an attempt, of init, of guess */
     bool is_adaptive, keeps_dense, saves_exactly, is_biased, is_initial_warm;
     int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save; /* settings; -1: none */
     const char *controller;    /* row of control.def */
@@ -126,7 +134,7 @@ typedef struct NdeSolveVjp {
     const int *seed;           /* the seeded results, as indices of the solve's results */
     int n_seed;
     const bool *seed_carry;    /* [n_carry] */
-    bool seed_dense;
+    bool seed_dense, reads_dense; /* reads_dense: dense_vjp needs the values of d */
     const NdeFn *step_vjp, *dense_vjp, *init_vjp;
 } NdeSolveVjp;
 

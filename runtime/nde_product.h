@@ -165,22 +165,99 @@ D_PRODUCT(mm_nn)
 D_PRODUCT(mm_tn)
 D_PRODUCT(mm_nt)
 
-/* y += a b for shared matrices: n is the inner size, a(r, l) is a[r * a_row + l * a_col], the rows of b are b_row
- * apart. */
+/* ---- sums of products into a shared matrix ----
+ * y(r, c) += sum over terms t and l < n of a_t(r, l) b_t(l, c), where a_t(r, l) is a[t][r * a_row + l * a_col]; the rows
+ * of y are j long. The b_t are packed in panels of up to three vectors of columns: [panel][t][l][column], zero behind the
+ * last column. */
 typedef struct Panel {
-    int m, j, n;
-    ptrdiff_t y_row, a_row, a_col, b_row;
+    int m, j, n, n_term;
+    ptrdiff_t a_row, a_col;
 } Panel;
 
-/* ---- the sum over samples of a per-sample product ----
- * y(r, c) += sum over samples and l of a(r, l) b(l, c) mask. The rows of b are turned so that c runs in lanes: b is
- * [TILE][width] in work memory, width a multiple of LANES, zero behind the last column. */
 #if NDE_HAS_VECTORS
-INLINE int outer_width(int j)
+/* Vectors of the panel that starts at column c of j: three, or two twice instead of three and one. */
+INLINE int panel_vectors(int j, int c)
+{
+    int left = (j - c + LANES - 1) / LANES;
+    return left == 4 ? 2 : left < 3 ? left : 3;
+}
+
+INLINE int panel_width(int j)
 {
     return (j + LANES - 1) / LANES * LANES;
 }
 
+/* Keeps a loaded vector in its register: gcc 12 otherwise loads it again for every multiply-add. */
+#define KEEP(x) __asm__("" : "+x"(x))
+#if !defined(__x86_64__)
+#undef KEEP
+#define KEEP(x) (void)(x)
+#endif
+
+/* R rows by C vectors of y; `last` columns of the last vector exist. */
+#define PANEL_BLOCK(R, C)                                                                                        \
+    INLINE void panel_##R##_##C(const Panel *p, int last, Real *y, const Real *const *a, ptrdiff_t r0, const Real *b) \
+    {                                                                                                            \
+        Vec sum[R][C];                                                                                           \
+        UNROLL for (int r = 0; r < R; r++)                                                                       \
+        {                                                                                                        \
+            UNROLL for (int v = 0; v < C - 1; v++) sum[r][v] = v_load(y + r * (ptrdiff_t)p->j + v * LANES);      \
+            sum[r][C - 1] = v_load_some(y + r * (ptrdiff_t)p->j + (C - 1) * LANES, last);                        \
+        }                                                                                                        \
+        for (int t = 0; t < p->n_term; t++) {                                                                    \
+            const Real *x = a[t] + r0 * p->a_row;                                                                \
+            for (int l = 0; l < p->n; l++, x += p->a_col, b += C * LANES) {                                      \
+                Vec row[C];                                                                                      \
+                UNROLL for (int v = 0; v < C; v++)                                                               \
+                {                                                                                                \
+                    row[v] = *(const Vec *)(b + v * LANES);                                                      \
+                    KEEP(row[v]);                                                                                \
+                }                                                                                                \
+                UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++) sum[r][v] +=               \
+                    x[r * p->a_row] * row[v];                                                                    \
+            }                                                                                                    \
+        }                                                                                                        \
+        UNROLL for (int r = 0; r < R; r++)                                                                       \
+        {                                                                                                        \
+            UNROLL for (int v = 0; v < C - 1; v++) *(VecAnywhere *)(y + r * (ptrdiff_t)p->j + v * LANES) = sum[r][v]; \
+            v_store_some(y + r * (ptrdiff_t)p->j + (C - 1) * LANES, sum[r][C - 1], last);                        \
+        }                                                                                                        \
+    }
+PANEL_BLOCK(4, 3)
+PANEL_BLOCK(6, 2)
+PANEL_BLOCK(8, 1)
+PANEL_BLOCK(1, 3)
+PANEL_BLOCK(1, 2)
+PANEL_BLOCK(1, 1)
+
+/* All rows of one panel, R at a time. */
+#define PANEL_ROWS(R, C)                                                                                     \
+    INLINE void panel_rows_##C(const Panel *p, int last, Real *y, const Real *const *a, const Real *b)       \
+    {                                                                                                        \
+        int r = 0;                                                                                           \
+        for (; r + R <= p->m; r += R)                                                                        \
+            panel_##R##_##C(p, last, y + (ptrdiff_t)r * p->j, a, r, b);                                      \
+        for (; r < p->m; r++)                                                                                \
+            panel_1_##C(p, last, y + (ptrdiff_t)r * p->j, a, r, b);                                          \
+    }
+PANEL_ROWS(4, 3)
+PANEL_ROWS(6, 2)
+PANEL_ROWS(8, 1)
+
+/* The panel at column c. */
+KERNEL void panel_add(const Panel *p, int c, Real *y, const Real *const *a, const Real *b)
+{
+    int n = panel_vectors(p->j, c), left = p->j - c - (n - 1) * LANES, last = left < LANES ? left : LANES;
+    if (n == 3)
+        panel_rows_3(p, last, y + c, a, b);
+    else if (n == 2)
+        panel_rows_2(p, last, y + c, a, b);
+    else
+        panel_rows_1(p, last, y + c, a, b);
+}
+
+/* ---- the sum over samples of per-sample products ----
+ * y(r, c) += sum over terms, samples and l of a(r, l) b(l, c) mask: the rows of b are turned so that c runs in lanes. */
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
 #define NDE_HAS_SHUFFLE 1
@@ -225,223 +302,112 @@ INLINE void turn_block(const Vec *from, ptrdiff_t step, int n, const Vec mask, R
 #endif
 }
 
-/* b(l, .) of all lanes to turned[TILE][width], masked. */
-INLINE void outer_turn(const Vec *b, int step, int j, const Real *mask, Real *turned)
+/* b(l, .) of all lanes as term t of the panels. */
+INLINE void outer_turn(const Panel *p, const Vec *b, int step, int t, const Real *mask, Real *packed)
 {
-    int width = outer_width(j), c = 0;
-    for (; c < width; c += LANES)
-        for (int q = 0; q < NV; q++) {
-            const Vec *from = b + (ptrdiff_t)c * step * NV + q;
-            Real *to = turned + (ptrdiff_t)q * LANES * width + c;
-            if (c + LANES <= j)
-                turn_block(from, (ptrdiff_t)step * NV, LANES, v_load(mask + q * LANES), to, width);
-            else
-                turn_block(from, (ptrdiff_t)step * NV, j - c, v_load(mask + q * LANES), to, width);
-        }
-}
-
-/* Keeps a loaded vector in its register: gcc 12 otherwise loads it again for every multiply-add. */
-#define KEEP(x) __asm__("" : "+x"(x))
-#if !defined(__x86_64__)
-#undef KEEP
-#define KEEP(x) (void)(x)
-#endif
-
-/* R rows by C vectors of y. */
-#define OUTER_BLOCK(R, C)                                                                      \
-    INLINE void outer_##R##_##C(const Panel *p, Real *y, const Real *a, const Real *b)         \
-    {                                                                                          \
-        Vec sum[R][C];                                                                         \
-        UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++) sum[r][v] =      \
-            v_load(y + r * p->y_row + v * LANES);                                              \
-        for (int l = 0; l < p->n; l++, a += p->a_col, b += p->b_row) {                         \
-            Vec row[C];                                                                        \
-            UNROLL for (int v = 0; v < C; v++)                                                 \
-            {                                                                                  \
-                row[v] = v_load(b + v * LANES);                                                \
-                KEEP(row[v]);                                                                  \
-            }                                                                                  \
-            UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++) sum[r][v] += \
-                a[r * p->a_row] * row[v];                                                      \
-        }                                                                                      \
-        UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++) *                \
-            (VecAnywhere *)(y + r * p->y_row + v * LANES) = sum[r][v];                         \
-    }
-OUTER_BLOCK(4, 3)
-OUTER_BLOCK(6, 2)
-OUTER_BLOCK(8, 1)
-OUTER_BLOCK(1, 3)
-OUTER_BLOCK(1, 2)
-OUTER_BLOCK(1, 1)
-
-/* All rows of C vectors of columns, R rows at a time. */
-#define OUTER_COLUMNS(R, C)                                                              \
-    INLINE void outer_columns_##C(const Panel *p, Real *y, const Real *a, const Real *b) \
-    {                                                                                    \
-        int r = 0;                                                                       \
-        for (; r + R <= p->m; r += R)                                                    \
-            outer_##R##_##C(p, y + r * p->y_row, a + r * p->a_row, b);                   \
-        for (; r < p->m; r++)                                                            \
-            outer_1_##C(p, y + r * p->y_row, a + r * p->a_row, b);                       \
-    }
-OUTER_COLUMNS(4, 3)
-OUTER_COLUMNS(6, 2)
-OUTER_COLUMNS(8, 1)
-
-/* The j columns behind the last whole vector: eight rows in a buffer of whole vectors, since y has no room there. */
-INLINE void outer_rest(const Panel *p, int j, Real *y, const Real *a, const Real *b)
-{
-    enum { ROWS = 8 };
-    Vec sum[ROWS];
-    for (int r = 0; r < p->m; r += ROWS) {
-        Panel some = *p;
-        some.m = p->m - r < ROWS ? p->m - r : ROWS;
-        some.y_row = LANES;
-        memset(sum, 0, sizeof sum);
-        outer_columns_1(&some, (Real *)sum, a + r * p->a_row, b);
-        for (int s = 0; s < some.m; s++)
-            for (int c = 0; c < j; c++)
-                y[(r + s) * p->y_row + c] += ((const Real *)sum)[s * LANES + c];
+    for (int c = 0, n = 0; c < p->j; c += n * LANES) {
+        n = panel_vectors(p->j, c);
+        Real *panel = packed + ((ptrdiff_t)c * p->n_term + t * n * LANES) * TILE;
+        for (int v = 0; v < n; v++)
+            for (int q = 0; q < NV; q++) {
+                int at = c + v * LANES, rows = p->j - at < LANES ? p->j - at : LANES;
+                const Vec *from = b + (ptrdiff_t)at * step * NV + q;
+                Real *to = panel + q * LANES * n * LANES + v * LANES;
+                if (rows == LANES)
+                    turn_block(from, (ptrdiff_t)step * NV, LANES, v_load(mask + q * LANES), to, n * LANES);
+                else
+                    turn_block(from, (ptrdiff_t)step * NV, rows, v_load(mask + q * LANES), to, n * LANES);
+            }
     }
 }
 
-/* The whole vectors of columns; gives the number of columns done. */
-INLINE int outer_whole(const Panel *p, Real *y, const Real *a, const Real *b)
+INLINE void outer_products(const Product *p, int n_term, const Vec *const *a, const Vec *const *b, Real *y,
+                           const Real *mask, Real *packed)
 {
-    int c = 0;
-    for (; c + 3 * LANES <= p->j; c += 3 * LANES)
-        outer_columns_3(p, y + c, a, b + c);
-    for (; c + 2 * LANES <= p->j; c += 2 * LANES)
-        outer_columns_2(p, y + c, a, b + c);
-    for (; c + LANES <= p->j; c += LANES)
-        outer_columns_1(p, y + c, a, b + c);
-    return c;
-}
-
-/* Where the rows of b end with their last column, those behind the last whole vector are copied. */
-KERNEL void panel_add(const Panel *p, Real *y, const Real *a, const Real *b)
-{
-    enum { ROWS = 128 };
-    Vec copy[ROWS];
-    int whole = outer_whole(p, y, a, b), rest = p->j - whole;
-    bool has_room = p->b_row >= whole + LANES;
-    for (int l = 0; l < p->n && rest > 0; l += ROWS) {
-        const Real *from = b + l * p->b_row + whole;
-        Panel some = *p;
-        some.n = p->n - l < ROWS ? p->n - l : ROWS;
-        if (!has_room) {
-            memset(copy, 0, sizeof *copy * (size_t)some.n);
-            for (int s = 0; s < some.n; s++)
-                memcpy(&copy[s], from + s * p->b_row, (size_t)rest * sizeof(Real));
-            from = (const Real *)copy;
-            some.b_row = LANES;
-        }
-        outer_rest(&some, rest, y + whole, a + l * p->a_col, from);
-    }
-}
-
-INLINE void outer_product(const Product *p, const Vec *a, const Vec *b, Real *y, const Real *mask, Real *turned)
-{
+    Panel panel = {p->m, p->j, TILE, n_term, (ptrdiff_t)p->w_row * TILE, 1};
     for (int l = 0; l < p->k; l++) {
-        outer_turn(b + (ptrdiff_t)l * p->x_row * NV, p->x_col, p->j, mask, turned);
-        Panel panel = {p->m, p->j, TILE, p->j, (ptrdiff_t)p->w_row * TILE, 1, outer_width(p->j)};
-        panel_add(&panel, y, (const Real *)(a + (ptrdiff_t)l * p->w_col * NV), turned);
+        const Real *left[NDE_MAX_TERMS];
+        for (int t = 0; t < n_term; t++) {
+            left[t] = (const Real *)(a[t] + (ptrdiff_t)l * p->w_col * NV);
+            outer_turn(&panel, b[t] + (ptrdiff_t)l * p->x_row * NV, p->x_col, t, mask, packed);
+        }
+        for (int c = 0; c < p->j; c += panel_vectors(p->j, c) * LANES)
+            panel_add(&panel, c, y, left, packed + (ptrdiff_t)c * n_term * TILE);
     }
 }
 #else
-INLINE void outer_product(const Product *p, const Vec *a, const Vec *b, Real *y, const Real *mask, Real *turned)
+INLINE void outer_products(const Product *p, int n_term, const Vec *const *a, const Vec *const *b, Real *y,
+                           const Real *mask, Real *packed)
 {
-    (void)turned;
-    for (int r = 0; r < p->m; r++)
-        for (int l = 0; l < p->k; l++)
-            for (int c = 0; c < p->j; c++)
-                y[r * p->j + c] += a[r * p->w_row + l * p->w_col] * b[l * p->x_row + c * p->x_col] * *mask;
+    (void)packed;
+    for (int t = 0; t < n_term; t++)
+        for (int r = 0; r < p->m; r++)
+            for (int l = 0; l < p->k; l++)
+                for (int c = 0; c < p->j; c++)
+                    y[r * p->j + c] += a[t][r * p->w_row + l * p->w_col] * b[t][l * p->x_row + c * p->x_col] * *mask;
 }
 #endif
 
-/* turned: TILE * (j + LANES) Reals of scratch, aligned as Vec. y: m x j, row-major. */
-INLINE void s_mm_nn(Real *y, const Vec *a, const Vec *b, int m, int k, int j, const Real *mask, Real *turned)
-{
-    Product p = {m, k, j, k, 1, j, 1, j, 1};
-    outer_product(&p, a, b, y, mask, turned);
-}
-
-INLINE void s_mm_tn(Real *y, const Vec *a, const Vec *b, int m, int k, int j, const Real *mask, Real *turned)
-{
-    Product p = {m, k, j, 1, m, j, 1, j, 1};
-    outer_product(&p, a, b, y, mask, turned);
-}
-
-INLINE void s_mm_nt(Real *y, const Vec *a, const Vec *b, int m, int k, int j, const Real *mask, Real *turned)
-{
-    Product p = {m, k, j, k, 1, 1, k, j, 1};
-    outer_product(&p, a, b, y, mask, turned);
-}
+/* packed: n_term * TILE * (j + LANES) Reals of scratch, aligned as Vec. y: m x j, row-major. */
+#define S_PRODUCT(name, ...)                                                                                     \
+    INLINE void s_##name(Real *y, int n_term, const Vec *const *a, const Vec *const *b, int m, int k, int j,     \
+                         const Real *mask, Real *packed)                                                         \
+    {                                                                                                            \
+        Product p = {m, k, j, __VA_ARGS__};                                                                      \
+        outer_products(&p, n_term, a, b, y, mask, packed);                                                       \
+    }
+S_PRODUCT(mm_nn, k, 1, j, 1, j, 1)
+S_PRODUCT(mm_tn, 1, m, j, 1, j, 1)
+S_PRODUCT(mm_nt, k, 1, 1, k, j, 1)
 
 /* ---- both shared ---- */
+/* y += a b; b(l, c) is b[l * b_row + c * b_col]. */
 #if NDE_HAS_VECTORS
-/* y = a b' for rows a and b of n numbers: four rows of b at a time, partial sums in lanes. */
-KERNEL void shared_dots(Real *y, const Real *a, const Real *b, int m, int n, int j)
+/* Rows l .. of b, one panel. */
+INLINE void panel_pack(const Panel *p, int c, const Real *b, ptrdiff_t b_row, ptrdiff_t b_col, Real *packed)
 {
-    enum { COLUMNS = 4 };
-    for (int r = 0; r < m; r++)
-        for (int c = 0; c < j; c += COLUMNS) {
-            int columns = j - c < COLUMNS ? j - c : COLUMNS, l = 0;
-            const Real *x = a + (ptrdiff_t)r * n, *z[COLUMNS];
-            Vec sum[COLUMNS];
-            for (int s = 0; s < COLUMNS; s++) {
-                z[s] = b + (ptrdiff_t)(c + (s < columns ? s : 0)) * n;
-                sum[s] = v_set(0);
-            }
-            for (; l + LANES <= n; l += LANES)
-                UNROLL for (int s = 0; s < COLUMNS; s++) sum[s] += v_load(x + l) * v_load(z[s] + l);
-            for (int s = 0; s < columns; s++) {
-                Real total = 0;
-                for (int k = 0; k < LANES; k++)
-                    total += sum[s][k];
-                for (int k = l; k < n; k++)
-                    total += x[k] * z[s][k];
-                y[(ptrdiff_t)r * j + c + s] = total;
-            }
-        }
-}
-#else
-INLINE void panel_add(const Panel *p, Real *y, const Real *a, const Real *b)
-{
-    for (int r = 0; r < p->m; r++)
-        for (int l = 0; l < p->n; l++)
-            for (int c = 0; c < p->j; c++)
-                y[r * p->y_row + c] += a[r * p->a_row + l * p->a_col] * b[l * p->b_row + c];
+    int width = panel_vectors(p->j, c) * LANES, n = p->j - c < width ? p->j - c : width;
+    for (int l = 0; l < p->n; l++, packed += width, b += b_row) {
+        for (int s = 0; s < n; s++)
+            packed[s] = b[(c + s) * b_col];
+        for (int s = n; s < width; s++)
+            packed[s] = 0;
+    }
 }
 
-INLINE void shared_dots(Real *y, const Real *a, const Real *b, int m, int n, int j)
+KERNEL void shared_add(Real *y, const Real *a, ptrdiff_t a_row, ptrdiff_t a_col, const Real *b, ptrdiff_t b_row,
+                       ptrdiff_t b_col, int m, int k, int j)
+{
+    enum { ROWS = 128 };
+    Vec packed[3 * ROWS];
+    for (int l = 0; l < k; l += ROWS) {
+        Panel p = {m, j, k - l < ROWS ? k - l : ROWS, 1, a_row, a_col};
+        const Real *left = a + l * a_col;
+        for (int c = 0; c < j; c += panel_vectors(j, c) * LANES) {
+            panel_pack(&p, c, b + l * b_row, b_row, b_col, (Real *)packed);
+            panel_add(&p, c, y, &left, (const Real *)packed);
+        }
+    }
+}
+#else
+INLINE void shared_add(Real *y, const Real *a, ptrdiff_t a_row, ptrdiff_t a_col, const Real *b, ptrdiff_t b_row,
+                       ptrdiff_t b_col, int m, int k, int j)
 {
     for (int r = 0; r < m; r++)
-        for (int c = 0; c < j; c++) {
-            y[r * j + c] = 0;
-            for (int l = 0; l < n; l++)
-                y[r * j + c] += a[r * n + l] * b[c * n + l];
-        }
+        for (int l = 0; l < k; l++)
+            for (int c = 0; c < j; c++)
+                y[r * j + c] += a[r * a_row + l * a_col] * b[l * b_row + c * b_col];
 }
 #endif
 
-INLINE void r_mm_nn(Real *y, const Real *a, const Real *b, int m, int k, int j)
-{
-    Panel p = {m, j, k, j, k, 1, j};
-    memset(y, 0, sizeof *y * (size_t)m * (size_t)j);
-    panel_add(&p, y, a, b);
-}
-
-INLINE void r_mm_tn(Real *y, const Real *a, const Real *b, int m, int k, int j)
-{
-    Panel p = {m, j, k, j, 1, m, j};
-    memset(y, 0, sizeof *y * (size_t)m * (size_t)j);
-    panel_add(&p, y, a, b);
-}
-
-INLINE void r_mm_nt(Real *y, const Real *a, const Real *b, int m, int k, int j)
-{
-    shared_dots(y, a, b, m, k, j);
-}
+#define R_PRODUCT(name, a_row, a_col, b_row, b_col)                                     \
+    INLINE void r_##name(Real *y, const Real *a, const Real *b, int m, int k, int j)    \
+    {                                                                                   \
+        memset(y, 0, sizeof *y * (size_t)m * (size_t)j);                                \
+        shared_add(y, a, a_row, a_col, b, b_row, b_col, m, k, j);                       \
+    }
+R_PRODUCT(mm_nn, k, 1, j, 1)
+R_PRODUCT(mm_tn, 1, m, j, 1)
+R_PRODUCT(mm_nt, k, 1, 1, k)
 
 #endif

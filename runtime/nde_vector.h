@@ -226,6 +226,26 @@ INLINE Vec v_load(const Real *a)
     return *(const VecAnywhere *)a;
 }
 
+/* The first n lanes from there, zero behind them; and back. */
+INLINE Vec v_load_some(const Real *a, int n)
+{
+    if (n == LANES)
+        return v_load(a);
+    Vec v = {0};
+    for (int l = 0; l < n; l++)
+        v[l] = a[l];
+    return v;
+}
+
+INLINE void v_store_some(Real *a, Vec v, int n)
+{
+    if (n == LANES)
+        *(VecAnywhere *)a = v;
+    else
+        for (int l = 0; l < n; l++)
+            a[l] = v[l];
+}
+
 /* b where the bits of m are set, else c. */
 INLINE Vec v_pick(VecInt m, Vec b, Vec c)
 {
@@ -432,6 +452,53 @@ INLINE Vec v_softplus(Vec a)
     return v_pick((VecInt)(a < v_set(0)), v_set(0), a) + v_log1p(v_exp(-v_fabs(a)));
 }
 #endif
+#endif
+
+/* tanh(a + c) - b with b = tanh(a), T = tanh(c): T (1 - b^2) / (1 + b T) does not cancel while c is small. */
+INLINE double d_tanh_change(double a, double b, double c)
+{
+    double t = d_tanh(c);
+    return d_fabs(c) > 1 ? d_tanh(a + c) - b : t * (1 - b * b) / (1 + b * t);
+}
+
+INLINE Real r_tanh_change(Real a, Real b, Real c)
+{
+    Real t = r_tanh(c);
+    return r_fabs(c) > 1 ? r_tanh(a + c) - b : t * (1 - b * b) / (1 + b * t);
+}
+
+#if !NDE_HAS_VECTORS
+#define v_tanh_change r_tanh_change
+#else
+/* Is any bit of m set? m is a comparison. */
+INLINE bool v_any(VecInt m)
+{
+#if NDE_VECTOR_BYTES == 64
+    return _mm512_test_epi32_mask((__m512i)m, (__m512i)m) != 0;
+#elif NDE_VECTOR_BYTES == 32
+    typedef float Bits __attribute__((vector_size(32)));
+    return __builtin_ia32_movmskps256((Bits)m) != 0;
+#elif defined(__SSE2__)
+    typedef float Bits __attribute__((vector_size(16)));
+    return __builtin_ia32_movmskps((Bits)m) != 0;
+#else
+    LaneInt any = 0;
+    for (int l = 0; l < LANES; l++)
+        any |= m[l];
+    return any != 0;
+#endif
+}
+
+/* Large changes are rare: the second tanh is worked out only where there is one. */
+INLINE Vec v_tanh_change(Vec a, Vec b, Vec c)
+{
+    Vec t = v_tanh(c);
+    Vec y = t * ((Real)1 - b * b) / (b * t + (Real)1);
+    VecInt is_large = (VecInt)(v_fabs(c) > v_set(1));
+    if (v_any(is_large))
+        y = v_pick(is_large, v_tanh(a + c) - b, y);
+    return y;
+}
 #endif
 
 /* Sum over the samples of a tile, in the order of the lanes. */

@@ -63,27 +63,54 @@ static NdeRef *take_values(NdeEngine *e, Room *room, int n, const NdeValue *valu
     return ref;
 }
 
+static NdeValue slot_value(const NdeSolve *s, int i)
+{
+    return i < s->n_state ? s->state[i] : s->carry[i - s->n_state];
+}
+
 static NdeRef *take_state(NdeEngine *e, Room *room, const NdeSolve *s)
 {
     NdeRef *ref = take(room, (size_t)(s->n_state + s->n_carry), sizeof *ref);
     for (int i = 0; i < s->n_state + s->n_carry; i++) {
-        NdeRef at = take_value(e, room, i < s->n_state ? s->state[i] : s->carry[i - s->n_state]);
+        NdeRef at = take_value(e, room, slot_value(s, i));
         if (ref)
             ref[i] = at;
     }
     return ref;
 }
 
-static void lay_tape(NdeEngine *e, NdeFlow *f, const NdeSolve *s)
+enum { BUDGET_MIB = 1024 }; /* of residuals: a fixed number, so that no result depends on the machine */
+
+static bool is_turning(const NdeSolve *s, int i)
+{
+    return s->is_read_back && !s->is_read_back[i];
+}
+
+/* Of the values of a slot that the reverse does not read. */
+static size_t turning_bytes(const NdeEngine *e, const NdeSolve *s)
 {
     size_t bytes = 0;
-    for (int i = 0; i < s->n_state + s->n_carry; i++) {
-        NdeValue v = i < s->n_state ? s->state[i] : s->carry[i - s->n_state];
-        f->offset[i] = bytes;
+    for (int i = 0; i < s->n_state + s->n_carry; i++)
+        if (is_turning(s, i))
+            bytes += rounded(nde_value_bytes(e, slot_value(s, i)));
+    return bytes;
+}
+
+static void lay_tape(NdeEngine *e, NdeFlow *f, const NdeSolve *s)
+{
+    int n = s->n_state + s->n_carry;
+    for (int i = 0; i < n + s->n_residual; i++) {
+        NdeValue v = i < n ? slot_value(s, i) : s->residual[i - n];
+        bool turns = i < n && is_turning(s, i);
+        size_t *bytes = i >= n ? &f->tape.rest_bytes : turns ? &f->tape.turn_bytes : &f->tape.slot_bytes;
+        if (i < n)
+            f->is_turning[i] = turns;
+        f->offset[i] = *bytes;
         f->step[i] = nde_value_ref(e, v, NULL).step;
-        bytes += rounded(nde_value_bytes(e, v));
+        *bytes += rounded(nde_value_bytes(e, v));
     }
-    f->tape.slot_bytes = bytes;
+    f->tape.budget = (size_t)BUDGET_MIB << 20;
+    f->tape.is_turning = f->is_turning;
     f->tape.offset = f->offset;
     f->tape.step = f->step;
     f->tape.n_quantity = s->n_quantity;
@@ -93,12 +120,18 @@ static void lay_flow(NdeEngine *e, Room *room, NdeFlow *f, const NdeSolve *s)
 {
     int n = s->n_state + s->n_carry;
     NdeFlow g = {.solve = s};
-    g.offset = take(room, (size_t)n, sizeof *g.offset);
-    g.step = take(room, (size_t)n, sizeof *g.step);
+    g.offset = take(room, (size_t)(n + s->n_residual), sizeof *g.offset);
+    g.step = take(room, (size_t)(n + s->n_residual), sizeof *g.step);
+    g.is_turning = take(room, (size_t)n, sizeof *g.is_turning);
     g.step_in = take(room, (size_t)(n + 2 + s->n_arg), sizeof(NdeRef));
-    g.step_out = take(room, (size_t)(n + 1 + s->n_quantity + s->n_dense), sizeof(NdeRef));
-    g.call_in = take(room, (size_t)(2 * n + s->n_state + 3 + s->n_arg + s->n_quantity + s->n_dense), sizeof(NdeRef));
+    g.step_out = take(room, (size_t)(n + 1 + s->n_quantity + s->n_dense + s->n_residual), sizeof(NdeRef));
+    g.call_in = take(room, (size_t)(2 * n + s->n_state + 3 + s->n_arg + s->n_quantity + s->n_dense + s->n_residual),
+                     sizeof(NdeRef));
     g.call_out = take(room, (size_t)(n + s->n_state + s->n_arg + s->n_dense + 1), sizeof(NdeRef));
+    for (int i = 0; i < 2; i++) {
+        char *turn = take(room, 1, turning_bytes(e, s));
+        g.tape.turn = i == 0 ? turn : g.tape.turn;
+    }
     g.spare = take_state(e, room, s);
     g.dense = take_values(e, room, s->n_dense, s->dense_value);
     g.user = take(room, (size_t)s->n_state, sizeof *g.user);

@@ -44,6 +44,8 @@
 #define nde_tape_slot NDE_NAME(nde_tape_slot)
 #define nde_tape_state NDE_NAME(nde_tape_state)
 #define nde_tape_add NDE_NAME(nde_tape_add)
+#define nde_tape_keeps NDE_NAME(nde_tape_keeps)
+#define nde_tape_rest NDE_NAME(nde_tape_rest)
 #define nde_tape_free NDE_NAME(nde_tape_free)
 #define nde_replay_begin NDE_NAME(nde_replay_begin)
 #define nde_replay_free NDE_NAME(nde_replay_free)
@@ -62,13 +64,18 @@ typedef struct NdePoint { /* an end of a step; the last one has h 0 */
 } NdePoint;
 
 /* The states and carries at the ends of accepted steps. A slot holds one of each, in the order state.., carry..; slots
- * lie in chunks that are kept from solve to solve. A solve that nobody reverses uses two slots in turn. */
+ * lie in chunks that are kept from solve to solve. A solve that nobody reverses uses two slots in turn, and so do in
+ * any case the values that the reverse does not read. The residuals of a step, which are many more numbers, are kept as
+ * far as the budget goes. */
 typedef struct NdeTape {
-    size_t slot_bytes;
-    const size_t *offset; /* [n_state + n_carry] in a slot */
+    size_t slot_bytes, turn_bytes, rest_bytes;
+    const size_t *offset; /* [n_state + n_carry] in a slot, or in one of the two turning ones; then [n_residual] */
     const size_t *step;   /* the NdeRef.step of each */
-    char **chunk;
-    int n_chunk, room_chunk;
+    const bool *is_turning; /* [n_state + n_carry] */
+    char *turn;
+    char **chunk, **rest; /* rest: of each step, the last one for steps whose residuals are formed again */
+    int n_chunk, room_chunk, n_rest, room_rest;
+    size_t budget; /* bytes of all residuals */
     NdePoint *point;  /* n + 1 of them after n steps */
     double *quantity; /* [point][n_quantity], of the step that starts there */
     int n, room, n_quantity;
@@ -80,6 +87,11 @@ void nde_tape_reset(NdeTape *tape, bool is_kept);
 char *nde_tape_slot(NdeEngine *e, NdeTape *tape, int slot);
 /* Where value k of a slot is; the slot exists. */
 NdeRef nde_tape_state(const NdeTape *tape, int slot, int k);
+/* Are the residuals of the step from the slot kept? Then there is memory for them, as long as there is any. */
+bool nde_tape_keeps(const NdeTape *tape, int slot);
+/* Makes room for the residuals of the step from the slot (of any step that is not kept); where they are: n of them, of
+ * which the first is value k of a slot, to `to`. False with the message in the engine. */
+bool nde_tape_rest(NdeEngine *e, NdeTape *tape, int slot, int k, int n, NdeRef *to);
 /* Room for one more point, which starts a step at t. 0 or an exit code. */
 int nde_tape_add(NdeEngine *e, NdeTape *tape, double t);
 void nde_tape_free(NdeTape *tape);
@@ -98,7 +110,8 @@ typedef struct NdeFlow {
     const NdeSolve *solve;
     NdeTape tape;
     size_t *offset, *step;      /* of the tape's slots */
-    NdeRef *step_in, *step_out; /* u.., c.., t, h, p.. ; u1.., c1.., err, q.., d.. */
+    bool *is_turning;
+    NdeRef *step_in, *step_out; /* u.., c.., t, h, p.. ; u1.., c1.., err, q.., d.., residuals.. */
     NdeRef *call_in, *call_out; /* of init, guess, dense and the reverses */
     NdeRef *spare;              /* u1.., c1.. of a step that is run again only for its d.. */
     NdeRef *dense;              /* d.. */
@@ -111,7 +124,7 @@ typedef struct NdeFlow {
     double *sum;                      /* accumulated quantities */
     int *most;                        /* the step in which a `max` quantity had its largest value */
     NdeDrawn *drawn;                  /* [n_draw] */
-    double warm;                      /* first accepted step of the solve before; 0: none */
+    double warm;                      /* what the first step of the solve before could have been; 0: none */
     long evaluations, accepted, rejected;
     bool is_stepping; /* step_in is that of the last attempt; else the solve has not got so far */
     double broken_h;  /* the last attempt from the tape's end whose error was not finite; 0: there was none */

@@ -22,7 +22,6 @@ typedef struct Flight {
     double least, most, fixed;
     long limit;
     NdeController control;
-    bool is_guessed;
 } Flight;
 
 static double setting(const NdeEngine *e, int index, double otherwise)
@@ -61,7 +60,14 @@ static int try_step(Flight *w)
     f->err = 0;
     f->is_stepping = true;
     f->evaluations += s->evaluations_step;
-    return nde_frame_run(w->e, s->keeps_dense ? s->step_keep : s->step, f->step_in, f->step_out);
+    const NdeFn *step = s->keeps_dense ? s->step_keep : s->step;
+    if (w->e->is_taping && s->record && nde_tape_keeps(&f->tape, slot)) {
+        step = s->record;
+        int first = n + 1 + s->n_quantity + (s->records_dense ? s->n_dense : 0);
+        if (!nde_tape_rest(w->e, &f->tape, slot, n, s->n_residual, f->step_out + first))
+            return w->e->error->exit_code;
+    }
+    return nde_frame_run(w->e, step, f->step_in, f->step_out);
 }
 
 /* ---- the start ---- */
@@ -86,7 +92,7 @@ static int run_guess(Flight *w)
     NdeFlow *f = w->f;
     const NdeSolve *s = w->s;
     int k = 0;
-    for (int i = 0; i < s->n_state; i++)
+    for (int i = 0; i < s->n_state + s->n_carry; i++)
         f->call_in[k++] = nde_tape_state(&f->tape, 0, i);
     f->call_in[k++] = (NdeRef){&f->t, 0};
     f->span = w->t1 - w->t0;
@@ -94,7 +100,7 @@ static int run_guess(Flight *w)
     for (int i = 0; i < s->n_arg; i++)
         f->call_in[k++] = w->in[s->n_state + i];
     f->call_out[0] = (NdeRef){&f->h_guess, 0};
-    w->is_guessed = true;
+    f->evaluations += s->evaluations_guess;
     return nde_frame_run(w->e, s->guess, f->call_in, f->call_out);
 }
 
@@ -141,7 +147,7 @@ static int start(Flight *w)
     for (int i = 0; i < s->n_arg; i++)
         f->step_in[s->n_state + s->n_carry + 2 + i] = w->in[s->n_state + i];
     f->t = w->t = w->t0;
-    f->evaluations = s->evaluations_start;
+    f->evaluations = s->evaluations_init;
     f->accepted = f->rejected = 0;
     f->is_stepping = false;
     f->broken_h = 0;
@@ -150,8 +156,6 @@ static int start(Flight *w)
         status = run_init(w);
     if (!status)
         status = first_size(w);
-    if (s->guess && !w->is_guessed) /* two of the evaluations at the start are the guess's */
-        f->evaluations = f->evaluations > 2 ? f->evaluations - 2 : 0;
     return status;
 }
 
@@ -263,8 +267,8 @@ static int accept(Flight *w)
     NdeFlow *f = w->f;
     count_quantities(w);
     f->tape.point[f->tape.n].h = f->h;
-    if (f->tape.n == 0 && w->e->is_taping)
-        f->warm = fabs(f->h);
+    if (f->tape.n == 0 && w->e->is_taping) /* nearly as long as its error would have allowed */
+        f->warm = 0.9 * fabs(w->h);
     f->accepted++;
     f->broken_h = 0;
     int status = nde_moments_in_step(w->e, f, w->end, w->out);

@@ -1,8 +1,8 @@
-/* tape.c: the states and carries at the ends of accepted steps, which the reverse of a solve reads.
+/* tape.c: what the reverse of a solve reads: states and carries at the ends of accepted steps, and the residuals of
+ * the steps between them.
  *
- * Needs: the sizes of a slot. Gives: slots that stay where they are, and the times between them. Stage derivatives are
- * not kept: they are several states for each step, most steps hold no saved time, and running one step again costs less
- * than a third of its reverse.
+ * Needs: the sizes of a slot and of the residuals. Gives: memory that stays where it is, and the times. Stage
+ * derivatives for dense output are not kept: they are several states for each step, and most steps hold no saved time.
  * Elsewhere: who fills slots (solve.c) and who reads them backwards (adjoint.c). */
 #include "run.h"
 
@@ -17,13 +17,8 @@ void nde_tape_reset(NdeTape *tape, bool is_kept)
     tape->is_kept = is_kept;
 }
 
-static char *aligned_chunk(NdeEngine *e, size_t slot_bytes)
+static char *aligned_memory(NdeEngine *e, size_t bytes)
 {
-    size_t bytes = NDE_CHUNK_SLOTS;
-    if (!nde_times(&bytes, slot_bytes)) {
-        nde_fail(e->error, NDE_EXIT_MEMORY, "a step of this model is too large for this machine: use a smaller batch");
-        return NULL;
-    }
     void *chunk = NULL;
     if (posix_memalign(&chunk, ALIGN, bytes ? bytes : ALIGN)) {
         nde_fail(e->error, NDE_EXIT_MEMORY,
@@ -33,6 +28,15 @@ static char *aligned_chunk(NdeEngine *e, size_t slot_bytes)
     }
     e->allocations++;
     return chunk;
+}
+
+static char *aligned_chunk(NdeEngine *e, size_t slot_bytes)
+{
+    size_t bytes = NDE_CHUNK_SLOTS;
+    if (nde_times(&bytes, slot_bytes))
+        return aligned_memory(e, bytes);
+    nde_fail(e->error, NDE_EXIT_MEMORY, "a step of this model is too large for this machine: use a smaller batch");
+    return NULL;
 }
 
 char *nde_tape_slot(NdeEngine *e, NdeTape *tape, int slot)
@@ -59,9 +63,48 @@ char *nde_tape_slot(NdeEngine *e, NdeTape *tape, int slot)
 
 NdeRef nde_tape_state(const NdeTape *tape, int slot, int k)
 {
+    if (tape->is_turning[k])
+        return (NdeRef){tape->turn + (size_t)(slot % 2) * tape->turn_bytes + tape->offset[k], tape->step[k]};
     int place = tape->is_kept ? slot : slot % 2;
     char *at = tape->chunk[place / NDE_CHUNK_SLOTS] + (size_t)(place % NDE_CHUNK_SLOTS) * tape->slot_bytes;
     return (NdeRef){at + tape->offset[k], tape->step[k]};
+}
+
+/* ---- residuals ---- */
+bool nde_tape_keeps(const NdeTape *tape, int slot)
+{
+    return tape->is_kept && (size_t)slot < tape->budget / (tape->rest_bytes + 1);
+}
+
+/* Room for `n` more pointers to memory. */
+static bool has_room(NdeEngine *e, char ***list, int *room, int n)
+{
+    if (n < *room)
+        return true;
+    int more = *room ? 2 * *room : 16;
+    while (more <= n)
+        more *= 2;
+    char **grown = nde_enlarge(*list, (size_t)more, sizeof *grown, e->error);
+    if (!grown)
+        return false;
+    *list = grown;
+    *room = more;
+    e->allocations++;
+    return true;
+}
+
+bool nde_tape_rest(NdeEngine *e, NdeTape *tape, int slot, int k, int n, NdeRef *to)
+{
+    int kept = (int)(tape->budget / (tape->rest_bytes + 1)), place = slot < kept ? slot : kept;
+    if (!has_room(e, &tape->rest, &tape->room_rest, place))
+        return false;
+    for (; tape->n_rest <= place; tape->n_rest++)
+        tape->rest[tape->n_rest] = NULL;
+    if (!tape->rest[place] && !(tape->rest[place] = aligned_memory(e, tape->rest_bytes)))
+        return false;
+    for (int i = 0; i < n; i++)
+        to[i] = (NdeRef){tape->rest[place] + tape->offset[k + i], tape->step[k + i]};
+    return true;
 }
 
 int nde_tape_add(NdeEngine *e, NdeTape *tape, double t)
@@ -88,6 +131,9 @@ void nde_tape_free(NdeTape *tape)
 {
     for (int i = 0; i < tape->n_chunk; i++)
         free(tape->chunk[i]);
+    for (int i = 0; i < tape->n_rest; i++)
+        free(tape->rest[i]);
+    free(tape->rest);
     free(tape->chunk);
     free(tape->point);
     free(tape->quantity);

@@ -100,11 +100,28 @@ static void add(char *out, size_t size, const char *format, ...)
     va_end(args);
 }
 
+/* No step was tried: the guess of the first one failed, and its arguments are still there. What it was handed comes
+ * from `init`, which is run again too. */
+static int start_again(NdeEngine *e, NdeFlow *f)
+{
+    const NdeSolve *s = f->solve;
+    int n = s->n_state + s->n_carry;
+    if (s->init) {
+        memcpy(f->step_in, f->call_in, (size_t)s->n_state * sizeof *f->step_in);
+        f->step_in[s->n_state] = f->call_in[n];
+        memcpy(f->step_in + s->n_state + 1, f->call_in + n + 2, (size_t)s->n_arg * sizeof *f->step_in);
+        int status = nde_frame_run(e, s->init, f->step_in, f->spare + s->n_state);
+        if (status)
+            return status;
+    }
+    return nde_frame_run(e, s->guess, f->call_in, f->call_out);
+}
+
 static int step_again(NdeEngine *e, NdeFlow *f)
 {
     const NdeSolve *s = f->solve;
-    if (!f->is_stepping) /* no step was tried: the guess of the first one failed, and its arguments are still there */
-        return nde_frame_run(e, s->guess, f->call_in, f->call_out);
+    if (!f->is_stepping)
+        return start_again(e, f);
     return s->step_keep ? nde_dense_again(e, f) : nde_frame_run(e, s->step, f->step_in, f->step_out);
 }
 

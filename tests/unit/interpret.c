@@ -482,7 +482,7 @@ static bool is_smooth_at(const Growth *g, Op op, int n, const Val *arg)
     for (int k = 0; k < n && info->lo > -3; k++) {
         const Array *x = &g->value.at[arg[k]];
         for (int e = 0; e < array_size(g->w, x->type); e++)
-            if (x->at[e] < info->lo)
+            if (x->at[e] < info->lo || (info->hi < 1 && x->at[e] > info->hi)) /* smooth between bounds alone */
                 return false;
     }
     const Array *x = &g->value.at[arg[0]], *y = &g->value.at[arg[n - 1]];

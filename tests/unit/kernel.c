@@ -75,7 +75,7 @@ typedef void Shared(Real *, const Real *, const Real *, int, int, int);
 typedef void Weights(Vec *, const Real *, const Vec *, int, int, int);
 typedef void Turned(Vec *, const Vec *, const Real *, int, int, int);
 typedef void Each(Vec *, const Vec *, const Vec *, int, int, int);
-typedef void Summed(Real *, const Vec *, const Vec *, int, int, int, const Real *, Real *);
+typedef void Summed(Real *, int, const Vec *const *, const Vec *const *, int, int, int, const Real *, Real *);
 typedef void Number(double *, const Real *, const Real *, int, int, int);
 
 static const struct {
@@ -111,25 +111,34 @@ static void check_pattern(int op, int pattern, int m, int k, int j)
     free(a.at), free(b.at), free(y.at);
 }
 
-/* Adds to what is there, counts the samples of the mask and no others, and writes nothing behind y. */
-static void check_sum(int op, int m, int k, int j)
+/* Adds n products to what is there, counts the samples of the mask and no others, and writes nothing behind y. */
+static void check_sum(int op, int n, int m, int k, int j)
 {
     bool ta = row[op].ta, tb = row[op].tb;
-    Matrix a = matrix(ta ? k : m, ta ? m : k, true, 1), b = matrix(tb ? j : k, tb ? k : j, true, 2);
+    Matrix a[NDE_MAX_TERMS], b[NDE_MAX_TERMS];
+    const Vec *left[NDE_MAX_TERMS], *right[NDE_MAX_TERMS];
+    for (int t = 0; t < n; t++) {
+        a[t] = matrix(ta ? k : m, ta ? m : k, true, 1 + 10 * t);
+        b[t] = matrix(tb ? j : k, tb ? k : j, true, 2 + 10 * t);
+        left[t] = (const Vec *)a[t].at;
+        right[t] = (const Vec *)b[t].at;
+    }
     Real *y = numbers((size_t)(m * j) + 1, 3), *before = numbers((size_t)(m * j) + 1, 3), mask[TILE];
-    Real *turned = numbers((size_t)TILE * (size_t)(j + 2 * LANES), 4);
+    Real *turned = numbers((size_t)n * (size_t)TILE * (size_t)(j + 2 * LANES), 4);
     for (int l = 0; l < TILE; l++)
         mask[l] = l < (TILE + 1) / 2;
-    row[op].summed(y, (Vec *)a.at, (Vec *)b.at, m, k, j, mask, turned);
+    row[op].summed(y, n, left, right, m, k, j, mask, turned);
     for (int i = 0; i < m; i++)
         for (int c = 0; c < j; c++) {
             long double want = (long double)before[i * j + c];
-            for (int lane = 0; lane < (TILE + 1) / 2; lane++)
-                want += product(&a, ta, &b, tb, i, c, lane);
-            near("sum of products", (long double)y[i * j + c], want, m, k, j);
+            for (int lane = 0; lane < n * ((TILE + 1) / 2); lane++)
+                want += product(&a[lane % n], ta, &b[lane % n], tb, i, c, lane / n);
+            near("sum of products", (long double)y[i * j + c] / n, want / n, m, k, j);
         }
     ck_assert(!memcmp(&y[m * j], &before[m * j], sizeof *y));
-    free(a.at), free(b.at), free(y), free(before), free(turned);
+    for (int t = 0; t < n; t++)
+        free(a[t].at), free(b[t].at);
+    free(y), free(before), free(turned);
 }
 
 static const int size[][3] = {{1, 1, 1},   {2, 3, 1},    {3, 1, 2},   {4, 7, 1},   {5, 2, 3},
@@ -148,7 +157,8 @@ END_TEST
 START_TEST(sums_of_products_are_sums)
 {
     for (int op = 0; op < 3; op++)
-        check_sum(op, size[_i][0], size[_i][1], size[_i][2]);
+        for (int n = 1; n <= NDE_MAX_TERMS; n *= 2)
+            check_sum(op, n, size[_i][0], size[_i][1], size[_i][2]);
 }
 END_TEST
 

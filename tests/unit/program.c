@@ -271,6 +271,8 @@ static void back_step(Arena *to, Back *b, int k)
             in[n++] = scalar(to, *b->g[solve_quantity(s, q)].at * share(b, q, k));
     if (b->vjp->seed_dense)
         n = copy(in, n, gd, s->n_dense);
+    if (b->vjp->n_residual)
+        n = copy(in, n, interpret(to, b->vjp->again, &world, b->r->step[k].in), b->vjp->n_residual);
     ck_assert_int_eq(b->vjp->step_vjp->n_in, n);
     Array *out = interpret(to, b->vjp->step_vjp, &world, in);
     for (int j = 0; j < s->n_state; j++) {
@@ -512,7 +514,7 @@ START_TEST(a_reduced_step_measures_the_state_of_the_user)
         for (int i = 0; i < N_STEP; i++)
             err[k][i] = r->step[i].out[s->n_state + s->n_carry];
         scaled[k] = *interpret(a, s->scaled, &world, r->step[2].in);
-        int n = copy(in, 0, arg, s->n_state);
+        int n = copy(in, 0, r->step[0].in, s->n_state + s->n_carry);
         in[n++] = scalar(a, 0);
         in[n++] = scalar(a, 0.8);
         copy(in, n, arg + s->n_state, s->n_arg);

@@ -74,7 +74,7 @@ static void along(const Lanes *x, double a, const Lanes *k, Lanes *y)
             y->at[i][q] = x->at[i][q] + (Real)a * k->at[i][q];
 }
 
-/* ---- init (u, t, W) -> k1; guess (u, t, span, W) -> h ---- */
+/* ---- init (u, t, W) -> k1; guess (u, k1, t, span, W) -> h ---- */
 
 static void init_tile(NdeTile *at)
 {
@@ -84,7 +84,7 @@ static void init_tile(NdeTile *at)
 
 static int guess_shared(NdeFrame *f)
 {
-    *(double *)f->out[0].at = number(f->in[2]) / 50;
+    *(double *)f->out[0].at = number(f->in[3]) / 50;
     return 0;
 }
 
@@ -284,7 +284,7 @@ static const NdePart init_vjp_part[] = {{NULL, init_vjp_tile, init_vjp_sum, 1}};
                                   .flops = 1e6,                          \
                                   .index = number};
 FN(init, init_part, 1, 3, 1, 1, 0, 0, 0)
-FN(guess, guess_part, 1, 4, 1, 1, 0, 0, 1)
+FN(guess, guess_part, 1, 5, 1, 1, 0, 0, 1)
 FN(step, step_part, 2, 5, 4, 4, sizeof(StepShared), sizeof(double), 2)
 FN(step_keep, step_keep_part, 2, 5, 8, 8, sizeof(StepShared), sizeof(double), 3)
 FN(dense, dense_part, 1, 8, 1, 1, 0, 0, 4)
@@ -325,7 +325,8 @@ static NdeSolve flow = {.name = "flow",
                         .order = 3,
                         .embedded = 2,
                         .evaluations_step = 3,
-                        .evaluations_start = 3,
+                        .evaluations_init = 1,
+                        .evaluations_guess = 1,
                         .is_adaptive = true,
                         .set_atol = SET_ATOL,
                         .set_rtol = SET_RTOL,

@@ -1,0 +1,155 @@
+/* field.c: the field within a step: called, or written out where it is small; and how it changes.
+ *
+ * Needs: the field as a function.  Gives: its value at a stage, and its change from the start of the step. A field that
+ * is written out takes part in the fusion of the step, and what depends on parameters and the time alone is worked out
+ * once a step and not once a tile. Its inner values that cost more than arithmetic are open then: where stages are
+ * formed from differences, the reverse is handed those of the differences, and no stage is evaluated twice. Elsewhere:
+ * stages and sums (step.c). */
+#include "ad.h"
+#include "field.h"
+
+/* A field of more instructions times stages is called. */
+enum { MOST_WRITTEN = 1000 };
+
+void step_field(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Val *du)
+{
+    int n = p->solve->n_state, n_arg = 0;
+    Val *arg = ARENA_NEW(c->arena, Val, n + 1 + p->n_arg);
+    for (int i = 0; i < n; i++)
+        arg[n_arg++] = u[i];
+    arg[n_arg++] = t;
+    for (int i = 0; i < p->n_arg; i++)
+        arg[n_arg++] = p->arg[i];
+    Val call = fn_call(c->module, b->fn, p->field, n_arg, arg, p->solve->span);
+    for (int i = 0; i < n; i++)
+        du[i] = fn_result(c->module, b->fn, call, i, fn_type(p->field, p->field->out.at[i]));
+}
+
+/* ---- opening ---- */
+static Fn *without_calls(Check *c, const Fn *fn)
+{
+    Fn *to = fn_new(c->module, str_format(c->arena, "%s_open", fn->name), fn->span);
+    Val *map = ARENA_NEW(c->arena, Val, fn->ins.n + 1);
+    for (int i = 0; i < fn->n_in; i++)
+        map[i] = fn_input(c->module, to, fn->ins.at[i].type, fn->ins.at[i].name);
+    for (int v = fn->n_in; v < fn->ins.n; v++)
+        fn_copy(c->module, to, fn, (Val)v, map, true);
+    for (int i = 0; i < fn->out.n; i++)
+        fn_out(c->module, to, map[fn->out.at[i]], fn->out_name.at[i]);
+    return canon(c->module, to);
+}
+
+static bool is_output(const Fn *fn, Val v)
+{
+    for (int i = 0; i < fn->out.n; i++)
+        if (fn->out.at[i] == v)
+            return true;
+    return false;
+}
+
+Field field_open(Check *c, const Problem *p)
+{
+    Field f = {.c = c, .p = p, .fn = p->field};
+    Fn *open = without_calls(c, p->field);
+    if (open->ins.n * p->solve->method->stages > MOST_WRITTEN)
+        return f;
+    f.is_written = true;
+    f.inner = ARENA_NEW(c->arena, Val, open->ins.n + 1);
+    for (int v = open->n_in; p->solve->has_differences && v < open->ins.n; v++)
+        if (ad_is_kept(&open->ins.at[v]) && !is_output(open, (Val)v)) {
+            f.inner[f.n_inner++] = (Val)v;
+            fn_out(c->module, open, (Val)v, open->ins.at[v].name);
+        }
+    f.fn = module_add(c->module, open);
+    return f;
+}
+
+/* fn's instructions at the end of b: value -> value of b. */
+static Val *write_out(Check *c, Builder *b, const Fn *fn, const Val *arg)
+{
+    Val *map = ARENA_NEW(c->arena, Val, fn->ins.n + 1);
+    for (int i = 0; i < fn->n_in; i++)
+        map[i] = arg[i];
+    for (int v = fn->n_in; v < fn->ins.n; v++)
+        fn_copy(c->module, b->fn, fn, (Val)v, map, false);
+    return map;
+}
+
+/* ---- values ---- */
+void field_value(const Field *f, Builder *b, const Problem *p, const Val *u, Val t, const Val *inner, Val *du)
+{
+    Check *c = f->c;
+    int n = p->solve->n_state;
+    if (!f->is_written) {
+        step_field(c, b, p, u, t, du);
+        return;
+    }
+    Val *map = ARENA_NEW(c->arena, Val, f->fn->ins.n + 1);
+    for (int i = 0; i < f->fn->n_in; i++)
+        map[i] = i < n ? u[i] : i == n ? t : p->arg[i - n - 1];
+    for (int v = f->fn->n_in, k = 0; v < f->fn->ins.n; v++) {
+        fn_copy(c->module, b->fn, f->fn, (Val)v, map, false);
+        if (k >= f->n_inner || f->inner[k] != (Val)v)
+            continue;
+        if (inner)
+            map[v] = fn_op2(c->module, b->fn, OP_instead, inner[k], map[v]);
+        k++;
+    }
+    for (int i = 0; i < n; i++)
+        du[i] = map[f->fn->out.at[i]];
+}
+
+/* ---- changes ---- */
+Changes changes_at(const Field *f, Builder *b, const Problem *p, const Val *u, Val t, bool has_k1)
+{
+    Check *c = f->c;
+    int n = p->solve->n_state, n_in = f->fn->n_in;
+    Changes s = {f, b, p, {0}, ARENA_NEW(c->arena, Val, n_in), NULL, n + f->n_inner};
+    bool *changed = ARENA_NEW(c->arena, bool, n_in);
+    for (int i = 0; i < n_in; i++) {
+        s.arg[i] = i < n ? u[i] : i == n ? t : p->arg[i - n - 1];
+        changed[i] = i <= n;
+    }
+    s.d = difference_of(c->module, f->fn, changed);
+    Fn *base = has_k1 && !f->is_written ? s.d.base : s.d.with_value;
+    s.first = base == s.d.base ? 0 : s.first;
+    s.base = ARENA_NEW(c->arena, Val, base->out.n + 1);
+    if (f->is_written) {
+        const Val *map = write_out(c, b, base, s.arg);
+        for (int i = 0; i < base->out.n; i++)
+            s.base[i] = map[base->out.at[i]];
+        return s;
+    }
+    Val call = fn_call(c->module, b->fn, base, n_in, s.arg, p->solve->span);
+    for (int i = 0; i < base->out.n; i++)
+        s.base[i] = fn_result(c->module, b->fn, call, i, fn_type(base, base->out.at[i]));
+    return s;
+}
+
+void changes_of(const Changes *s, const Val *d, Val dt, Val *out, Val *inner)
+{
+    Check *c = s->field->c;
+    Fn *change = s->d.change;
+    int n = s->p->solve->n_state;
+    Val *arg = ARENA_NEW(c->arena, Val, s->d.n_take + 1);
+    for (int i = 0; i < s->d.n_take; i++) {
+        Takes t = s->d.takes[i];
+        if (t.kind == TAKES_ARG)
+            arg[i] = s->arg[t.index];
+        else if (t.kind == TAKES_RESIDUAL)
+            arg[i] = s->base[s->first + t.index];
+        else
+            arg[i] = t.index < n ? d[t.index] : dt;
+    }
+    if (s->field->is_written) {
+        const Val *map = write_out(c, s->b, change, arg);
+        for (int j = 0; j < n; j++)
+            out[j] = map[change->out.at[j]];
+        for (int k = 0; k < s->field->n_inner; k++)
+            inner[k] = fn_op2(c->module, s->b->fn, OP_add, s->base[n + k], map[change->out.at[n + k]]);
+        return;
+    }
+    Val call = fn_call(c->module, s->b->fn, change, s->d.n_take, arg, s->p->solve->span);
+    for (int j = 0; j < n; j++)
+        out[j] = fn_result(c->module, s->b->fn, call, j, fn_type(change, change->out.at[j]));
+}
