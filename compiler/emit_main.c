@@ -384,7 +384,8 @@ static void emit_model_table(Emit *e, size_t n_param_count, int n_fn, int n_solv
     text_open(e->to, "const NdeModel NDE_MODEL = {");
     text_line(e->to, "%s, %s, nde_source, \"ndec %s\",", quoted(e, m->name), quoted(e, file_name(m->source->name)),
               NDEC_VERSION);
-    text_line(e->to, "UINT64_C(0x%016llx), TILE, %s, NDE_ISA_TEXT, NDE_NEEDS,", (unsigned long long)hash_of(m->source), truth(m->is_double));
+    text_line(e->to, "UINT64_C(0x%016llx), TILE, %s, NDE_ISA_TEXT, NDE_NEEDS,", (unsigned long long)hash_of(m->source),
+              truth(m->is_double));
     text_line(e->to, "%d, %d, %d, %d, %d, %d, %d, %d,", m->params.n, m->settings.n, m->data.n, m->samples.n, n_fn,
               n_solve, m->metric_names.n, m->output_names.n);
     text_line(e->to, "%zu, %s, %s, %s, %s,", n_param_count, or_null(m->params.n, "nde_params"),

@@ -42,11 +42,11 @@ static int perform(const NdeVariant *variant, NdeOptions *o, NdeError *e)
     const NdeModel *model = variant->model;
     if (o->task == NDE_TASK_TRAIN)
         catch_signals();
+    if (o->task == NDE_TASK_CHECK && !variant->model_f64)
+        return nde_fail(e, NDE_EXIT_FILE,
+                        "this program was built without its float64 half, which check-gradient needs");
     if (o->task == NDE_TASK_CHECK)
-        return variant->model_f64 ? nde_perform_f64(variant->model_f64, o, e)
-                                  : nde_fail(e, NDE_EXIT_FILE,
-                                             "this program was built without its float64 half, which check-gradient "
-                                             "needs");
+        return nde_perform_f64(variant->model_f64, o, e);
     return model->is_double ? nde_perform_f64(model, o, e) : nde_perform_f32(model, o, e);
 }
 

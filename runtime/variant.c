@@ -121,7 +121,7 @@ static void list_features(uint64_t set, char text[WORDS_SIZE])
             add_word(text, feature[i].name);
 }
 
-static void is_unknown(int n, const NdeVariant *variant, const char *wanted, NdeError *e)
+static void say_unknown(int n, const NdeVariant *variant, const char *wanted, NdeError *e)
 {
     char there[WORDS_SIZE] = "";
     for (int i = 0; i < n; i++)
@@ -129,7 +129,7 @@ static void is_unknown(int n, const NdeVariant *variant, const char *wanted, Nde
     nde_fail(e, NDE_EXIT_FILE, "NDE_ISA asks for '%.40s', and this program is built for %s", wanted, there);
 }
 
-static void is_impossible(const NdeVariant *v, const char *wanted, uint64_t machine, NdeError *e)
+static void say_lacking(const NdeVariant *v, const char *wanted, uint64_t machine, NdeError *e)
 {
     char missing[WORDS_SIZE];
     list_features(lacks(v, machine), missing);
@@ -155,8 +155,8 @@ const NdeVariant *nde_variant_choose(int n, const NdeVariant *variant, const cha
             return last;
     }
     if (last)
-        is_impossible(last, wanted, machine, e);
+        say_lacking(last, wanted, machine, e);
     else
-        is_unknown(n, variant, wanted, e);
+        say_unknown(n, variant, wanted, e);
     return NULL;
 }

@@ -17,7 +17,7 @@ best=${ladder%% *} least=${ladder##* }
 cp "$examples/spiral_ode.nde" spiral.nde
 { echo 'precision f64'; cat "$examples/own_method.nde"; } >own.nde
 
-# relative MODEL A B: the last loss of two runs, relative to the first one's
+# The loss of a run's last evaluation.
 loss_of() { sed -n 's/.*"evaluation":[^,]*,"loss":\([-0-9.e]*\).*/\1/p' "$1/log.jsonl" | tail -n 1; }
 agree() { # NAME TOLERANCE RUN RUN
     a=$(loss_of "$3") b=$(loss_of "$4")
