@@ -37,9 +37,9 @@ typedef struct Sweep {
     Val *stand_in;  /* [n]: what is computed in place of the value (`instead`), or NO_VAL */
     Val *copy;      /* [room]: pair mode: value of from -> value of to */
     int room;
-    bool *is_needed; /* [room]: pair mode, second time: residuals of the first time */
+    bool *is_needed;   /* [room]: pair mode, second time: residuals of the first time */
     int *seen, search; /* [room]: values met by the search with this number */
-    Pair *result;    /* pair mode: what is being made; NULL if to == from */
+    Pair *result;      /* pair mode: what is being made; NULL if to == from */
     LIST(Val) residual;
 } Sweep;
 

@@ -254,6 +254,9 @@ static bool has_text(const Emit *e, int part)
     for (int i = 0; i < e->f->fn->out.n; i++)
         if (is_output_of_part(e, i, part))
             return true;
+    for (int i = 0; i < e->f->packs.n; i++)
+        if (2 * e->f->packs.at[i].phase == part)
+            return true;
     return false;
 }
 
@@ -267,6 +270,8 @@ static void emit_part(Emit *e, int part)
     e->part = part;
     begin_body(e, &body);
     emit_groups(e);
+    if (!is_tile)
+        emit_packs(e);
     top_outputs(e);
     if (!is_tile)
         text_line(e->t, "return 0;");
@@ -306,9 +311,9 @@ static bool is_sum_field(const PlanFn *f, Val v)
     return f->root[v] == v;
 }
 
-static const char *emit_struct(Emit *e, const char *what, Belongs *belongs, int spare)
+static const char *emit_struct(Emit *e, const char *what, Belongs *belongs, int spare, int n_pack)
 {
-    bool is_empty = spare == 0;
+    bool is_empty = spare == 0 && n_pack == 0;
     for (int v = 0; v < e->f->fn->ins.n; v++)
         is_empty &= !belongs(e->f, (Val)v);
     if (is_empty)
@@ -319,6 +324,8 @@ static const char *emit_struct(Emit *e, const char *what, Belongs *belongs, int 
             text_line(e->to, "%s", field(e, (Val)v));
     if (spare)
         text_line(e->to, "Real spare[%d];", spare);
+    for (int i = 0; i < n_pack; i++)
+        text_line(e->to, "Real pack_%d[%d];", i, plan_size(e->f, e->f->packs.at[i].weights));
     text_close(e->to, "};");
     text_add(e->to, "\n");
     return str_format(e->a, "sizeof(struct %s_%s)", what, e->f->name);
@@ -387,8 +394,8 @@ static void emit_table(Emit *e, const char *const *bytes)
 static void emit_top(Emit *e)
 {
     text_line(e->to, "/* ---- %s ---- */", e->f->name);
-    const char *bytes[] = {emit_struct(e, "shared", is_shared_field, e->f->spare),
-                           emit_struct(e, "kept", is_kept_field, 0), emit_struct(e, "sum", is_sum_field, 0)};
+    const char *bytes[] = {emit_struct(e, "shared", is_shared_field, e->f->spare, e->f->packs.n),
+                           emit_struct(e, "kept", is_kept_field, 0, 0), emit_struct(e, "sum", is_sum_field, 0, 0)};
     for (int i = 0; i < e->f->n_part; i++)
         emit_part(e, i);
     emit_table(e, bytes);

@@ -51,6 +51,7 @@ const char *emit_string(Arena *a, const char *s, size_t n);  /* as a C string li
 
 /* ---- emit_group.c ---- */
 void emit_groups(Emit *e); /* all groups of the part */
+void emit_packs(Emit *e);  /* the weights that are packed in it */
 
 /* ---- emit.c ---- */
 void emit_fn(Emit *e, const PlanFn *f);

@@ -280,7 +280,14 @@ static void emit_one_kernel(Emit *e, Val v)
         return;
     }
     const char *y = result_at(e, v);
-    text_line(e->t, "%s;", emit_kernel(e, v, pattern(e, v), y, NULL, ""));
+    int pack = e->f->packed[v];
+    if (pack < 0) {
+        text_line(e->t, "%s;", emit_kernel(e, v, pattern(e, v), y, NULL, ""));
+        return;
+    }
+    const char *arg[] = {str_format(e->a, "shared->pack_%d", pack), emit_array(e, ins_of(e, v)->arg[1])};
+    e->uses_shared = true;
+    text_line(e->t, "%s;", emit_kernel(e, v, "p", y, arg, ""));
 }
 
 static void emit_concat(Emit *e, Val v)
@@ -524,6 +531,25 @@ static void declare_group(Emit *e, const Group *g)
         Val result = plan_result(e->f, g->ins.at[0], i);
         if (e->f->root[result] == NO_VAL)
             declare(e, result);
+    }
+}
+
+/* The weights that the tiles of this phase and of later ones find packed. */
+void emit_packs(Emit *e)
+{
+    for (int i = 0; i < e->f->packs.n; i++) {
+        const Pack *p = &e->f->packs.at[i];
+        if (2 * p->phase != e->part)
+            continue;
+        Type t = fn_type(e->f->fn, p->weights);
+        e->uses_shared = true;
+        if (p->is_argument) {
+            e->uses_frame = true;
+            text_open(e->t, "if (frame->is_fresh)");
+        }
+        text_line(e->t, "pack_weights(shared->pack_%d, %s, %d, %d, %s);", i, emit_array(e, p->weights),
+                  t.dim[p->is_turned], t.dim[!p->is_turned], p->is_turned ? "true" : "false");
+        e->t->depth -= p->is_argument;
     }
 }
 

@@ -137,8 +137,8 @@ static const char *read_back_table(Emit *e, const Solve *s, const SolveVjp *v)
     return table(e, "bool", str_format(e->a, "%s_read_back", emit_solve_name(e, s)), n, item);
 }
 
-/* Evaluations of the field: a method that is first-same-as-last takes k1 from the step before, and `init` makes the first
- * one; `guess` needs k1 and one evaluation more (Hairer, Norsett & Wanner 1993, II.4). */
+/* Evaluations of the field: a method that is first-same-as-last takes k1 from the step before, and `init` makes the
+ * first one; `guess` needs k1 and one evaluation more (Hairer, Norsett & Wanner 1993, II.4). */
 static void emit_solve_table(Emit *e, const Solve *s, int index)
 {
     const Tableau *method = s->method;

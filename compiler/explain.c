@@ -85,6 +85,8 @@ typedef struct Memory {
 static Memory memory_of(const PlanFn *f)
 {
     Memory m = {0, f->spare, 0};
+    for (int i = 0; i < f->packs.n; i++)
+        m.shared += plan_size(f, f->packs.at[i].weights);
     for (int v = 0; v < f->fn->ins.n; v++) {
         if (f->place[v].where == WHERE_kept)
             m.kept += plan_size(f, (Val)v);

@@ -100,7 +100,8 @@ Val plan_absorbed(const PlanFn *f, Val v)
     return f->is_absorbed[a] ? a : NO_VAL;
 }
 
-/* Products of one kind that are summed into one matrix wait for the last of them: the matrix is read and written once. */
+/* Products of one kind that are summed into one matrix wait for the last of them: the matrix is read and written once.
+ */
 static int find_products(Grouping *s, Val v, Val product)
 {
     const Fn *fn = s->f->fn;
@@ -125,7 +126,7 @@ static void place_ins(Grouping *s, Val v)
     const Ins *ins = &s->f->fn->ins.at[v];
     GroupKind kind = kind_of(s->f, v);
     Val product = kind == GROUP_sum ? plan_absorbed(s->f, v) : NO_VAL;
-    int g = kind == GROUP_loop      ? find_loop(s, v)
+    int g = kind == GROUP_loop  ? find_loop(s, v)
             : product != NO_VAL ? find_products(s, v, product)
                                 : new_group(s, kind, 0, ins->type.is_batched);
     Group *group = s->made.at[g];

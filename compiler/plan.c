@@ -388,6 +388,7 @@ static void plan_finish(Plan *p, PlanFn *f)
     find_parts(p, f);
     for (int i = 0; i < f->n_part; i++)
         group_part(p, f, i);
+    pack_fn(p, f);
     store_fn(p, f);
     for (int v = 0; v < f->fn->ins.n; v++)
         f->flops += flops_of(p, f->fn, &f->fn->ins.at[v]);

@@ -54,6 +54,13 @@ typedef struct Place {
     Val of;      /* view: the value that has memory */
 } Place;
 
+typedef struct Pack { /* weights that a top-level function packs */
+    Val weights;
+    bool is_turned;   /* stored as inner size by rows */
+    bool is_argument; /* of a solve: once while it runs */
+    int phase;
+} Pack;
+
 typedef enum FnKind { FN_top, FN_tile, FN_shared } FnKind;
 
 typedef struct PlanFn {
@@ -74,6 +81,8 @@ typedef struct PlanFn {
     int *n_use;        /* operands and outputs that are this value */
     int *group;        /* number of the group of its part that computes it, or -1 */
     Place *place;
+    LIST(Pack) packs;
+    int *packed;  /* product: the pack that it reads, or -1 */
     int *sum_out; /* root: the output that is nothing but this sum, or -1 */
     int n_part;
     Part *part;      /* top-level: S_0, T_0, S_1, ..; a callee has one */
@@ -93,10 +102,10 @@ typedef struct Plan {
 Plan *plan_build(const Model *model);
 /* NULL if the model has no such top-level function. */
 PlanFn *plan_find(const Plan *p, const Fn *source, int n_set);
-/* The solve that a reverse solve of some program belongs to; NULL if no program runs it. */
 /* The product under a sum over the batch, if it is not formed; else NO_VAL. */
 Val plan_absorbed(const PlanFn *f, Val v);
 const SolveVjp *plan_vjp_of(const Model *model, const Solve *s); /* NULL: it is not reversed */
+/* The solve that a reverse solve of some program belongs to; NULL if no program runs it. */
 const Solve *plan_solve_of(const Model *model, int vjp);
 /* Outputs of step_vjp that are set: gradients of states and carries; the rest is collected over the steps. */
 int plan_step_vjp_set(const Solve *s, const SolveVjp *vjp);
@@ -124,6 +133,9 @@ const Fn *plan_expand(Plan *p, const Fn *fn, bool is_top);
 
 /* ---- group.c: which instructions share a loop, and the order of everything in a part ---- */
 void group_part(Plan *p, PlanFn *f, int part);
+
+/* ---- pack.c: weights in the order in which products read them ---- */
+void pack_fn(Plan *p, PlanFn *f);
 
 /* ---- store.c: a place for each value ---- */
 void store_fn(Plan *p, PlanFn *f);

@@ -310,6 +310,7 @@ int nde_solve_vjp(NdeRun *run, const NdeSolveVjp *vjp, const NdeRef *in, const N
     if (!f->tape.is_kept)
         return nde_fail(e->error, NDE_EXIT_MEMORY, "the reverse of '%s' was asked for, but its steps were not kept",
                         s->name);
+    e->solves++;
     for (int i = 0; i < s->n_arg; i++)
         f->step_in[s->n_state + s->n_carry + 2 + i] = in[s->n_state + i];
     begin(&r);

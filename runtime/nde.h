@@ -49,6 +49,8 @@ typedef struct NdeFrame {
     void *shared; /* the function's shared values: fn->shared_bytes */
     char *kept;   /* its per-tile values that outlive a part: fn->kept_bytes for each tile */
     char *sum;    /* its sums over the batch: fn->sum_bytes for each group */
+    bool is_fresh; /* the function's first run in a solve or in its reverse: what depends on their arguments alone is new */
+    long solve;    /* the runtime's: the number of the solve of the last run */
 } NdeFrame;
 
 /* What a part that works on one tile is given. */

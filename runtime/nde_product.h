@@ -112,6 +112,77 @@ INLINE void x_mm_nt(Vec *y, const Vec *a, const Real *b, int m, int k, int j)
     product_any(&p, b, a, y);
 }
 
+/* ---- the same with packed weights: [slice of k][block of rows][l][row of the block], in the order in which they are
+ * read. They are packed once for many products; large and turned ones gain. ---- */
+#define PACKED_BLOCK(R)                                                                                              \
+    INLINE void packed_##R(const Product *p, int k, const Real *w, const Vec *x, Vec *y, bool is_first)              \
+    {                                                                                                                \
+        Vec sum[R][NV];                                                                                              \
+        UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++) sum[r][q] =                           \
+            is_first ? v_set(0) : y[(ptrdiff_t)r * p->y_row * NV + q];                                               \
+        for (int l = 0; l < k; l++, w += R, x += (ptrdiff_t)p->x_row * NV) {                                         \
+            Vec column[NV];                                                                                          \
+            UNROLL for (int q = 0; q < NV; q++) column[q] = x[q];                                                    \
+            UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++) sum[r][q] += w[r] * column[q];    \
+        }                                                                                                            \
+        UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++) y[(ptrdiff_t)r * p->y_row * NV + q] = \
+            sum[r][q];                                                                                               \
+    }
+PACKED_BLOCK(6)
+PACKED_BLOCK(4)
+PACKED_BLOCK(1)
+
+/* Rows of the block that starts at row r of m. */
+INLINE int packed_rows(int m, int r)
+{
+    return r < 6 * product_sixes(m) ? 6 : r + 4 <= m ? 4 : 1;
+}
+
+KERNEL void product_pack(const Product *p, const Real *w, Real *packed)
+{
+    for (int from = 0; from < p->k; from += SLICE) {
+        int k = p->k - from < SLICE ? p->k - from : SLICE;
+        for (int r = 0, n = 0; r < p->m; r += n) {
+            n = packed_rows(p->m, r);
+            for (int l = from; l < from + k; l++)
+                for (int s = 0; s < n; s++)
+                    *packed++ = w[(ptrdiff_t)(r + s) * p->w_row + (ptrdiff_t)l * p->w_col];
+        }
+    }
+}
+
+KERNEL void product_packed(const Product *p, const Real *w, const Vec *x, Vec *y)
+{
+    for (int from = 0; from == 0 || from < p->k; from += SLICE) {
+        int k = p->k - from < SLICE ? p->k - from : SLICE;
+        const Vec *xs = x + (ptrdiff_t)from * p->x_row * NV;
+        for (int r = 0, n = 0; r < p->m; r += n, w += n * k) {
+            Vec *to = y + (ptrdiff_t)r * p->y_row * NV;
+            n = packed_rows(p->m, r);
+            if (n == 6)
+                packed_6(p, k, w, xs, to, from == 0);
+            else if (n == 4)
+                packed_4(p, k, w, xs, to, from == 0);
+            else
+                packed_1(p, k, w, xs, to, from == 0);
+        }
+    }
+}
+
+/* One column; is_turned: w is stored as k x m. */
+INLINE void pack_weights(Real *packed, const Real *w, int m, int k, bool is_turned)
+{
+    Product p = {m, k, 1, is_turned ? 1 : k, is_turned ? m : 1, 1, 1, 1, 1};
+    product_pack(&p, w, packed);
+}
+
+INLINE void p_mm_nn(Vec *y, const Real *packed, const Vec *b, int m, int k, int j)
+{
+    Product p = {m, k, j, 0, 0, 1, 1, 1, 1};
+    product_packed(&p, packed, b, y);
+}
+#define p_mm_tn p_mm_nn
+
 /* ---- per sample times per sample ---- */
 KERNEL void each_product(const Product *p, const Vec *w, const Vec *x, Vec *y)
 {
@@ -166,9 +237,9 @@ D_PRODUCT(mm_tn)
 D_PRODUCT(mm_nt)
 
 /* ---- sums of products into a shared matrix ----
- * y(r, c) += sum over terms t and l < n of a_t(r, l) b_t(l, c), where a_t(r, l) is a[t][r * a_row + l * a_col]; the rows
- * of y are j long. The b_t are packed in panels of up to three vectors of columns: [panel][t][l][column], zero behind the
- * last column. */
+ * y(r, c) += sum over terms t and l < n of a_t(r, l) b_t(l, c), where a_t(r, l) is a[t][r * a_row + l * a_col]; the
+ * rows of y are j long. The b_t are packed in panels of up to three vectors of columns: [panel][t][l][column], zero
+ * behind the last column. */
 typedef struct Panel {
     int m, j, n, n_term;
     ptrdiff_t a_row, a_col;
@@ -195,33 +266,33 @@ INLINE int panel_width(int j)
 #endif
 
 /* R rows by C vectors of y; `last` columns of the last vector exist. */
-#define PANEL_BLOCK(R, C)                                                                                        \
-    INLINE void panel_##R##_##C(const Panel *p, int last, Real *y, const Real *const *a, ptrdiff_t r0, const Real *b) \
-    {                                                                                                            \
-        Vec sum[R][C];                                                                                           \
-        UNROLL for (int r = 0; r < R; r++)                                                                       \
-        {                                                                                                        \
-            UNROLL for (int v = 0; v < C - 1; v++) sum[r][v] = v_load(y + r * (ptrdiff_t)p->j + v * LANES);      \
-            sum[r][C - 1] = v_load_some(y + r * (ptrdiff_t)p->j + (C - 1) * LANES, last);                        \
-        }                                                                                                        \
-        for (int t = 0; t < p->n_term; t++) {                                                                    \
-            const Real *x = a[t] + r0 * p->a_row;                                                                \
-            for (int l = 0; l < p->n; l++, x += p->a_col, b += C * LANES) {                                      \
-                Vec row[C];                                                                                      \
-                UNROLL for (int v = 0; v < C; v++)                                                               \
-                {                                                                                                \
-                    row[v] = *(const Vec *)(b + v * LANES);                                                      \
-                    KEEP(row[v]);                                                                                \
-                }                                                                                                \
-                UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++) sum[r][v] +=               \
-                    x[r * p->a_row] * row[v];                                                                    \
-            }                                                                                                    \
-        }                                                                                                        \
-        UNROLL for (int r = 0; r < R; r++)                                                                       \
-        {                                                                                                        \
-            UNROLL for (int v = 0; v < C - 1; v++) *(VecAnywhere *)(y + r * (ptrdiff_t)p->j + v * LANES) = sum[r][v]; \
-            v_store_some(y + r * (ptrdiff_t)p->j + (C - 1) * LANES, sum[r][C - 1], last);                        \
-        }                                                                                                        \
+#define PANEL_BLOCK(R, C)                                                                                              \
+    INLINE void panel_##R##_##C(const Panel *p, int last, Real *y, const Real *const *a, ptrdiff_t r0, const Real *b)  \
+    {                                                                                                                  \
+        Vec sum[R][C];                                                                                                 \
+        UNROLL for (int r = 0; r < R; r++)                                                                             \
+        {                                                                                                              \
+            UNROLL for (int v = 0; v < C - 1; v++) sum[r][v] = v_load(y + r * (ptrdiff_t)p->j + v * LANES);            \
+            sum[r][C - 1] = v_load_some(y + r * (ptrdiff_t)p->j + (C - 1) * LANES, last);                              \
+        }                                                                                                              \
+        for (int t = 0; t < p->n_term; t++) {                                                                          \
+            const Real *x = a[t] + r0 * p->a_row;                                                                      \
+            for (int l = 0; l < p->n; l++, x += p->a_col, b += C * LANES) {                                            \
+                Vec row[C];                                                                                            \
+                UNROLL for (int v = 0; v < C; v++)                                                                     \
+                {                                                                                                      \
+                    row[v] = *(const Vec *)(b + v * LANES);                                                            \
+                    KEEP(row[v]);                                                                                      \
+                }                                                                                                      \
+                UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++) sum[r][v] +=                     \
+                    x[r * p->a_row] * row[v];                                                                          \
+            }                                                                                                          \
+        }                                                                                                              \
+        UNROLL for (int r = 0; r < R; r++)                                                                             \
+        {                                                                                                              \
+            UNROLL for (int v = 0; v < C - 1; v++) * (VecAnywhere *)(y + r * (ptrdiff_t)p->j + v * LANES) = sum[r][v]; \
+            v_store_some(y + r * (ptrdiff_t)p->j + (C - 1) * LANES, sum[r][C - 1], last);                              \
+        }                                                                                                              \
     }
 PANEL_BLOCK(4, 3)
 PANEL_BLOCK(6, 2)
@@ -231,14 +302,14 @@ PANEL_BLOCK(1, 2)
 PANEL_BLOCK(1, 1)
 
 /* All rows of one panel, R at a time. */
-#define PANEL_ROWS(R, C)                                                                                     \
-    INLINE void panel_rows_##C(const Panel *p, int last, Real *y, const Real *const *a, const Real *b)       \
-    {                                                                                                        \
-        int r = 0;                                                                                           \
-        for (; r + R <= p->m; r += R)                                                                        \
-            panel_##R##_##C(p, last, y + (ptrdiff_t)r * p->j, a, r, b);                                      \
-        for (; r < p->m; r++)                                                                                \
-            panel_1_##C(p, last, y + (ptrdiff_t)r * p->j, a, r, b);                                          \
+#define PANEL_ROWS(R, C)                                                                               \
+    INLINE void panel_rows_##C(const Panel *p, int last, Real *y, const Real *const *a, const Real *b) \
+    {                                                                                                  \
+        int r = 0;                                                                                     \
+        for (; r + R <= p->m; r += R)                                                                  \
+            panel_##R##_##C(p, last, y + (ptrdiff_t)r * p->j, a, r, b);                                \
+        for (; r < p->m; r++)                                                                          \
+            panel_1_##C(p, last, y + (ptrdiff_t)r * p->j, a, r, b);                                    \
     }
 PANEL_ROWS(4, 3)
 PANEL_ROWS(6, 2)
@@ -256,8 +327,24 @@ KERNEL void panel_add(const Panel *p, int c, Real *y, const Real *const *a, cons
         panel_rows_1(p, last, y + c, a, b);
 }
 
+/* y with all panels of b, some rows of a at a time, which stay in the first-level cache. */
+INLINE void panels_add(const Panel *p, Real *y, const Real *const *a, const Real *b)
+{
+    enum { ROWS = 48 };
+    const Real *left[NDE_MAX_TERMS];
+    Panel some = *p;
+    for (int r = 0; r < p->m; r += ROWS) {
+        some.m = p->m - r < ROWS ? p->m - r : ROWS;
+        for (int t = 0; t < p->n_term; t++)
+            left[t] = a[t] + r * p->a_row;
+        for (int c = 0; c < p->j; c += panel_vectors(p->j, c) * LANES)
+            panel_add(&some, c, y + (ptrdiff_t)r * p->j, left, b + (ptrdiff_t)c * p->n_term * p->n);
+    }
+}
+
 /* ---- the sum over samples of per-sample products ----
- * y(r, c) += sum over terms, samples and l of a(r, l) b(l, c) mask: the rows of b are turned so that c runs in lanes. */
+ * y(r, c) += sum over terms, samples and l of a(r, l) b(l, c) mask: the rows of b are turned so that c runs in lanes.
+ */
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
 #define NDE_HAS_SHUFFLE 1
@@ -331,8 +418,7 @@ INLINE void outer_products(const Product *p, int n_term, const Vec *const *a, co
             left[t] = (const Real *)(a[t] + (ptrdiff_t)l * p->w_col * NV);
             outer_turn(&panel, b[t] + (ptrdiff_t)l * p->x_row * NV, p->x_col, t, mask, packed);
         }
-        for (int c = 0; c < p->j; c += panel_vectors(p->j, c) * LANES)
-            panel_add(&panel, c, y, left, packed + (ptrdiff_t)c * n_term * TILE);
+        panels_add(&panel, y, left, packed);
     }
 }
 #else
@@ -349,12 +435,12 @@ INLINE void outer_products(const Product *p, int n_term, const Vec *const *a, co
 #endif
 
 /* packed: n_term * TILE * (j + LANES) Reals of scratch, aligned as Vec. y: m x j, row-major. */
-#define S_PRODUCT(name, ...)                                                                                     \
-    INLINE void s_##name(Real *y, int n_term, const Vec *const *a, const Vec *const *b, int m, int k, int j,     \
-                         const Real *mask, Real *packed)                                                         \
-    {                                                                                                            \
-        Product p = {m, k, j, __VA_ARGS__};                                                                      \
-        outer_products(&p, n_term, a, b, y, mask, packed);                                                       \
+#define S_PRODUCT(name, ...)                                                                                 \
+    INLINE void s_##name(Real *y, int n_term, const Vec *const *a, const Vec *const *b, int m, int k, int j, \
+                         const Real *mask, Real *packed)                                                     \
+    {                                                                                                        \
+        Product p = {m, k, j, __VA_ARGS__};                                                                  \
+        outer_products(&p, n_term, a, b, y, mask, packed);                                                   \
     }
 S_PRODUCT(mm_nn, k, 1, j, 1, j, 1)
 S_PRODUCT(mm_tn, 1, m, j, 1, j, 1)
@@ -400,11 +486,11 @@ INLINE void shared_add(Real *y, const Real *a, ptrdiff_t a_row, ptrdiff_t a_col,
 }
 #endif
 
-#define R_PRODUCT(name, a_row, a_col, b_row, b_col)                                     \
-    INLINE void r_##name(Real *y, const Real *a, const Real *b, int m, int k, int j)    \
-    {                                                                                   \
-        memset(y, 0, sizeof *y * (size_t)m * (size_t)j);                                \
-        shared_add(y, a, a_row, a_col, b, b_row, b_col, m, k, j);                       \
+#define R_PRODUCT(name, a_row, a_col, b_row, b_col)                                  \
+    INLINE void r_##name(Real *y, const Real *a, const Real *b, int m, int k, int j) \
+    {                                                                                \
+        memset(y, 0, sizeof *y *(size_t)m *(size_t)j);                               \
+        shared_add(y, a, a_row, a_col, b, b_row, b_col, m, k, j);                    \
     }
 R_PRODUCT(mm_nn, k, 1, j, 1)
 R_PRODUCT(mm_tn, 1, m, j, 1)

@@ -380,6 +380,8 @@ int nde_sums_run(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *
     NdeFrame *frame = &e->frame[fn->index];
     frame->in = in;
     frame->out = out;
+    frame->is_fresh = frame->solve != e->solves;
+    frame->solve = e->solves;
     for (int i = 0; i < fn->n_part; i++) {
         const NdePart *part = &fn->part[i];
         int status = part->shared ? part->shared(frame) : 0;

@@ -189,6 +189,7 @@ struct NdeEngine {
     Real *param;
     double *setting;
     NdeRef *data, *sample;
+    long solves; /* solves and reverses so far: see NdeFrame.is_fresh */
     NdeTrace *trace;
     NdeReplay replay;
     NdeWatch watch;

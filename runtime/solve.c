@@ -354,6 +354,7 @@ int nde_solve(NdeRun *run, const NdeSolve *solve, const NdeRef *in, const NdeRef
 {
     NdeEngine *e = (NdeEngine *)(void *)run;
     Flight w = {.e = e, .f = &e->flow[solve->index], .s = solve, .in = in, .out = out};
+    e->solves++;
     int status = prepare(&w);
     if (!status)
         status = nde_moments_begin(e, w.f, w.t0, w.t1);

@@ -135,8 +135,10 @@ static void run_fn(const NdeFn *f, int samples)
         size_t step = f->out[i].is_batched ? (size_t)f->out[i].n * ROW : 0;
         out[i] = (NdeRef){block(step ? step * (size_t)tiles : (size_t)f->out[i].n * sizeof(double)), step};
     }
-    NdeFrame frame = {
-        &run, in, out, block(f->shared_bytes), block(f->kept_bytes * (size_t)tiles), block(f->sum_bytes * GROUPS)};
+    NdeFrame frame = {.run = &run, .in = in, .out = out, .is_fresh = true};
+    frame.shared = block(f->shared_bytes);
+    frame.kept = block(f->kept_bytes * (size_t)tiles);
+    frame.sum = block(f->sum_bytes * GROUPS);
     for (int i = 0; i < f->n_part; i++) {
         if (f->part[i].shared && f->part[i].shared(&frame))
             exit(1);
