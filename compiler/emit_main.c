@@ -380,11 +380,12 @@ static void emit_model_table(Emit *e, size_t n_param_count, int n_fn, int n_solv
     const Model *m = e->p->model;
     const char *train = emit_needs(e, "nde_train_needs", m->train), *eval = emit_needs(e, "nde_eval_needs", m->eval);
     const char *predict = emit_needs(e, "nde_predict_needs", m->predict);
-    text_line(e->to, "extern const NdeModel NDE_NAME(nde_model);");
-    text_open(e->to, "const NdeModel NDE_NAME(nde_model) = {");
+    text_line(e->to, "extern const NdeModel NDE_MODEL;");
+    text_open(e->to, "const NdeModel NDE_MODEL = {");
     text_line(e->to, "%s, %s, nde_source, \"ndec %s\",", quoted(e, m->name), quoted(e, file_name(m->source->name)),
               NDEC_VERSION);
-    text_line(e->to, "UINT64_C(0x%016llx), TILE, %s,", (unsigned long long)hash_of(m->source), truth(m->is_double));
+    text_line(e->to, "UINT64_C(0x%016llx), TILE, %s, NDE_ISA_TEXT, NDE_NEEDS,", (unsigned long long)hash_of(m->source),
+              truth(m->is_double));
     text_line(e->to, "%d, %d, %d, %d, %d, %d, %d, %d,", m->params.n, m->settings.n, m->data.n, m->samples.n, n_fn,
               n_solve, m->metric_names.n, m->output_names.n);
     text_line(e->to, "%zu, %s, %s, %s, %s,", n_param_count, or_null(m->params.n, "nde_params"),
@@ -467,5 +468,6 @@ void emit_model(Text *out, const Model *model, bool is_double, bool with_main)
     if (!with_main)
         return;
     text_add(out, "\nextern const NdeModel nde_model_f64;\n\nint main(int argc, char **argv)\n{\n");
-    text_add(out, "    return nde_main(argc, argv, &NDE_NAME(nde_model), &nde_model_f64);\n}\n");
+    text_add(out, "    static const NdeVariant variant = {&NDE_MODEL, &nde_model_f64};\n");
+    text_add(out, "    return nde_main(argc, argv, 1, &variant);\n}\n");
 }

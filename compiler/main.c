@@ -15,6 +15,7 @@ enum { EXIT_MODEL = 1, EXIT_USAGE = 2 };
 
 typedef struct Options {
     const char *command, *file, *output, *dump;
+    const Isa *isa; /* NULL: not given */
     Choices choices;
     int n_rest;
     char **rest; /* behind -- */
@@ -44,9 +45,11 @@ static void help(FILE *to)
             "\n  --dump=STAGE                      prints a stage of the compilation: ast, ir, plan, c\n"
             "  --no-reduce                       every solve in the state as written (explain tells the difference)\n"
             "  --no-difference                   no error estimates from differences (float32, fine tolerances)\n"
-            "  --help, --version\n\n"
-            "exit codes: 0 ok, 1 the model is wrong, 2 usage or files, 3 numerical failure, 4 data,\n"
-            "            5 interrupted with its state saved, 70 a fault of ndec\n");
+            "  --isa NAME                        the instruction set of the program (build, run): ");
+    isa_list(to);
+    fprintf(to, "  --help, --version\n\n"
+                "exit codes: 0 ok, 1 the model is wrong, 2 usage or files, 3 numerical failure, 4 data,\n"
+                "            5 interrupted with its state saved, 70 a fault of ndec\n");
 }
 
 static int usage_error(const char *what, const char *word)
@@ -182,10 +185,15 @@ static bool has_option(const Options *o, const char *name)
     return false;
 }
 
+static const Isa *wanted_isa(const Options *o)
+{
+    return o->isa ? o->isa : &isa_row[ISA_native];
+}
+
 static int command_run(Arena *a, const Options *o, const Model *model)
 {
     int code, n = 0;
-    const char *binary = toolchain_cached(a, model, &code), *slash = strrchr(o->file, '/');
+    const char *binary = toolchain_cached(a, model, wanted_isa(o), &code), *slash = strrchr(o->file, '/');
     if (!binary)
         return code;
     char **argv = ARENA_NEW(a, char *, o->n_rest + 5);
@@ -212,7 +220,7 @@ static int with_model(Arena *a, const Options *o)
     if (!model || o->dump)
         return code;
     if (str_eq(o->command, "build"))
-        return toolchain_build(a, model, o->output ? o->output : stem(a, o->file));
+        return toolchain_build(a, model, wanted_isa(o), o->output ? o->output : stem(a, o->file));
     if (str_eq(o->command, "emit"))
         return command_emit(a, o, model);
     if (str_eq(o->command, "run"))
@@ -236,6 +244,12 @@ static int parse_options(int argc, char **argv, Options *o)
             if (++i == argc)
                 return usage_error("what does -o name? A file or folder must follow", "");
             o->output = argv[i];
+        } else if (str_eq(at, "--isa")) {
+            if (++i == argc)
+                return usage_error("which --isa? The name of an instruction set must follow", "");
+            o->isa = isa_find(argv[i]);
+            if (!o->isa)
+                return EXIT_USAGE;
         } else if (!strncmp(at, "--dump=", 7))
             o->dump = at + 7;
         else if (str_eq(at, "--no-reduce"))
@@ -275,6 +289,8 @@ static int check_options(const Options *o)
             str_eq(o->command, "list") ? "list what? operators or methods" : "which model? Name a .nde file", "");
     if (o->output && !str_eq(o->command, "build") && !str_eq(o->command, "emit"))
         return usage_error("-o belongs to build and emit, not to", o->command);
+    if (o->isa && !str_eq(o->command, "build") && !str_eq(o->command, "run"))
+        return usage_error("--isa belongs to build and run, not to", o->command);
     if (o->n_rest && !str_eq(o->command, "run"))
         return usage_error("only run takes arguments behind --, not", o->command);
     for (size_t i = 0; o->dump; i++) {

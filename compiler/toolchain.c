@@ -133,19 +133,36 @@ static bool finished(pid_t pid)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+enum { MOST_UNITS = ISA_COUNT + 2, MOST_WORDS = MOST_UNITS + 12 };
+
+/* A file that is compiled: its text may be compiled for several instruction sets. */
+typedef struct Unit {
+    const char *c_file, *object;
+    pid_t pid;
+} Unit;
+
 typedef struct Build {
     Arena *a;
     const Model *model;
     Home home;
     const char *cc, *dir, *log;
+    const Isa *variant[ISA_COUNT]; /* the best first */
+    int n_variant;
+    Unit unit[MOST_UNITS];
+    int n_unit;
 } Build;
 
-static pid_t compile(const Build *b, const char *c_file, const char *object, const char *level)
+/* Starts a compiler; isa NULL: for the least machine. */
+static void compile(Build *b, const char *c_file, const char *object, const char *level, const Isa *isa)
 {
     const char *argv[] = {
-        b->cc, "-std=c11", level, "-march=native", "-ffp-contract=fast", "-w", "-I", b->home.include, "-c", c_file,
-        "-o",  object,     NULL};
-    return start(argv, b->log);
+        b->cc, "-std=c11", level, "-ffp-contract=fast", "-w", "-I", b->home.include, "-c", c_file, "-o", object,
+        NULL,  NULL,       NULL};
+    if (isa) {
+        argv[11] = isa->flag;
+        argv[12] = str_format(b->a, "-DNDE_ISA=%s", isa->name);
+    }
+    b->unit[b->n_unit++] = (Unit){c_file, object, start(argv, b->log)};
 }
 
 static int trouble(const Build *b)
@@ -157,42 +174,98 @@ static int trouble(const Build *b)
     return EXIT_FAULT;
 }
 
-static void clear(const Build *b, const char *const *name, int n)
+static void clear(const Build *b)
 {
-    for (int i = 0; i < n; i++)
-        unlink(name[i]);
+    for (int i = 0; i < b->n_unit; i++) {
+        unlink(b->unit[i].c_file); /* once more for a second variant: no harm */
+        unlink(b->unit[i].object);
+    }
     unlink(b->log);
     rmdir(b->dir);
 }
 
-static int compile_and_link(const Build *b, const char *binary)
+static bool does_know(const Build *b, const Isa *isa)
+{
+    const char *argv[] = {b->cc, isa->flag, "-fsyntax-only", "-x", "c", "/dev/null", NULL};
+    return finished(start(argv, "/dev/null"));
+}
+
+/* The sets to build, out of one that the user named. */
+static bool choose_variants(Build *b, const Isa *isa)
+{
+    for (int i = ISA_COUNT - 1; i >= 0; i--) {
+        const Isa *row = &isa_row[i];
+        if (isa->flag ? row != isa : !row->is_here || !row->is_level)
+            continue;
+        if (!row->is_level || does_know(b, row))
+            b->variant[b->n_variant++] = row;
+    }
+    if (b->n_variant == 0)
+        fprintf(stderr, "ndec: %s knows nothing of --isa %s (%s): take another one, or a newer compiler\n", b->cc,
+                isa->name, isa->what);
+    return b->n_variant > 0;
+}
+
+/* The program's main, in a file of its own: it must run on a machine for which the rest is too much. */
+static const char *main_text(const Build *b)
+{
+    const char *own = b->model->is_double ? "nde_model_f64" : "nde_model_f32";
+    const Isa *least = b->variant[b->n_variant - 1];
+    Text t = text_new(b->a);
+    text_add(&t, "#include \"nde.h\"\n\n");
+    for (int i = 0; i < b->n_variant; i++)
+        text_line(&t, "extern const NdeModel %s_%s;", own, b->variant[i]->name);
+    if (!b->model->is_double)
+        text_line(&t, "extern const NdeModel nde_model_f64_%s;", least->name);
+    text_add(&t, "\n");
+    text_add(&t, "int main(int argc, char **argv)\n{\n    static const NdeVariant variant[] = {\n");
+    for (int i = 0; i < b->n_variant; i++)
+        text_add(&t, "        {&%s_%s, &nde_model_f64_%s},\n", own, b->variant[i]->name,
+                 (b->model->is_double ? b->variant[i] : least)->name);
+    text_add(&t, "    };\n    return nde_main(argc, argv, %d, variant);\n}\n", b->n_variant);
+    return t.at;
+}
+
+/* Compiles everything side by side: the model for each variant; its float64 half, which only serves check-gradient, for
+ * the least one. */
+static int compile_all(Build *b)
 {
     Arena *a = b->a;
-    bool has_f32 = !b->model->is_double;
-    const char *file[4] = {
-        str_format(a, "%s/%s.c", b->dir, b->model->name), str_format(a, "%s/%s_f64.c", b->dir, b->model->name),
-        str_format(a, "%s/%s.o", b->dir, b->model->name), str_format(a, "%s/%s_f64.o", b->dir, b->model->name)};
-    if (!toolchain_write(a, file[0], toolchain_text(a, b->model, b->model->is_double, true)) ||
-        (has_f32 && !toolchain_write(a, file[1], toolchain_text(a, b->model, true, false))))
+    const char *stem = str_format(a, "%s/%s", b->dir, b->model->name);
+    const char *own = str_format(a, "%s.c", stem), *exact = str_format(a, "%s_f64.c", stem);
+    const char *start_file = str_format(a, "%s_main.c", stem);
+    bool has_f32 = !b->model->is_double, ok = true;
+    if (!toolchain_write(a, own, toolchain_text(a, b->model, b->model->is_double, false)) ||
+        (has_f32 && !toolchain_write(a, exact, toolchain_text(a, b->model, true, false))) ||
+        !toolchain_write(a, start_file, main_text(b)))
         return EXIT_FILES;
-    pid_t own = compile(b, file[0], file[2], "-O3"), other = has_f32 ? compile(b, file[1], file[3], "-O1") : 0;
-    bool ok = finished(own);
-    ok = (!has_f32 || finished(other)) && ok;
-    if (!ok)
-        return trouble(b);
-    const char *part = str_format(a, "%s.part.%ld", binary, (long)getpid());
-    const char *argv[] = {
-        b->cc, file[2], has_f32 ? file[3] : b->home.library, b->home.library, "-o", part, "-pthread", "-lz", "-lcjson",
-        "-lm", NULL};
+    for (int i = 0; i < b->n_variant; i++)
+        compile(b, own, str_format(a, "%s_%s.o", stem, b->variant[i]->name), "-O3", b->variant[i]);
+    if (has_f32)
+        compile(b, exact, str_format(a, "%s_f64.o", stem), "-O1", b->variant[b->n_variant - 1]);
+    compile(b, start_file, str_format(a, "%s_main.o", stem), "-O1", NULL);
+    for (int i = 0; i < b->n_unit; i++)
+        ok = finished(b->unit[i].pid) && ok;
+    return ok ? 0 : trouble(b);
+}
+
+static int link_all(const Build *b, const char *binary)
+{
+    const char *part = str_format(b->a, "%s.part.%ld", binary, (long)getpid());
+    const char *argv[MOST_WORDS] = {b->cc},
+               *rest[] = {b->home.library, "-o", part, "-pthread", "-lz", "-lcjson", "-lm"};
+    int n = 1;
+    for (int i = 0; i < b->n_unit; i++)
+        argv[n++] = b->unit[i].object;
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
+        argv[n++] = rest[i];
     if (!finished(start(argv, b->log)))
         return trouble(b);
-    if (rename(part, binary) != 0) {
-        failed(binary, "cannot write");
-        unlink(part);
-        return EXIT_FILES;
-    }
-    clear(b, file, 4);
-    return 0;
+    if (rename(part, binary) == 0)
+        return 0;
+    failed(binary, "cannot write");
+    unlink(part);
+    return EXIT_FILES;
 }
 
 /* Before the work is done rather than after. */
@@ -208,12 +281,12 @@ static bool can_write(Arena *a, const char *path)
     return access(dir, W_OK) == 0 || failed(dir, "cannot write to the folder");
 }
 
-int toolchain_build(Arena *a, const Model *model, const char *binary)
+int toolchain_build(Arena *a, const Model *model, const Isa *isa, const char *binary)
 {
     Build b = {.a = a, .model = model};
     const char *tmp = getenv("TMPDIR");
     char *dir = ARENA_NEW(a, char, 4096);
-    if (!find_home(a, &b.home) || !(b.cc = find_compiler(a)) || !can_write(a, binary))
+    if (!find_home(a, &b.home) || !(b.cc = find_compiler(a)) || !can_write(a, binary) || !choose_variants(&b, isa))
         return EXIT_FILES;
     snprintf(dir, 4096, "%s/ndec-XXXXXX", tmp && *tmp ? tmp : "/tmp");
     if (!mkdtemp(dir)) {
@@ -222,7 +295,12 @@ int toolchain_build(Arena *a, const Model *model, const char *binary)
     }
     b.dir = dir;
     b.log = str_format(a, "%s/compiler.log", dir);
-    return compile_and_link(&b, binary);
+    int code = compile_all(&b);
+    if (!code)
+        code = link_all(&b, binary);
+    if (!code)
+        clear(&b);
+    return code;
 }
 
 /* ---- the cache ---- */
@@ -245,7 +323,7 @@ static bool make_dirs(Arena *a, const char *path)
         }
 }
 
-const char *toolchain_cached(Arena *a, const Model *model, int *code)
+const char *toolchain_cached(Arena *a, const Model *model, const Isa *isa, int *code)
 {
     const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     Home runtime;
@@ -258,12 +336,13 @@ const char *toolchain_cached(Arena *a, const Model *model, int *code)
     uint64_t h = hash_text(0xcbf29ce484222325u, toolchain_text(a, model, model->is_double, true));
     if (stat(runtime.library, &st) == 0) /* another runtime makes another program */
         h = hash_text(h, str_format(a, "%s %lld %lld", runtime.library, (long long)st.st_mtime, (long long)st.st_size));
+    h = hash_text(hash_text(h, isa->name), isa_processor(a));
     const char *dir = str_format(a, "%s/ndec/%016llx", base, (unsigned long long)h);
     const char *binary = str_format(a, "%s/%s", dir, model->name);
     if (access(binary, X_OK) == 0)
         return binary;
     if (!make_dirs(a, dir))
         return NULL;
-    *code = toolchain_build(a, model, binary);
+    *code = toolchain_build(a, model, isa, binary);
     return *code ? NULL : binary;
 }

@@ -97,11 +97,12 @@ static int entry_error(Check *c, size_t entry, double size, double scale, double
     return status;
 }
 
+/* Without fmax: gcc 12 ends with an internal error on this loop for ARM. */
 static double largest(const Real *at, size_t n)
 {
     double most = 0;
     for (size_t i = 0; i < n; i++)
-        most = fmax(most, fabs((double)at[i]));
+        most = fabs((double)at[i]) > most ? fabs((double)at[i]) : most;
     return most;
 }
 

@@ -64,8 +64,8 @@ static int write_tensors(NdeTrainer *t, NdeTensor *tensor, int n, const double *
         tensor[n++] = numbers("setting", setting, m->n_setting);
     snprintf(seed, sizeof seed, "%" PRIu64, t->session.seed);
     snprintf(hash, sizeof hash, "%016" PRIx64, m->source_hash);
-    NdePair pair[] = {{"model", m->name}, {"hash", hash}, {"seed", seed}, {"compiler", m->compiler}};
-    NdeTensors all = {.tensor = tensor, .n = n, .pair = pair, .n_pair = 4};
+    NdePair pair[] = {{"model", m->name}, {"hash", hash}, {"seed", seed}, {"compiler", m->compiler}, {"isa", m->isa}};
+    NdeTensors all = {.tensor = tensor, .n = n, .pair = pair, .n_pair = sizeof pair / sizeof *pair};
     checkpoint_path(path, t->dir);
     int status = nde_tensors_write(path, &all, e);
     free(warm);

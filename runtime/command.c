@@ -286,7 +286,7 @@ int nde_command_read(int argc, char **argv, const NdeModel *m, NdeOptions *o, bo
         return 0;
     }
     if (!strcmp(argv[1], "--version")) {
-        printf("%s %s, model %s %016llx\n", m->compiler, m->is_double ? "float64" : "float32", m->name,
+        printf("%s %s %s, model %s %016llx\n", m->compiler, m->is_double ? "float64" : "float32", m->isa, m->name,
                (unsigned long long)m->source_hash);
         return 0;
     }

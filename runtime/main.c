@@ -1,10 +1,12 @@
 /* main.c: the program around a model: reads the command line, runs the command in its number type, reports.
  *
- * Needs: the two models of the generated files. Gives: an exit code.
+ * Needs: the models of the generated files. Gives: an exit code.
  * Elsewhere: everything else. */
+#include "variant.h"
 #include "program.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 static volatile sig_atomic_t is_interrupted;
@@ -35,25 +37,29 @@ static void catch_signals(void)
     sigaction(SIGPIPE, &action, NULL);
 }
 
-int nde_main(int argc, char **argv, const NdeModel *model, const NdeModel *model_f64)
+static int perform(const NdeVariant *variant, NdeOptions *o, NdeError *e)
+{
+    const NdeModel *model = variant->model;
+    if (o->task == NDE_TASK_TRAIN)
+        catch_signals();
+    if (o->task == NDE_TASK_CHECK && !variant->model_f64)
+        return nde_fail(e, NDE_EXIT_FILE,
+                        "this program was built without its float64 half, which check-gradient needs");
+    if (o->task == NDE_TASK_CHECK)
+        return nde_perform_f64(variant->model_f64, o, e);
+    return model->is_double ? nde_perform_f64(model, o, e) : nde_perform_f32(model, o, e);
+}
+
+int nde_main(int argc, char **argv, int n, const NdeVariant *variant)
 {
     NdeError error = {0};
-    NdeOptions options;
+    NdeOptions options = {.program = argc > 0 ? argv[0] : variant->model->name};
     bool is_done = false;
-    int status = nde_command_read(argc, argv, model, &options, &is_done, &error);
-    if (!status && !is_done) {
-        if (options.task == NDE_TASK_TRAIN)
-            catch_signals();
-        if (options.task == NDE_TASK_CHECK && !model_f64)
-            status = nde_fail(&error, NDE_EXIT_FILE,
-                              "this program was built without its float64 half, which check-gradient needs");
-        else if (options.task == NDE_TASK_CHECK)
-            status = nde_perform_f64(model_f64, &options, &error);
-        else if (model->is_double)
-            status = nde_perform_f64(model, &options, &error);
-        else
-            status = nde_perform_f32(model, &options, &error);
-    }
+    const char *wanted = getenv("NDE_ISA");
+    variant = nde_variant_choose(n, variant, wanted && *wanted ? wanted : NULL, nde_machine_features(), &error);
+    int status = variant ? nde_command_read(argc, argv, variant->model, &options, &is_done, &error) : error.exit_code;
+    if (!status && !is_done)
+        status = perform(variant, &options, &error);
     if (!status && (fflush(stdout) || ferror(stdout)))
         status = nde_fail(&error, NDE_EXIT_FILE, "the standard output cannot be written");
     if (status && error.text[0])

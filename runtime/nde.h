@@ -224,6 +224,8 @@ typedef struct NdeModel {
     uint64_t source_hash;
     int tile;                  /* samples in a tile */
     bool is_double;            /* the model's own precision */
+    const char *isa;           /* the instruction set that the functions are compiled for: NDE_ISA */
+    uint64_t needs;            /* what they need of the machine: NDE_NEEDS */
     int n_param, n_setting, n_data, n_sample, n_fn, n_solve, n_metric, n_output;
     size_t param_count;
     const NdeParam *param;
@@ -248,13 +250,29 @@ typedef struct NdeModel {
 } NdeModel;
 
 /* ---- the program ----
- * The generated file of the model's own precision ends with these lines (in a float64 model the first names what the
- * file itself defines, and both pointers are the same); the float64 file of a float32 model has no main:
- *   extern const NdeModel nde_model_f64;
- *   int main(int argc, char **argv)
- *   { return nde_main(argc, argv, &NDE_NAME(nde_model), &nde_model_f64); }
- * The library holds both variants of every object, so nothing else is needed. model_f64 may be NULL: then
- * check-gradient is refused. Returns the exit code. */
-int nde_main(int argc, char **argv, const NdeModel *model, const NdeModel *model_f64);
+ * A model's file may be compiled for several instruction sets: each is given by -DNDE_ISA=NAME, and the model's table
+ * has the name at its end, so that all fit one program. Without it there is one variant, with no such end. */
+#define NDE_JOIN_(a, b) a##_##b
+#define NDE_JOIN(a, b) NDE_JOIN_(a, b)
+#define NDE_TEXT_(name) #name
+#define NDE_TEXT(name) NDE_TEXT_(name)
+#ifdef NDE_ISA
+#define NDE_MODEL NDE_JOIN(NDE_NAME(nde_model), NDE_ISA)
+#define NDE_ISA_TEXT NDE_TEXT(NDE_ISA)
+#else
+#define NDE_MODEL NDE_NAME(nde_model)
+#define NDE_ISA_TEXT "unnamed"
+#endif
+
+/* The model in its own precision and in float64 (the same one where these are the same), for one instruction set.
+ * model_f64 may be NULL: then check-gradient is refused. */
+typedef struct NdeVariant {
+    const NdeModel *model, *model_f64;
+} NdeVariant;
+
+/* Runs the first variant that the machine can run, or the one that the environment variable NDE_ISA names. Call it from
+ * a file that is compiled for the least machine. The library holds float and double versions of every object, so
+ * nothing else is needed. Returns the exit code. */
+int nde_main(int argc, char **argv, int n, const NdeVariant *variant);
 
 #endif

@@ -7,6 +7,7 @@
 #ifndef NDE_KERNEL_H
 #define NDE_KERNEL_H
 
+#include "nde_feature.h"
 #include "nde_product.h"
 
 /* ---- copies: o, x, i are the sizes of a before, of and behind the axis, r its size in y ---- */

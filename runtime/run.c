@@ -169,7 +169,7 @@ static void lay_frames(NdeEngine *e, Room *room)
         const NdeFn *fn = m->fn[i];
         NdeFrame frame = {.run = &e->run};
         frame.shared = take(room, 1, fn->shared_bytes);
-        frame.kept = take(room, (size_t)e->tiles, rounded(fn->kept_bytes));
+        frame.kept = take(room, (size_t)e->tiles, fn->kept_bytes);
         frame.sum = take(room, group_count(e->tiles), rounded(fn->sum_bytes));
         if (e->frame)
             e->frame[i] = frame;
@@ -351,7 +351,7 @@ static void run_group(NdeEngine *e, const NdeFn *fn, const NdePart *part, int gr
         if ((int)((long)k * groups / tiles) != group)
             continue;
         at.tile = k;
-        at.kept = frame->kept + (size_t)k * rounded(fn->kept_bytes);
+        at.kept = frame->kept + (size_t)k * fn->kept_bytes;
         at.mask = e->mask + (size_t)k * (size_t)e->model->tile;
         part->tile(&at);
     }

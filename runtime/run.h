@@ -52,7 +52,6 @@
 #define nde_attempt_next NDE_NAME(nde_attempt_next)
 #define nde_hold NDE_NAME(nde_hold)
 #define nde_watch NDE_NAME(nde_watch)
-#define nde_model NDE_NAME(nde_model)
 
 typedef struct NdeEngine NdeEngine;
 
@@ -289,7 +288,5 @@ static inline uint64_t nde_stream(int purpose, int which, double step)
 {
     return (uint64_t)purpose << 56 | (uint64_t)which << 40 | (uint64_t)step;
 }
-
-extern const NdeModel nde_model;
 
 #endif

@@ -76,6 +76,7 @@ static int write_summary(NdeTrainer *t, const char *end)
     nde_json_text(&j, "model", m->file);
     nde_json_text(&j, "hash", hash);
     nde_json_text(&j, "compiler", m->compiler);
+    nde_json_text(&j, "isa", m->isa);
     nde_json_text(&j, "end", end);
     nde_json_integer(&j, "steps", t->step);
     nde_json_integer(&j, "batch", t->batch);
@@ -346,6 +347,10 @@ static int start(NdeTrainer *t, const NdeTensors *file)
     nde_report_say(
         &t->report, "%s: %zu parameters, %ld training samples in batches of %d, %ld test samples, %s; results in %s",
         s->model->name, s->model->param_count, s->train.count, t->batch, s->test.count, t->optim->name, t->dir);
+    const char *isa = s->options->resume ? nde_tensors_pair(file, "isa") : NULL;
+    if (isa && strcmp(isa, s->model->isa))
+        nde_report_say(&t->report, "note: trained with instructions of '%s' so far, now '%s': roundings will differ",
+                       isa, s->model->isa);
     return 0;
 }
 

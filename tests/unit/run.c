@@ -150,7 +150,8 @@ static int program(const char *words, int signal_after)
     if (child == 0) {
         if (!freopen("out.txt", "w", stdout) || !freopen("err.txt", "w", stderr))
             _exit(99);
-        int code = nde_main(argc, argv, &spiral, &spiral);
+        static const NdeVariant variant = {&spiral, &spiral};
+        int code = nde_main(argc, argv, 1, &variant);
         fflush(NULL);
         _exit(code);
     }
