@@ -71,6 +71,8 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
     fprintf(to, "  %s operations a step and sample\n", human(a, fn_flops(plan, s->step, s->step->out.n)));
     if (s->reduction)
         fprintf(to, "  reduction: %s\n", s->reduction);
+    for (int j = 0; s->state_reduction && j < s->n_state; j++)
+        fprintf(to, "    %s: %s\n", s->state_name[j], s->state_reduction[j]);
     fprintf(to, "  error estimates %s\n",
             s->has_differences ? "from differences of the stages, for float32 at this tolerance" : "from the stages");
     fprintf(to, "  %d numbers of state; the tape keeps %d bytes a step and sample\n", state,
