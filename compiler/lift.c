@@ -164,11 +164,11 @@ static Val left_product(const Build *f, int i, Val left)
     return numbers(f->r->c, f->b, f->left[i], 0, from, fn_type(f->r->flat, left).dim[0]);
 }
 
-static Val scaled(const Build *f, Val x, Val factor, bool is_negative)
+static Val scaled(const Build *f, Val x, const Factor *factor, bool is_negative)
 {
     Reduce *r = f->r;
-    if (factor != NO_VAL)
-        x = fn_op2(r->m, f->b->fn, OP_mul, f->map[factor], x);
+    for (; factor; factor = factor->next)
+        x = fn_op2(r->m, f->b->fn, factor->divides ? OP_div : OP_mul, x, f->map[factor->scalar]);
     return is_negative ? fn_op1(r->m, f->b->fn, OP_neg, x) : x;
 }
 

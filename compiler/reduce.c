@@ -92,7 +92,7 @@ bool reduce_is_left(const Reduce *r, Val v)
 }
 
 /* The right-hand side v as a sum of terms. */
-static bool collect(const Reduce *r, Rate *rate, Val v, Val factor, bool is_negative)
+static bool collect(const Reduce *r, Rate *rate, Val v, const Factor *factor, bool is_negative)
 {
     const Ins *ins = &r->flat->ins.at[v];
     if (is_state(r, v)) {
@@ -115,9 +115,13 @@ static bool collect(const Reduce *r, Rate *rate, Val v, Val factor, bool is_nega
         list_push(r->c->arena, rate->parts, ((Part){ins->arg[0], ins->arg[1], factor, is_negative}));
         return true;
     }
-    for (int k = 0; ins->op == OP_mul && k < 2; k++)
-        if (fn_type(r->flat, ins->arg[k]).rank == 0 && factor == NO_VAL)
-            return collect(r, rate, ins->arg[!k], ins->arg[k], is_negative);
+    for (int k = ins->op == OP_div; (ins->op == OP_mul || ins->op == OP_div) && k < 2; k++) {
+        if (fn_type(r->flat, ins->arg[k]).rank != 0)
+            continue;
+        Factor *more = ARENA_NEW(r->c->arena, Factor, 1);
+        *more = (Factor){ins->arg[k], ins->op == OP_div, factor};
+        return collect(r, rate, ins->arg[!k], more, is_negative);
+    }
     return false;
 }
 
@@ -131,7 +135,7 @@ static void read_rates(Reduce *r)
     r->rate = ARENA_NEW(r->c->arena, Rate, r->n);
     for (int i = 0; i < r->n; i++) {
         Rate *rate = &r->rate[i];
-        rate->is_sum = collect(r, rate, r->flat->out.at[i], NO_VAL, false);
+        rate->is_sum = collect(r, rate, r->flat->out.at[i], NULL, false);
         for (int k = 0; k < rate->parts.n; k++)
             rate->size += part_size(r, &rate->parts.at[k]);
     }
@@ -166,6 +170,12 @@ static void visit(Walk *w, Val v)
         w->is_read[w->stack[w->depth++] = v] = true;
 }
 
+static void visit_factor(Walk *w, const Factor *factor)
+{
+    for (; factor; factor = factor->next)
+        visit(w, factor->scalar);
+}
+
 static void visit_rates(const Reduce *r, const Choice *ch, Walk *w)
 {
     for (int i = 0; i < r->n; i++) {
@@ -174,10 +184,10 @@ static void visit_rates(const Reduce *r, const Choice *ch, Walk *w)
             visit(w, r->flat->out.at[i]);
         for (int k = 0; ch->is_reduced[i] && k < rate->parts.n; k++) {
             visit(w, rate->parts.at[k].x);
-            visit(w, rate->parts.at[k].factor);
+            visit_factor(w, rate->parts.at[k].factor);
         }
         for (int k = 0; ch->is_reduced[i] && k < rate->wholes.n; k++)
-            visit(w, rate->wholes.at[k].factor);
+            visit_factor(w, rate->wholes.at[k].factor);
     }
 }
 

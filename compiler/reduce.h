@@ -4,14 +4,21 @@
 
 #include "checker.h"
 
+typedef struct Factor { /* c as a product of scalars and their inverses */
+    Val scalar;
+    bool divides;
+    const struct Factor *next;
+} Factor;
+
 typedef struct Part { /* c R x; x NO_VAL: the vector R of parameters */
-    Val right, x, factor;
+    Val right, x;
+    const Factor *factor;
     bool is_negative;
 } Part;
 
 typedef struct Whole { /* c u_k */
     int state;
-    Val factor;
+    const Factor *factor;
     bool is_negative;
 } Whole;
 
