@@ -63,15 +63,16 @@ static Val right_of(Reduce *r, const Part *p)
                  r->solve->span);
 }
 
-static void build_right(Reduce *r, int i, Lift *out)
+static Value right_value(Reduce *r, const Reduction *out, int i)
 {
     LIST(Val) right = {0};
+    for (int k = 0; k < i; k++) /* q' = v: one matrix, hence one gradient, for both */
+        if (out->state[k].n_right && !memcmp(r->choice.block[k], r->choice.block[i], sizeof(bool) * (size_t)r->n))
+            return out->state[k].right;
     for (int j = 0; j < r->n; j++)
         for (int k = 0; r->choice.block[i][j] && k < r->rate[j].parts.n; k++)
             list_push(r->c->arena, right, right_of(r, &r->rate[j].parts.at[k]));
-    out->n_right = reduce_block_at(r, i, r->n);
-    if (right.n)
-        out->right = value_val(r->main, join(r, r->main, right.n, right.at, 1));
+    return right.n ? value_val(r->main, join(r, r->main, right.n, right.at, 1)) : value_poison();
 }
 
 static void build_left(Reduce *r, int i, Lift *out)
@@ -99,7 +100,8 @@ static void build_maps(Reduce *r, Reduction *out, const Val *start)
             continue;
         int size = reduce_origin_at(r, i, r->n);
         lift->type = type_real(true, 1, &size);
-        build_right(r, i, lift);
+        lift->n_right = reduce_block_at(r, i, r->n);
+        lift->right = right_value(r, out, i);
         build_left(r, i, lift);
         for (int k = 0; k < r->n; k++)
             if (r->choice.origin[i][k])

@@ -80,6 +80,15 @@ check fixed_steps '  regularize rms(k[2] - k[1]), unbiased, weight 2
   regularize bend, global' '  method rk4
   step fixed 0.11'
 
+# A trajectory names and gives the states as written.
+for form in unbiased unbiased_plain; do
+    "./$form" solve --weights unbiased.run/weights.safetensors --sample 3 --points 6 -o "$form.csv" >out 2>err || fail "$form: solve"
+done
+far=$(paste -d , unbiased.csv unbiased_plain.csv | awk -F, 'NR == 1 { for (i = 1; i <= NF / 2; i++) if ($i != $(i + NF / 2)) m = 1 }
+    NR > 1 { for (i = 1; i <= NF / 2; i++) { d = $i - $(i + NF / 2); if (d < 0) d = -d; if (d > m) m = d } } END { print m + 0 }')
+holds "the same trajectory of all states without reduction (to $far)" \
+    "$far < 1e-9 && $(wc -l <unbiased.csv) == 7 && $(head -n 1 unbiased.csv | tr , '\n' | wc -l) == 92"
+
 "$ndec" explain unbiased.nde >out 2>err || fail explain
 for line in 'q: 7 numbers' 'v: 7 numbers' 'p: 4 numbers' 'r: integrated itself: its right-hand side is not' \
     'e: integrated itself: it is not a vector'; do
