@@ -252,6 +252,7 @@ typedef struct Problem { /* what a step needs of its solve, in the builder where
     int n_arg;                  /* those that the field takes */
     const Reduction *reduction; /* NULL: the states are the user's */
     const Val *origin;          /* the user's states where the reduced ones are 0 */
+    const Val *slope;           /* the first slope of the user's states, if it is held: not part of the reduced ones */
 } Problem;
 typedef struct Start {    /* where a step begins, for one state each */
     Val *u, *k;           /* of the integrated state: value and first stage derivative */
@@ -276,8 +277,10 @@ Val step_scaled(Check *c, Builder *b, const Internals *in, int state, Val x);
 Val step_guess(Check *c, Builder *b, const Problem *p, const Start *at, Val t, Val span);
 /* The problem as if it started at the user's states u and the time t, and that start. */
 Start step_start(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Problem *there);
-/* A step from there, in the user's states. */
-Internals step_local(Check *c, Builder *b, const Problem *p, const Start *at, Val t, Val h);
+/* A step from there, in the user's states; held NULL, or their first slope as a constant. */
+Internals step_local(Check *c, Builder *b, const Problem *p, const Start *at, const Val *held, Val t, Val h);
+/* Can the first slope be held in the reduced form? */
+bool step_can_hold(const Problem *p);
 /* init, guess, step, step_keep, dense of a solve. */
 typedef struct Terms Terms;
 void step_functions(Check *c, const Problem *p, Keys *keys, Builder *parent, Scope *s, const Terms *terms);

@@ -205,7 +205,7 @@ static Val local_term(Check *c, Scope *s, SolveInfo *info, const Problem *p, con
     Builder *b = info->home;
     const Solve *solve = info->solve;
     int n = solve->n_state;
-    Val *u = ARENA_NEW(c->arena, Val, n);
+    Val *u = ARENA_NEW(c->arena, Val, n), *held = ARENA_NEW(c->arena, Val, n);
     Val t = solve_result(c, info, solve_drawn_time(solve, draw), -1),
         left = solve_result(c, info, solve_drawn_left(solve, draw), -1);
     for (int j = 0; j < n; j++) {
@@ -213,14 +213,14 @@ static Val local_term(Check *c, Scope *s, SolveInfo *info, const Problem *p, con
         if (!term->through_state)
             u[j] = detached(c, b, u[j]);
     }
-    /* a slope R x that is held must not pass gradient into R either */
-    Problem form = term->holds_slope ? unreduced(c, b, p) : *p, there;
+    bool is_plain = term->holds_slope && !step_can_hold(p);
+    Problem form = is_plain ? unreduced(c, b, p) : *p, there;
     Start at = step_start(c, b, &form, u, t, &there);
-    for (int j = 0; j < n && term->holds_slope; j++)
-        at.k[j] = detached(c, b, at.k[j]);
+    for (int j = 0; j < n; j++)
+        held[j] = term->holds_slope ? detached(c, b, at.user_k[j]) : at.user_k[j];
     Val h = term->at_accepted ? solve_result(c, info, solve_drawn_step(solve, draw), -1)
                               : step_guess(c, b, &there, &at, t, left);
-    Internals in = step_local(c, b, &there, &at, t, detached(c, b, h));
+    Internals in = step_local(c, b, &there, &at, term->holds_slope ? held : NULL, t, detached(c, b, h));
     return regularize_quantity(c, s, b, &in, term->quantity);
 }
 

@@ -58,37 +58,74 @@ static void tolerances(Check *c, Builder *b, const Solve *s, Internals *in)
     in->rtol = build_val(c, b, &rtol);
 }
 
+static bool is_lifted(const Problem *p, int state)
+{
+    return p->reduction && p->reduction->state[state].is_reduced;
+}
+
 /* Rates or errors of all states, of the user's. */
 static Val *lift_rates(Check *c, Builder *b, const Problem *p, const Val *x)
 {
     const Reduction *r = p->reduction;
     Val *out = ARENA_NEW(c->arena, Val, p->solve->n_state);
     for (int j = 0; j < p->solve->n_state; j++)
-        out[j] = r && r->state[j].is_reduced ? reduce_lift_rate(c, b, r, j, p->origin, x[j]) : x[j];
+        out[j] = is_lifted(p, j) ? reduce_lift_rate(c, b, r, j, p->origin, x[j]) : x[j];
     return out;
+}
+
+/* x + (h w) times the held slope of a state, if there is one. */
+static Val add_slope(Check *c, Builder *b, const Problem *p, int state, Val x, Val h, double w)
+{
+    if (!p->slope || !is_lifted(p, state) || w == 0)
+        return x;
+    return op2(c, b, OP_add, x, op2(c, b, OP_mul, op2(c, b, OP_mul, h, num(c, b, w)), p->slope[state]));
 }
 
 /* The internals of a step in the user's states, which are u0 at its start. What nobody uses is dropped later. */
 static Internals lifted(Check *c, Builder *b, const Problem *p, const Internals *in, const Val *u0)
 {
     const Reduction *r = p->reduction;
-    int n = in->method->stages;
+    const Tableau *m = in->method;
     Internals out = *in;
     if (!r)
         return out;
-    out.k = ARENA_NEW(c->arena, Val *, n);
-    out.stage = ARENA_NEW(c->arena, Val *, n);
+    out.k = ARENA_NEW(c->arena, Val *, m->stages);
+    out.stage = ARENA_NEW(c->arena, Val *, m->stages);
     out.u0 = (Val *)u0;
     out.u1 = ARENA_NEW(c->arena, Val, r->n);
-    for (int i = 0; i < n; i++) {
-        out.k[i] = lift_rates(c, b, p, in->k[i]);
+    for (int i = 0; i < m->stages; i++) {
+        out.k[i] = i == 0 && p->slope ? (Val *)p->slope : lift_rates(c, b, p, in->k[i]);
         out.stage[i] = ARENA_NEW(c->arena, Val, r->n);
-        for (int j = 0; j < r->n; j++)
-            out.stage[i][j] = i == 0 ? u0[j] : reduce_lift(c, b, r, j, p->origin, in->stage[i][j]);
+        for (int j = 0; j < r->n; j++) {
+            Val u = i == 0 ? u0[j] : reduce_lift(c, b, r, j, p->origin, in->stage[i][j]);
+            out.stage[i][j] = i == 0 ? u : add_slope(c, b, p, j, u, in->h, m->a[i][0]);
+        }
     }
-    for (int j = 0; j < r->n; j++)
-        out.u1[j] = reduce_lift(c, b, r, j, p->origin, in->u1[j]);
     out.err = in->err ? lift_rates(c, b, p, in->err) : NULL;
+    for (int j = 0; j < r->n; j++) {
+        out.u1[j] = add_slope(c, b, p, j, reduce_lift(c, b, r, j, p->origin, in->u1[j]), in->h, m->b[0]);
+        if (in->err)
+            out.err[j] = add_slope(c, b, p, j, out.err[j], in->h, m->e[0]);
+    }
+    return out;
+}
+
+/* The problem at a stage: the held slope k moves each base L z by (h w) L k. */
+static Problem steep(Check *c, Builder *b, const Problem *p, Val h, double w)
+{
+    const Reduction *r = p->reduction;
+    Problem out = *p;
+    if (!p->slope || !r || w == 0)
+        return out;
+    Val *arg = ARENA_NEW(c->arena, Val, p->n_arg + 1);
+    for (int i = 0; i < p->n_arg; i++)
+        arg[i] = p->arg[i];
+    for (int i = 0; i < r->base.n; i++) {
+        int state = r->base.at[i].state;
+        Val k = op2(c, b, OP_mm_nn, build_val(c, b, &r->state[state].left), p->slope[state]);
+        arg[i] = op2(c, b, OP_add, arg[i], op2(c, b, OP_mul, op2(c, b, OP_mul, h, num(c, b, w)), k));
+    }
+    out.arg = arg;
     return out;
 }
 
@@ -115,7 +152,8 @@ static Internals plain_internals(Check *c, Builder *b, const Problem *p, const V
             continue;
         }
         Val at = m->c[i] == 0 ? t : op2(c, b, OP_add, t, op2(c, b, OP_mul, h, num(c, b, m->c[i])));
-        step_field(c, b, p, in.stage[i], at, in.k[i]);
+        Problem here = steep(c, b, p, h, m->a[i][0]);
+        step_field(c, b, &here, in.stage[i], at, in.k[i]);
     }
     in.err = m->e ? ARENA_NEW(c->arena, Val, n) : NULL;
     for (int j = 0; j < n; j++) {
@@ -355,10 +393,34 @@ Start step_start(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Pr
     return at;
 }
 
-Internals step_local(Check *c, Builder *b, const Problem *p, const Start *at, Val t, Val h)
+/* A state with starts among its directions would need one more for each slope there. */
+bool step_can_hold(const Problem *p)
 {
-    Internals in = step_internals(c, b, p, at->u, at->k, t, h);
-    return lifted(c, b, p, &in, at->user_u);
+    for (int j = 0; p->reduction && j < p->reduction->n; j++)
+        if (p->reduction->state[j].origin.n)
+            return false;
+    return true;
+}
+
+Internals step_local(Check *c, Builder *b, const Problem *p, const Start *at, const Val *held, Val t, Val h)
+{
+    int n = p->solve->n_state;
+    Problem form = *p;
+    if (!held) {
+        Internals in = step_internals(c, b, p, at->u, at->k, t, h);
+        return lifted(c, b, p, &in, at->user_u);
+    }
+    Val *k = ARENA_NEW(c->arena, Val, n);
+    form.slope = held;
+    for (int j = 0; j < n; j++)
+        k[j] = is_lifted(p, j) ? zero_state(c, b, p->reduction->state[j].type) : held[j];
+    Internals plain = plain_internals(c, b, &form, at->u, k, t, h);
+    plain = lifted(c, b, &form, &plain, at->user_u);
+    if (!p->solve->has_differences)
+        return plain;
+    Internals value = changed_internals(c, b, p, at->u, at->k, t, h);
+    value = lifted(c, b, p, &value, at->user_u);
+    return internals_instead(c, b, value, &plain);
 }
 
 /* ---- the functions of a solve ---- */
@@ -373,11 +435,6 @@ typedef struct Frame { /* a function of a solve being built */
 static int n_k1(const Solve *s)
 {
     return s->method->fsal ? s->n_state : 0;
-}
-
-static bool is_lifted(const Problem *p, int state)
-{
-    return p->reduction && p->reduction->state[state].is_reduced;
 }
 
 static const char *lifted_name(Check *c, const Solve *s, int state)
