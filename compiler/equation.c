@@ -2,6 +2,7 @@
  *
  * Needs: expressions (expr.c), steps (step.c).  Gives: one OP_solve in the program, its Solve with all functions.
  * Elsewhere: regularize clauses (regularize.c). */
+#include "ad.h"
 #include "checker.h"
 
 #include <string.h>
@@ -406,11 +407,7 @@ static void start_reduced(Block *k, const Reduction *r)
     for (int j = 0; j < r->n; j++) {
         if (!r->state[j].is_reduced)
             continue;
-        Type shared = r->state[j].type;
-        Val zero = fn_const(c->module, k->main->fn, 0);
-        shared.is_batched = false;
-        zero = fn_op(c->module, k->main->fn, OP_fill, 1, &zero, (Imm){.to = shared}, k->solve->span);
-        k->start[j] = fn_op1(c->module, k->main->fn, OP_bcast, zero);
+        k->start[j] = sweep_zero(c->module, k->main->fn, r->state[j].type);
         k->solve->state_type[j] = r->state[j].type;
     }
 }

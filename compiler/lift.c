@@ -141,11 +141,10 @@ static void read_bases(Build *f)
         const Base *base = &f->out->base.at[k];
         Val z = build_val(r->c, f->b, &base->value), *sum = &f->left[base->state];
         if (base->state == base->of)
-            *sum = *sum == NO_VAL ? z : fn_op2(m, f->b->fn, OP_add, *sum, z);
+            *sum = plus(r->c, f->b, *sum, z);
         if (r->choice.origin[base->state][base->of]) {
             Val w = number(r->c, f->b, f->s[base->state], reduce_origin_at(r, base->state, base->of));
-            Val moved = fn_op2(m, f->b->fn, OP_mul, w, z);
-            *sum = *sum == NO_VAL ? moved : fn_op2(m, f->b->fn, OP_add, *sum, moved);
+            *sum = plus(r->c, f->b, *sum, fn_op2(m, f->b->fn, OP_mul, w, z));
         }
     }
     for (int i = 0; i < r->n; i++)
@@ -250,7 +249,7 @@ static Fn *build_field(Reduce *r, const Reduction *out, Keys *keys)
         f.s[i] = f.map[i] = build_input(r->c, b, out->state[i].type, r->solve->state_name[i]);
     }
     f.map[r->n] = build_input(r->c, b, type_scalar(false), "t");
-    read_bases(&f); /* the first keys: step_at puts others in their place */
+    read_bases(&f); /* the first keys: step_start puts others in their place */
     for (int v = r->n + 1; v < r->flat->ins.n; v++) {
         const Ins *ins = &r->flat->ins.at[v];
         if (!r->choice.is_read[v])

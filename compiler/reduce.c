@@ -205,7 +205,7 @@ static bool walk(const Reduce *r, Choice *ch)
         const Ins *ins = &r->flat->ins.at[v];
         if (is_state(r, v) && ch->is_reduced[v])
             changed = exclude(ch, (int)v, "it is used other than in W @ x");
-        bool is_left = ins->op != OP_input && reduce_is_left(r, v) && ch->is_reduced[ins->arg[1]];
+        bool is_left = reduce_is_left(r, v) && ch->is_reduced[ins->arg[1]];
         if (is_left)
             add_left(r, &ch->left[ins->arg[1]], ins->arg[0]);
         for (int k = 0; k < ins->n_arg; k++)
@@ -289,7 +289,7 @@ static double cost(const Reduce *r)
     double evaluations = r->solve->method->stages - r->solve->method->fsal, field = 0, norms = 0, once = 0;
     for (int v = r->n; v < r->flat->ins.n; v++) {
         const Ins *ins = &r->flat->ins.at[v];
-        if (ch->is_read[v] && !(ins->op != OP_input && reduce_is_left(r, (Val)v) && ch->is_reduced[ins->arg[1]]))
+        if (ch->is_read[v] && !(reduce_is_left(r, (Val)v) && ch->is_reduced[ins->arg[1]]))
             field += multiply_adds(r->flat, ins);
     }
     for (int i = 0; i < r->n; i++) {
@@ -349,13 +349,14 @@ static void explain(Reduce *r, const Choice *most, double before, bool is_done)
         any |= most->is_reduced[i];
         if (is_done && r->choice.is_reduced[i])
             s->state_reduction[i] =
-                str_format(a, "%d numbers are integrated for %d", state_size(r, i), type_size(s->state_type[i]));
+                str_format(a, "reduced from %d numbers to %d", type_size(s->state_type[i]), state_size(r, i));
         else
             s->state_reduction[i] =
                 str_format(a, "integrated itself: %s", most->is_reduced[i] ? "another would not pay" : most->why[i]);
     }
     double times = is_fewer ? before / r->choice.cost : r->choice.cost / before;
-    const char *saving = str_format(a, "%.2g times %s products", times, is_fewer ? "fewer" : "more");
+    const char *saving = before > 0 ? str_format(a, "%.2g times %s products", times, is_fewer ? "fewer" : "more")
+                                    : "there are no products to save";
     s->reduction = is_done ? saving : any ? str_format(a, "does not pay: %s", saving) : "not possible";
 }
 

@@ -188,7 +188,8 @@ static Val detached(Check *c, Builder *b, Val v)
     return fn_op(c->module, b->fn, OP_detach, 1, &v, (Imm){.index = c->module->n_detach++}, b->fn->ins.at[v].span);
 }
 
-/* The solve in the user's states. */
+/* The solve as written: for a slope that is held. Left in a reduced form it would pass gradient into the R of k = R x.
+ */
 static Problem unreduced(Check *c, Builder *b, const Problem *p)
 {
     const Reduction *r = p->reduction;
@@ -213,8 +214,7 @@ static Val local_term(Check *c, Scope *s, SolveInfo *info, const Problem *p, con
         if (!term->through_state)
             u[j] = detached(c, b, u[j]);
     }
-    bool is_plain = term->holds_slope && !step_can_hold(p);
-    Problem form = is_plain ? unreduced(c, b, p) : *p, there;
+    Problem form = term->holds_slope && !step_can_hold(p) ? unreduced(c, b, p) : *p, there;
     Start at = step_start(c, b, &form, u, t, &there);
     for (int j = 0; j < n; j++)
         held[j] = term->holds_slope ? detached(c, b, at.user_k[j]) : at.user_k[j];

@@ -363,13 +363,6 @@ Val step_guess(Check *c, Builder *b, const Problem *p, const Start *at, Val t, V
 }
 
 /* ---- a step on its own ---- */
-static Val zero_state(Check *c, Builder *b, Type t)
-{
-    Val zero = num(c, b, 0);
-    t.is_batched = false;
-    return op1(c, b, OP_bcast, fn_op(c->module, b->fn, OP_fill, 1, &zero, (Imm){.to = t}, b->fn->span));
-}
-
 Start step_start(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Problem *there)
 {
     const Reduction *r = p->reduction;
@@ -379,12 +372,14 @@ Start step_start(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Pr
     if (r) {
         Val *arg = ARENA_NEW(c->arena, Val, p->n_arg + 1);
         for (int i = 0; i < p->n_arg; i++)
-            arg[i] = i < r->base.n ? op2(c, b, OP_mm_nn, build_val(c, b, &r->state[r->base.at[i].state].left),
-                                         u[r->base.at[i].of])
-                                   : p->arg[i];
+            arg[i] = p->arg[i];
+        for (int i = 0; i < r->base.n; i++) {
+            Val left = build_val(c, b, &r->state[r->base.at[i].state].left);
+            arg[i] = op2(c, b, OP_mm_nn, left, u[r->base.at[i].of]);
+        }
         at.u = ARENA_NEW(c->arena, Val, n);
         for (int j = 0; j < n; j++)
-            at.u[j] = r->state[j].is_reduced ? zero_state(c, b, r->state[j].type) : u[j];
+            at.u[j] = r->state[j].is_reduced ? sweep_zero(c->module, b->fn, r->state[j].type) : u[j];
         there->arg = arg;
         there->origin = u;
     }
@@ -413,7 +408,7 @@ Internals step_local(Check *c, Builder *b, const Problem *p, const Start *at, co
     Val *k = ARENA_NEW(c->arena, Val, n);
     form.slope = held;
     for (int j = 0; j < n; j++)
-        k[j] = is_lifted(p, j) ? zero_state(c, b, p->reduction->state[j].type) : held[j];
+        k[j] = is_lifted(p, j) ? sweep_zero(c->module, b->fn, p->reduction->state[j].type) : held[j];
     Internals plain = plain_internals(c, b, &form, at->u, k, t, h);
     plain = lifted(c, b, &form, &plain, at->user_u);
     if (!p->solve->has_differences)

@@ -90,7 +90,7 @@ holds "the same trajectory of all states without reduction (to $far)" \
     "$far < 1e-9 && $(wc -l <unbiased.csv) == 7 && $(head -n 1 unbiased.csv | tr , '\n' | wc -l) == 92"
 
 "$ndec" explain unbiased.nde >out 2>err || fail explain
-for line in 'q: 7 numbers' 'v: 7 numbers' 'p: 4 numbers' 'r: integrated itself: its right-hand side is not' \
+for line in 'q: reduced from 32 numbers to 7' 'v: reduced from 32 numbers to 7' 'p: reduced from 24 numbers to 4' 'r: integrated itself: its right-hand side is not' \
     'e: integrated itself: it is not a vector'; do
     if grep -q "^    $line" out; then ok "explain says '$line'"
     else fail "explain does not say '$line'"; fi
