@@ -228,7 +228,7 @@ static void default_outputs(Check *c)
     for (int i = 0; i < c->solves.n; i++)
         for (int j = 0; j < c->solves.at[i]->solve->n_state; j++) {
             const Solve *s = c->solves.at[i]->solve;
-            Val v = solve_result(c, c->solves.at[i], s->n_save ? solve_saved(s, j) : solve_end(s, j));
+            Val v = solve_result(c, c->solves.at[i], s->n_save ? solve_saved(s, j) : solve_end(s, j), j);
             list_push(c->arena, c->outputs, v);
             list_push(c->arena, c->model->output_names, str_format(c->arena, "%s.%s", s->name, s->state_name[j]));
         }

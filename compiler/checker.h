@@ -207,25 +207,42 @@ Value make_layer(Check *c, Scope *s, Node *expr, const char *path);
 void declare_solve(Check *c, Scope *s, Builder *b, Node *node);
 Value solve_member(Check *c, Builder *b, const Value *solve, Node *node);
 Value series_at(Check *c, Scope *s, Builder *b, const Value *series, Node *call);
-/* Result `index` of the solve, in the user's state, in the program where it stands. */
-Val solve_result(Check *c, const SolveInfo *info, int index);
+/* Result `index` of the solve in the program where it stands; of a state (else -1): in the user's form. */
+Val solve_result(Check *c, const SolveInfo *info, int index, int state);
 /* A number of a clause as a setting. */
 int clause_setting(Check *c, Scope *s, Node *node, const char *name, const char *what);
 
-/* ---- reduce.c: a solve in the cheapest exactly equivalent state ---- */
-typedef struct Reduction {    /* du/dt = R x(L u, t): s' = x, u = z0 + R s; values of the main program */
-    Value left, right, start; /* L [p, d], R [d, q], z0 [d] */
-    Value base, mix;          /* L z0 [p], L R [p, q] */
-    Fn *field;                /* (s, t, base, mix, p..) -> x */
-    Type type;                /* of s */
+/* ---- reduce.c, lift.c: a solve in the cheapest exactly equivalent states ---- */
+typedef struct Lift { /* of a state: u = z + R s + the sum of z_k w_k; values of the main program */
+    bool is_reduced;
+    Type type;         /* of what is integrated: s and then w, or u itself */
+    Value start, left; /* z [d], L [p, d] (poison: none) */
+    Value right, mix;  /* R [d, q], L R [p, q] (poison: none) */
+    int n_right;       /* q */
+    LIST(int) origin;  /* the states k */
+} Lift;
+typedef struct Base { /* L z_of, L that of `state` */
+    int state, of;
+    Value value;
+} Base;
+typedef struct Reduction {
+    int n; /* states */
+    Lift *state;
+    LIST(Base) base; /* the first arguments of the field */
+    Fn *field;       /* (s.., t, base.., p..) -> s'.. */
+    Fn *user_field;  /* as written, with its keys */
+    Keys user_keys;
 } Reduction;
-/* Tries to reduce a solve of one state; NULL if it cannot or does not pay, the reason in solve->reduction. keys are
- * those of field, and become those of the reduced field. */
-Reduction *reduce_field(Check *c, Builder *main, Solve *solve, Fn *field, Keys *keys, Val start);
-/* z0 + R s, in b; of a series [n, q] each row. */
-Val reduce_lift(Check *c, Builder *b, const Reduction *r, Val s);
-/* R x: the same for a rate or an error, which is not shifted. */
-Val reduce_lift_rate(Check *c, Builder *b, const Reduction *r, Val x);
+/* Tries to reduce the states of a solve; NULL if none can be or it does not pay, the reasons in `solve`. keys are those
+ * of field, and become those of the reduced field. */
+Reduction *reduce_field(Check *c, Builder *main, Solve *solve, Fn *field, Keys *keys, const Val *start);
+/* The z of all reduced states, in b. */
+Val *reduce_origin(Check *c, Builder *b, const Reduction *r);
+/* u of a state for what is integrated, in b, z being the users' states where that is 0. */
+Val reduce_lift(Check *c, Builder *b, const Reduction *r, int state, const Val *z, Val s);
+Val reduce_lift_series(Check *c, Builder *b, const Reduction *r, int state, const Val *z, Val s);
+/* The same for a rate or an error of a reduced state, which is not shifted. */
+Val reduce_lift_rate(Check *c, Builder *b, const Reduction *r, int state, const Val *z, Val x);
 
 /* ---- step.c: one step of a method as IR ---- */
 typedef struct Problem { /* what a step needs of its solve, in the builder where it stands */
@@ -233,11 +250,13 @@ typedef struct Problem { /* what a step needs of its solve, in the builder where
     Fn *field;                  /* (u.., t, p..) -> du.. */
     const Val *arg;             /* p */
     int n_arg;                  /* those that the field takes */
-    const Reduction *reduction; /* NULL: the state is the user's */
+    const Reduction *reduction; /* NULL: the states are the user's */
+    const Val *origin;          /* the user's states where the reduced ones are 0 */
+    const Val *slope;           /* the first slope of the user's states, if it is held: not part of the reduced ones */
 } Problem;
-typedef struct Start {          /* where a step begins, for one state each */
-    const Val *u, *k;           /* of the integrated state: value and first stage derivative */
-    const Val *user_u, *user_k; /* of the user's */
+typedef struct Start {    /* where a step begins, for one state each */
+    Val *u, *k;           /* of the integrated state: value and first stage derivative */
+    Val *user_u, *user_k; /* of the user's */
 } Start;
 struct Internals {
     const Tableau *method;
@@ -256,12 +275,12 @@ Val step_error(Check *c, Builder *b, const Internals *in);
 Val step_scaled(Check *c, Builder *b, const Internals *in, int state, Val x);
 /* The automatic initial step over the signed span, signed. */
 Val step_guess(Check *c, Builder *b, const Problem *p, const Start *at, Val t, Val span);
-/* A step of the user's state u alone, for a local term: k1 its first stage derivative, a value of its own (it may be
- * held constant). */
-Internals step_local(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val integrated, Val t, Val h);
-/* The first stage derivative of the user's state u; *integrated gets what a reduced solve integrates in its place. */
-void step_local_rate(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Val *k1, Val *integrated);
-Val step_local_guess(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val span);
+/* The problem as if it started at the user's states u and the time t, and that start. */
+Start step_start(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Problem *there);
+/* A step from there, in the user's states; held NULL, or their first slope as a constant. */
+Internals step_local(Check *c, Builder *b, const Problem *p, const Start *at, const Val *held, Val t, Val h);
+/* Can the first slope be held in the reduced form? */
+bool step_can_hold(const Problem *p);
 /* init, guess, step, step_keep, dense of a solve. */
 typedef struct Terms Terms;
 void step_functions(Check *c, const Problem *p, Keys *keys, Builder *parent, Scope *s, const Terms *terms);

@@ -2,6 +2,7 @@
  *
  * Needs: expressions (expr.c), steps (step.c).  Gives: one OP_solve in the program, its Solve with all functions.
  * Elsewhere: regularize clauses (regularize.c). */
+#include "ad.h"
 #include "checker.h"
 
 #include <string.h>
@@ -399,16 +400,16 @@ static Fn *read_equations(Block *k, Keys *keys)
     return ok ? build_finish(c, b) : NULL;
 }
 
-/* The integrated state of a reduced solve starts at 0. */
+/* The integrated states of a reduced solve start at 0. */
 static void start_reduced(Block *k, const Reduction *r)
 {
     Check *c = k->c;
-    Type shared = r->type;
-    Val zero = fn_const(c->module, k->main->fn, 0);
-    shared.is_batched = false;
-    zero = fn_op(c->module, k->main->fn, OP_fill, 1, &zero, (Imm){.to = shared}, k->solve->span);
-    k->start[0] = fn_op1(c->module, k->main->fn, OP_bcast, zero);
-    k->solve->state_type[0] = r->type;
+    for (int j = 0; j < r->n; j++) {
+        if (!r->state[j].is_reduced)
+            continue;
+        k->start[j] = sweep_zero(c->module, k->main->fn, r->state[j].type);
+        k->solve->state_type[j] = r->state[j].type;
+    }
 }
 
 static void add_solve(Block *k, const Problem *problem, Keys *keys)
@@ -499,7 +500,7 @@ void declare_solve(Check *c, Scope *s, Builder *b, Node *node)
     if (field) {
         solve->saves_dense = solve->n_save > 0 && !solve->saves_exactly;
         Problem p = {.solve = solve, .field = field};
-        info->reduction = p.reduction = reduce_field(c, b, solve, field, keys, k.start[0]);
+        info->reduction = p.reduction = reduce_field(c, b, solve, field, keys, k.start);
         if (p.reduction) {
             p.field = p.reduction->field;
             start_reduced(&k, p.reduction);
@@ -513,17 +514,21 @@ void declare_solve(Check *c, Scope *s, Builder *b, Node *node)
 }
 
 /* ---- results ---- */
-Val solve_result(Check *c, const SolveInfo *info, int index)
+Val solve_result(Check *c, const SolveInfo *info, int index, int state)
 {
     Fn *fn = info->home->fn;
     Type t = region_type(c->module, fn, &fn->ins.at[info->ins], index);
     Val v = fn_result(c->module, fn, info->ins, index, t);
-    return info->reduction && t.is_batched ? reduce_lift(c, info->home, info->reduction, v) : v;
+    if (!info->reduction || state < 0)
+        return v;
+    const Val *z = reduce_origin(c, info->home, info->reduction);
+    bool is_series = t.rank > info->solve->state_type[state].rank;
+    return (is_series ? reduce_lift_series : reduce_lift)(c, info->home, info->reduction, state, z, v);
 }
 
-static Value result(Check *c, const SolveInfo *info, int index)
+static Value result(Check *c, const SolveInfo *info, int index, int state)
 {
-    return value_val(info->home, solve_result(c, info, index));
+    return value_val(info->home, solve_result(c, info, index, state));
 }
 
 Value solve_member(Check *c, Builder *b, const Value *solve, Node *node)
@@ -534,11 +539,11 @@ Value solve_member(Check *c, Builder *b, const Value *solve, Node *node)
     if (state >= 0)
         return (Value){.kind = VALUE_series, .solve = solve->solve, .index = state};
     if (str_eq(node->text, "nfe"))
-        return result(c, solve->solve, solve_evaluations(s));
+        return result(c, solve->solve, solve_evaluations(s), -1);
     if (str_eq(node->text, "steps"))
-        return result(c, solve->solve, solve_accepted(s));
+        return result(c, solve->solve, solve_accepted(s), -1);
     if (str_eq(node->text, "rejected"))
-        return result(c, solve->solve, solve_rejected(s));
+        return result(c, solve->solve, solve_rejected(s), -1);
     DIAG_AT(c->diags, NO_RESULT, node->span, s->name, node->text);
     const char *near = str_nearest(node->text, s->state_name, s->n_state);
     if (near)
@@ -568,12 +573,12 @@ Value series_at(Check *c, Scope *s, Builder *b, const Value *series, Node *call)
     if (t.kind == VALUE_poison || info->from.kind != VALUE_number || info->to.kind != VALUE_number)
         return value_poison();
     if (t.kind == VALUE_number && rat_to_double(t.num) == rat_to_double(info->to.num))
-        return result(c, info, solve_end(info->solve, series->index));
+        return result(c, info, solve_end(info->solve, series->index), series->index);
     if (t.kind == VALUE_number && rat_to_double(t.num) == rat_to_double(info->from.num))
-        return info->reduction ? info->reduction->start
+        return info->reduction ? info->reduction->state[series->index].start
                                : value_val(info->home, info->home->fn->ins.at[info->ins].arg[series->index]);
     if (same_array(&t, &info->save))
-        return result(c, info, solve_saved(info->solve, series->index));
+        return result(c, info, solve_saved(info->solve, series->index), series->index);
     if (info->is_save_wrong)
         return value_poison();
     DIAG_AT(c->diags, NOT_KEPT, check_span(c, call->kid[1]), info->solve->name, info->solve->state_name[series->index]);

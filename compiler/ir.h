@@ -119,6 +119,7 @@ struct Solve {
     bool is_initial_warm;
     const char *controller; /* row of control.def */
     const char *reduction;  /* for `explain`: what reduce.c did, or why not */
+    const char **state_reduction; /* the same for each state; NULL if it was not tried */
 };
 /* Operands of OP_solve: u0.., p...  Results, in this order (each one OP_result with imm.index):
  *   n_state   states at the end of the span

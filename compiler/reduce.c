@@ -1,32 +1,21 @@
-/* reduce.c: a solve in the cheapest exactly equivalent state.
+/* reduce.c: a solve in the cheapest exactly equivalent states.
  *
- * Needs: the field u' = f(u, t) of one state as a function.  Gives, where f(u, t) = sum_j c_j R_j x_j(L u, t) with L
- * and R_j made of parameters alone: the field x of the state s with s' = x, s(0) = 0, u = z0 + R s, where R = [R_1 R_2
- * ..], and L u = L z0 + (L R) s. A bias is the term R = b, x = 1, a column that multiplies the time R = w, x = t.
- * Runge-Kutta methods commute with affine maps, so steps, error estimates and results are those of u in exact
- * arithmetic if the error norm is taken on u. Because L R and L z0 are values of the program, reverse mode gives the
- * gradients of the weights without a rule of its own. Elsewhere: the step in this state, with its norm in the user's
- * (step.c). */
-#include "checker.h"
+ * Needs: the field of a solve as a function: u_i' = f_i(u_1 .., t).  Gives, for each state that fits and pays, another
+ * that is integrated in its place. It fits if
+ *   f_i = sum_j c_j R_ij x_j + sum_k c_k u_k,  R_ij made of parameters alone, the c scalars, u_k states that fit,
+ * and the field uses it as L u_i alone, L of parameters, but for such terms c_k u_k. With z_k the value of u_k at the
+ * start, u_i then stays in z_i + the span of all R it meets through the u_k + the span of the z_k it meets:
+ *   u_i = z_i + sum_j R_j s_ij + sum_k z_k w_ik
+ *   s_ij' = (x_j if j is i) + sum_k c_k s_kj        w_ik' = sum_m c_m (w_mk + (1 if k is m))
+ * where R_j stands for [R_j1 R_j2 ..], and L u_i = L z_i + (L R) s_i + sum_k (L z_k) w_ik. A bias is the term R = b,
+ * x = 1, a column that multiplies the time R = w, x = t. Runge-Kutta methods commute with affine maps, so steps, error
+ * estimates and results are those of u in exact arithmetic if the error norm is taken on u. Because L R and L z are
+ * values of the program, reverse mode gives the gradients of the weights without a rule of its own.
+ * Elsewhere: the new field and the way back (lift.c), the step in these states, with its norm in the user's (step.c).
+ */
+#include "reduce.h"
 
-typedef struct Part { /* c R x; R NO_VAL: a vector of parameters, times x */
-    Val right, x, factor;
-    bool is_negative;
-} Part;
-
-typedef struct Reduce {
-    Check *c;
-    Module *m;
-    Builder *main;
-    Solve *solve;
-    Keys *keys;
-    Fn *flat;       /* the field with calls expanded and products of joined vectors split */
-    int *depends;   /* 0: on parameters only; 1: also on t or values of a sample; 2: also on the state */
-    LIST(Val) left; /* the distinct L */
-    LIST(Part) parts;
-    const char *why;
-    Val *hoisted; /* value of flat -> value of the main program */
-} Reduce;
+#include <string.h>
 
 /* ---- preparing the field ---- */
 static Val joined_part(Reduce *r, Fn *to, Val w, Val x, int from)
@@ -59,7 +48,8 @@ static Fn *split(Reduce *r, const Fn *fn)
         } else
             fn_copy(r->m, to, fn, (Val)v, map, false);
     }
-    fn_out(r->m, to, map[fn->out.at[0]], NULL);
+    for (int i = 0; i < fn->out.n; i++)
+        fn_out(r->m, to, map[fn->out.at[i]], NULL);
     return canon(r->m, to);
 }
 
@@ -71,7 +61,8 @@ static Fn *flatten(Reduce *r, const Fn *fn)
         map[i] = fn_input(r->m, to, fn->ins.at[i].type, fn->ins.at[i].name);
     for (int v = fn->n_in; v < fn->ins.n; v++)
         fn_copy(r->m, to, fn, (Val)v, map, true);
-    fn_out(r->m, to, map[fn->out.at[0]], NULL);
+    for (int i = 0; i < fn->out.n; i++)
+        fn_out(r->m, to, map[fn->out.at[i]], NULL);
     return split(r, canon(r->m, to));
 }
 
@@ -82,70 +73,56 @@ static void mark_depends(Reduce *r)
     for (int v = 0; v < r->flat->ins.n; v++) {
         const Ins *ins = &r->flat->ins.at[v];
         if (ins->op == OP_input)
-            r->depends[v] = v == 0 ? 2 : v == 1 || ins->type.is_batched;
+            r->depends[v] = v < r->n ? 2 : v == r->n || ins->type.is_batched;
         for (int k = 0; k < ins->n_arg; k++)
             if (r->depends[ins->arg[k]] > r->depends[v])
                 r->depends[v] = r->depends[ins->arg[k]];
     }
 }
 
-static bool find_left(Reduce *r)
+static bool is_state(const Reduce *r, Val v)
 {
-    for (int v = 0; v < r->flat->ins.n; v++) {
-        const Ins *ins = &r->flat->ins.at[v];
-        for (int k = 0; k < ins->n_arg; k++) {
-            if (ins->arg[k] != 0)
-                continue;
-            if (ins->op != OP_mm_nn || k != 1 || r->depends[ins->arg[0]] != 0) {
-                r->why = "the state is used other than in W @ z";
-                return false;
-            }
-            bool known = false;
-            for (int i = 0; i < r->left.n; i++)
-                known |= r->left.at[i] == ins->arg[0];
-            if (!known)
-                list_push(r->c->arena, r->left, ins->arg[0]);
-        }
-    }
-    if (r->left.n == 0 || r->flat->out.at[0] == 0)
-        r->why = "the state is used other than in W @ z";
-    return !r->why;
+    return v < (Val)r->n;
 }
 
-/* The result as a sum of terms. */
-static bool collect(Reduce *r, Val v, Val factor, bool is_negative)
+bool reduce_is_left(const Reduce *r, Val v)
 {
     const Ins *ins = &r->flat->ins.at[v];
+    return ins->op == OP_mm_nn && is_state(r, ins->arg[1]) && r->depends[ins->arg[0]] == 0;
+}
+
+/* The right-hand side v as a sum of terms. */
+static bool collect(const Reduce *r, Rate *rate, Val v, const Factor *factor, bool is_negative)
+{
+    const Ins *ins = &r->flat->ins.at[v];
+    if (is_state(r, v)) {
+        list_push(r->c->arena, rate->wholes, ((Whole){(int)v, factor, is_negative}));
+        return true;
+    }
+    if (ins->op == OP_bcast)
+        return collect(r, rate, ins->arg[0], factor, is_negative);
     if (r->depends[v] == 0 && ins->type.rank == 1) {
-        list_push(r->c->arena, r->parts, ((Part){v, NO_VAL, factor, is_negative}));
+        list_push(r->c->arena, rate->parts, ((Part){v, NO_VAL, factor, is_negative}));
         return true;
     }
     if (ins->op == OP_add || ins->op == OP_sub)
         return type_same_shape(fn_type(r->flat, ins->arg[0]), fn_type(r->flat, ins->arg[1])) &&
-               collect(r, ins->arg[0], factor, is_negative) &&
-               collect(r, ins->arg[1], factor, is_negative ^ (ins->op == OP_sub));
+               collect(r, rate, ins->arg[0], factor, is_negative) &&
+               collect(r, rate, ins->arg[1], factor, is_negative ^ (ins->op == OP_sub));
     if (ins->op == OP_neg)
-        return collect(r, ins->arg[0], factor, !is_negative);
-    if (ins->op == OP_mm_nn && r->depends[ins->arg[0]] == 0 && ins->arg[1] != 0) {
-        list_push(r->c->arena, r->parts, ((Part){ins->arg[0], ins->arg[1], factor, is_negative}));
+        return collect(r, rate, ins->arg[0], factor, !is_negative);
+    if (ins->op == OP_mm_nn && r->depends[ins->arg[0]] == 0) {
+        list_push(r->c->arena, rate->parts, ((Part){ins->arg[0], ins->arg[1], factor, is_negative}));
         return true;
     }
-    for (int k = 0; ins->op == OP_mul && k < 2; k++)
-        if (fn_type(r->flat, ins->arg[k]).rank == 0 && factor == NO_VAL)
-            return collect(r, ins->arg[!k], ins->arg[k], is_negative);
-    return false;
-}
-
-/* ---- does it pay? ---- */
-static double multiply_adds(const Fn *fn)
-{
-    double sum = 0;
-    for (int v = 0; v < fn->ins.n; v++) {
-        const Ins *ins = &fn->ins.at[v];
-        if (op_info[ins->op].op_class == CLASS_product && ins->type.is_batched)
-            sum += (double)type_size(ins->type) * fn_type(fn, ins->arg[0]).dim[ins->op == OP_mm_tn ? 0 : 1];
+    for (int k = ins->op == OP_div; (ins->op == OP_mul || ins->op == OP_div) && k < 2; k++) {
+        if (fn_type(r->flat, ins->arg[k]).rank != 0)
+            continue;
+        Factor *more = ARENA_NEW(r->c->arena, Factor, 1);
+        *more = (Factor){ins->arg[k], ins->op == OP_div, factor};
+        return collect(r, rate, ins->arg[!k], more, is_negative);
     }
-    return sum;
+    return false;
 }
 
 static int part_size(const Reduce *r, const Part *p)
@@ -153,185 +130,266 @@ static int part_size(const Reduce *r, const Part *p)
     return p->x == NO_VAL ? 1 : fn_type(r->flat, p->x).dim[0];
 }
 
-/* Multiply-adds of products for a sample, over a solve of some eight steps, before and after. */
-static bool pays(Reduce *r, int d, int p, int q)
+static void read_rates(Reduce *r)
+{
+    r->rate = ARENA_NEW(r->c->arena, Rate, r->n);
+    for (int i = 0; i < r->n; i++) {
+        Rate *rate = &r->rate[i];
+        rate->is_sum = collect(r, rate, r->flat->out.at[i], NULL, false);
+        for (int k = 0; k < rate->parts.n; k++)
+            rate->size += part_size(r, &rate->parts.at[k]);
+    }
+}
+
+/* ---- which states can be reduced together? ---- */
+static bool exclude(Choice *ch, int state, const char *why)
+{
+    ch->is_reduced[state] = false;
+    ch->why[state] = why;
+    return true;
+}
+
+static void add_left(const Reduce *r, Lefts *left, Val v)
+{
+    for (int i = 0; i < left->at.n; i++)
+        if (left->at.at[i] == v)
+            return;
+    list_push(r->c->arena, left->at, v);
+    left->size += fn_type(r->flat, v).dim[0];
+}
+
+typedef struct Walk {
+    Val *stack;
+    int depth;
+    bool *is_read;
+} Walk;
+
+static void visit(Walk *w, Val v)
+{
+    if (v != NO_VAL && !w->is_read[v])
+        w->is_read[w->stack[w->depth++] = v] = true;
+}
+
+static void visit_factor(Walk *w, const Factor *factor)
+{
+    for (; factor; factor = factor->next)
+        visit(w, factor->scalar);
+}
+
+static void visit_rates(const Reduce *r, const Choice *ch, Walk *w)
+{
+    for (int i = 0; i < r->n; i++) {
+        const Rate *rate = &r->rate[i];
+        if (!ch->is_reduced[i])
+            visit(w, r->flat->out.at[i]);
+        for (int k = 0; ch->is_reduced[i] && k < rate->parts.n; k++) {
+            visit(w, rate->parts.at[k].x);
+            visit_factor(w, rate->parts.at[k].factor);
+        }
+        for (int k = 0; ch->is_reduced[i] && k < rate->wholes.n; k++)
+            visit_factor(w, rate->wholes.at[k].factor);
+    }
+}
+
+/* Finds what the reduced field reads; a reduced state that it reads other than in L u is reduced no longer. */
+static bool walk(const Reduce *r, Choice *ch)
+{
+    int n = r->flat->ins.n;
+    bool changed = false;
+    Walk w = {ARENA_NEW(r->c->arena, Val, n + 1), 0, ARENA_NEW(r->c->arena, bool, n + 1)};
+    ch->left = ARENA_NEW(r->c->arena, Lefts, r->n);
+    ch->is_read = w.is_read;
+    visit_rates(r, ch, &w);
+    while (w.depth > 0) {
+        Val v = w.stack[--w.depth];
+        const Ins *ins = &r->flat->ins.at[v];
+        if (is_state(r, v) && ch->is_reduced[v])
+            changed = exclude(ch, (int)v, "it is used other than in W @ x");
+        bool is_left = reduce_is_left(r, v) && ch->is_reduced[ins->arg[1]];
+        if (is_left)
+            add_left(r, &ch->left[ins->arg[1]], ins->arg[0]);
+        for (int k = 0; k < ins->n_arg; k++)
+            if (!is_left || k == 0)
+                visit(&w, ins->arg[k]);
+    }
+    return changed;
+}
+
+static bool exclude_unfit(const Reduce *r, Choice *ch)
+{
+    bool changed = false;
+    for (int i = 0; i < r->n; i++) {
+        if (ch->is_reduced[i] && !r->rate[i].is_sum)
+            changed = exclude(ch, i, "its right-hand side is not made of W @ x");
+        for (int k = 0; ch->is_reduced[i] && k < r->rate[i].wholes.n; k++) {
+            int other = r->rate[i].wholes.at[k].state;
+            if (!ch->is_reduced[other])
+                changed = exclude(ch, i,
+                                  str_format(r->c->arena, "its right-hand side has %s, which is integrated itself",
+                                             r->solve->state_name[other]));
+        }
+    }
+    return changed;
+}
+
+/* The directions of each state: its own R, and those of the states in its right-hand side with their start. */
+static void find_directions(const Reduce *r, Choice *ch)
+{
+    ch->block = ARENA_NEW(r->c->arena, bool *, r->n);
+    ch->origin = ARENA_NEW(r->c->arena, bool *, r->n);
+    for (int i = 0; i < r->n; i++) {
+        ch->block[i] = ARENA_NEW(r->c->arena, bool, r->n);
+        ch->origin[i] = ARENA_NEW(r->c->arena, bool, r->n);
+        ch->block[i][i] = ch->is_reduced[i] && r->rate[i].size > 0;
+        for (int k = 0; ch->is_reduced[i] && k < r->rate[i].wholes.n; k++)
+            ch->origin[i][r->rate[i].wholes.at[k].state] = true;
+    }
+    for (int k = 0; k < r->n; k++) /* what is reached through k, after Warshall */
+        for (int i = 0; i < r->n; i++)
+            for (int j = 0; ch->origin[i][k] && j < r->n; j++) {
+                ch->origin[i][j] |= ch->origin[k][j];
+                ch->block[i][j] |= ch->origin[i][j] && r->rate[j].size > 0;
+            }
+}
+
+int reduce_block_at(const Reduce *r, int i, int j)
+{
+    int at = 0;
+    for (int k = 0; k < j; k++)
+        at += r->choice.block[i][k] ? r->rate[k].size : 0;
+    return at;
+}
+
+int reduce_origin_at(const Reduce *r, int i, int k)
+{
+    int at = reduce_block_at(r, i, r->n);
+    for (int j = 0; j < k; j++)
+        at += r->choice.origin[i][j];
+    return at;
+}
+
+static int state_size(const Reduce *r, int i)
+{
+    return reduce_origin_at(r, i, r->n);
+}
+
+/* ---- does it pay? ---- */
+static double multiply_adds(const Fn *fn, const Ins *ins)
+{
+    if (op_info[ins->op].op_class != CLASS_product || !ins->type.is_batched)
+        return 0;
+    return (double)type_size(ins->type) * fn_type(fn, ins->arg[0]).dim[ins->op == OP_mm_tn ? 0 : 1];
+}
+
+/* Multiply-adds of products for a sample, over a solve of some eight steps. */
+static double cost(const Reduce *r)
 {
     enum { STEPS = 8, BATCH = 32 };
-    double evaluations = r->solve->method->stages - r->solve->method->fsal, before = multiply_adds(r->flat);
-    double field = before;
-    for (int i = 0; i < r->parts.n; i++)
-        if (r->parts.at[i].x != NO_VAL)
-            field -= (double)d * part_size(r, &r->parts.at[i]);
-    for (int i = 0; i < r->left.n; i++)
-        field -= (double)fn_type(r->flat, r->left.at[i]).dim[0] * d;
-    field += (double)p * q;
-    double norms = r->solve->has_estimate ? 2.0 * d * q : 0;
-    double once = (double)p * d + (2.0 + r->solve->n_save) * d * q + (double)p * d * q / BATCH;
-    double all_before = STEPS * evaluations * before, all_after = STEPS * (evaluations * field + norms) + once;
-    r->solve->reduction =
-        str_format(r->c->arena, "%d numbers are integrated for the state's %d: %.2g times %s products", q, d,
-                   all_after < all_before ? all_before / all_after : all_after / all_before,
-                   all_after < all_before ? "fewer" : "more");
-    return all_after < 0.9 * all_before;
-}
-
-/* ---- building ---- */
-/* A value of parameters alone, in the main program. */
-static Val hoist(Reduce *r, Val v)
-{
-    const Ins *ins = &r->flat->ins.at[v];
-    if (r->hoisted[v] != NO_VAL)
-        return r->hoisted[v];
-    if (ins->op == OP_input)
-        return r->hoisted[v] = build_val(r->c, r->main, &r->keys->at.at[v - 2]);
-    for (int k = 0; k < ins->n_arg; k++)
-        hoist(r, ins->arg[k]);
-    fn_copy(r->m, r->main->fn, r->flat, v, r->hoisted, false);
-    return r->hoisted[v];
-}
-
-static Val join(Reduce *r, int n, const Val *v, int axis)
-{
-    return n == 1 ? v[0] : fn_op(r->m, r->main->fn, OP_concat, n, v, (Imm){.axis = axis}, r->solve->span);
-}
-
-static Val right_of(Reduce *r, const Part *p)
-{
-    Val v = hoist(r, p->right);
-    Type t = fn_type(r->main->fn, v);
-    if (t.rank == 2)
-        return v;
-    return fn_op(r->m, r->main->fn, OP_reshape, 1, &v, (Imm){.to = type_real(false, 2, (int[]){t.dim[0], 1})},
-                 r->solve->span);
-}
-
-static Value main_value(Reduce *r, Val v)
-{
-    return value_val(r->main, v);
-}
-
-static void build_maps(Reduce *r, Reduction *out, Val start)
-{
-    Val *right = ARENA_NEW(r->c->arena, Val, r->parts.n), *left = ARENA_NEW(r->c->arena, Val, r->left.n);
-    for (int i = 0; i < r->parts.n; i++)
-        right[i] = right_of(r, &r->parts.at[i]);
-    for (int i = 0; i < r->left.n; i++)
-        left[i] = hoist(r, r->left.at[i]);
-    Val big_r = join(r, r->parts.n, right, 1), big_l = join(r, r->left.n, left, 0);
-    out->right = main_value(r, big_r);
-    out->left = main_value(r, big_l);
-    out->start = main_value(r, start);
-    out->base = main_value(r, fn_op2(r->m, r->main->fn, OP_mm_nn, big_l, start));
-    out->mix = main_value(r, fn_op2(r->m, r->main->fn, OP_mm_nn, big_l, big_r));
-}
-
-/* L_i u, as rows of base + mix s. */
-static Val left_product(Reduce *r, Builder *b, Val all, Val left)
-{
-    int from = 0, i = 0;
-    for (; r->left.at[i] != left; i++)
-        from += fn_type(r->flat, r->left.at[i]).dim[0];
-    if (r->left.n == 1)
-        return all;
-    Imm imm = {.axis = 0, .from = from, .to = fn_type(b->fn, all)};
-    imm.to.dim[0] = fn_type(r->flat, left).dim[0];
-    return fn_op(r->m, b->fn, OP_slice, 1, &all, imm, r->solve->span);
-}
-
-static Val part_rate(Reduce *r, Builder *b, const Part *p, const Val *map)
-{
-    Val x;
-    if (p->x == NO_VAL) {
-        Val one = fn_const(r->m, b->fn, 1);
-        x = fn_op(r->m, b->fn, OP_fill, 1, &one, (Imm){.to = type_real(false, 1, (int[]){1})}, r->solve->span);
-    } else
-        x = map[p->x];
-    if (p->factor != NO_VAL)
-        x = fn_op2(r->m, b->fn, OP_mul, x, map[p->factor]);
-    return p->is_negative ? fn_op1(r->m, b->fn, OP_neg, x) : x;
-}
-
-static Fn *build_field(Reduce *r, const Reduction *out, Keys *keys)
-{
-    Builder *b = build_new(r->c, str_format(r->c->arena, "%s_reduced", r->solve->name), r->solve->span, r->main, keys);
-    Val *map = ARENA_NEW(r->c->arena, Val, r->flat->ins.n + 1), *x = ARENA_NEW(r->c->arena, Val, r->parts.n);
-    Val s = build_input(r->c, b, out->type, r->solve->state_name[0]);
-    map[1] = build_input(r->c, b, type_scalar(false), "t");
-    Val base = build_val(r->c, b, &out->base), mix = build_val(r->c, b, &out->mix);
-    Val all = fn_op2(r->m, b->fn, OP_add, base, fn_op2(r->m, b->fn, OP_mm_nn, mix, s));
-    for (int i = 0; i < r->keys->at.n; i++)
-        map[i + 2] = build_val(r->c, b, &r->keys->at.at[i]);
-    for (int v = r->flat->n_in; v < r->flat->ins.n; v++) {
+    const Choice *ch = &r->choice;
+    double evaluations = r->solve->method->stages - r->solve->method->fsal, field = 0, norms = 0, once = 0;
+    for (int v = r->n; v < r->flat->ins.n; v++) {
         const Ins *ins = &r->flat->ins.at[v];
-        if (ins->op == OP_mm_nn && ins->arg[1] == 0)
-            map[v] = left_product(r, b, all, ins->arg[0]);
-        else
-            fn_copy(r->m, b->fn, r->flat, (Val)v, map, false);
+        if (ch->is_read[v] && !(reduce_is_left(r, (Val)v) && ch->is_reduced[ins->arg[1]]))
+            field += multiply_adds(r->flat, ins);
     }
-    for (int i = 0; i < r->parts.n; i++)
-        x[i] = part_rate(r, b, &r->parts.at[i], map);
-    Val rate = r->parts.n == 1 ? x[0] : fn_op(r->m, b->fn, OP_concat, r->parts.n, x, (Imm){.axis = 0}, r->solve->span);
-    if (!fn_type(b->fn, rate).is_batched)
-        rate = fn_op1(r->m, b->fn, OP_bcast, rate);
-    fn_out(r->m, b->fn, rate, "x");
-    b->fn->note = "the right-hand side of the reduced state";
-    return build_finish(r->c, b);
+    for (int i = 0; i < r->n; i++) {
+        if (!ch->is_reduced[i])
+            continue;
+        double d = r->solve->state_type[i].dim[0], p = ch->left[i].size, q = reduce_block_at(r, i, r->n);
+        double origins = state_size(r, i) - q;
+        field += p * (q + origins);
+        norms += r->solve->has_estimate ? 2 * d * (q + origins) : 0;
+        once += p * d * (1 + origins) + (2.0 + r->solve->n_save) * d * (q + origins) + p * d * q / BATCH;
+    }
+    return STEPS * (evaluations * field + norms) + once;
 }
 
-Reduction *reduce_field(Check *c, Builder *main, Solve *solve, Fn *field, Keys *keys, Val start)
+/* The largest choice within `allowed`. */
+static Choice choose(Reduce *r, const bool *allowed)
 {
-    Reduce r = {.c = c, .m = c->module, .main = main, .solve = solve, .keys = keys};
-    if (c->no_reduce)
+    Choice *ch = &r->choice;
+    *ch = (Choice){.is_reduced = ARENA_NEW(r->c->arena, bool, r->n), .why = ARENA_NEW(r->c->arena, const char *, r->n)};
+    memcpy(ch->is_reduced, allowed, sizeof(bool) * (size_t)r->n);
+    while (exclude_unfit(r, ch) || walk(r, ch))
+        ;
+    find_directions(r, ch);
+    ch->cost = cost(r);
+    return *ch;
+}
+
+/* Leaves out one state after another while that makes the rest cheaper. */
+static Choice cheapest(Reduce *r, Choice best)
+{
+    bool *allowed = ARENA_NEW(r->c->arena, bool, r->n);
+    for (bool is_better = true; is_better;) {
+        Choice from = best;
+        is_better = false;
+        for (int i = 0; i < r->n; i++) {
+            memcpy(allowed, from.is_reduced, sizeof(bool) * (size_t)r->n);
+            if (!allowed[i])
+                continue;
+            allowed[i] = false;
+            Choice other = choose(r, allowed);
+            if (other.cost < best.cost) {
+                best = other;
+                is_better = true;
+            }
+        }
+    }
+    return best;
+}
+
+/* What `explain` says. */
+static void explain(Reduce *r, const Choice *most, double before, bool is_done)
+{
+    Arena *a = r->c->arena;
+    Solve *s = r->solve;
+    bool any = false, is_fewer = r->choice.cost < before;
+    for (int i = 0; i < r->n; i++) {
+        any |= most->is_reduced[i];
+        if (is_done && r->choice.is_reduced[i])
+            s->state_reduction[i] =
+                str_format(a, "reduced from %d numbers to %d", type_size(s->state_type[i]), state_size(r, i));
+        else
+            s->state_reduction[i] =
+                str_format(a, "integrated itself: %s", most->is_reduced[i] ? "another would not pay" : most->why[i]);
+    }
+    double times = is_fewer ? before / r->choice.cost : r->choice.cost / before;
+    const char *saving = before > 0 ? str_format(a, "%.2g times %s products", times, is_fewer ? "fewer" : "more")
+                                    : "there are no products to save";
+    s->reduction = is_done ? saving : any ? str_format(a, "does not pay: %s", saving) : "not possible";
+}
+
+static bool decide(Reduce *r)
+{
+    bool *allowed = ARENA_NEW(r->c->arena, bool, r->n);
+    double before = choose(r, allowed).cost;
+    for (int i = 0; i < r->n; i++)
+        allowed[i] = r->solve->state_type[i].rank == 1;
+    Choice most = choose(r, allowed), best = cheapest(r, most);
+    bool any = false;
+    for (int i = 0; i < r->n; i++) {
+        any |= best.is_reduced[i];
+        if (!allowed[i])
+            most.why[i] = "it is not a vector";
+    }
+    bool pays = any && best.cost < 0.9 * before;
+    r->choice = any ? best : most;
+    explain(r, &most, before, pays);
+    return pays;
+}
+
+Reduction *reduce_field(Check *c, Builder *main, Solve *solve, Fn *field, Keys *keys, const Val *start)
+{
+    Reduce r = {.c = c, .m = c->module, .main = main, .solve = solve, .keys = keys, .n = solve->n_state};
+    if (c->no_reduce) {
         solve->reduction = "switched off";
-    else if (solve->n_state != 1 || solve->state_type[0].rank != 1)
-        solve->reduction = "only a solve of one vector is reduced";
-    if (solve->reduction)
         return NULL;
+    }
+    solve->state_reduction = ARENA_NEW(c->arena, const char *, r.n);
+    r.field = field;
     r.flat = flatten(&r, field);
     mark_depends(&r);
-    if (!find_left(&r) || !collect(&r, r.flat->out.at[0], NO_VAL, false)) {
-        solve->reduction = str_format(c->arena, "not possible: %s", r.why ? r.why : "the field does not end in W @ x");
-        return NULL;
-    }
-    int d = solve->state_type[0].dim[0], p = 0, q = 0;
-    for (int i = 0; i < r.left.n; i++)
-        p += fn_type(r.flat, r.left.at[i]).dim[0];
-    for (int i = 0; i < r.parts.n; i++)
-        q += part_size(&r, &r.parts.at[i]);
-    if (!pays(&r, d, p, q)) {
-        solve->reduction = str_format(c->arena, "does not pay: %s", solve->reduction);
-        return NULL;
-    }
-    r.hoisted = ARENA_NEW(c->arena, Val, r.flat->ins.n + 1);
-    for (int v = 0; v < r.flat->ins.n; v++)
-        r.hoisted[v] = NO_VAL;
-    Reduction *out = ARENA_NEW(c->arena, Reduction, 1);
-    out->type = type_real(true, 1, &q);
-    build_maps(&r, out, start);
-    Keys *reduced = ARENA_NEW(c->arena, Keys, 1);
-    out->field = build_field(&r, out, reduced);
-    *keys = *reduced;
-    return out;
-}
-
-/* ---- back to the user's state ---- */
-Val reduce_lift_rate(Check *c, Builder *b, const Reduction *r, Val x)
-{
-    Val right = build_val(c, b, &r->right);
-    return fn_op2(c->module, b->fn, OP_mm_nn, right, x);
-}
-
-Val reduce_lift(Check *c, Builder *b, const Reduction *r, Val s)
-{
-    Type t = fn_type(b->fn, s);
-    Val start = build_val(c, b, &r->start);
-    if (t.rank == 1) {
-        Val moved = reduce_lift_rate(c, b, r, s);
-        return fn_op2(c->module, b->fn, OP_add, start, moved);
-    }
-    Val right = build_val(c, b, &r->right);
-    Val moved = fn_op2(c->module, b->fn, OP_mm_nt, s, right);
-    Imm imm = {.axis = 0, .to = fn_type(b->fn, moved)};
-    Val rows = fn_op(c->module, b->fn, OP_repeat, 1, &start, imm, b->fn->span);
-    return fn_op2(c->module, b->fn, OP_add, rows, moved);
+    read_rates(&r);
+    return decide(&r) ? reduce_build(&r, start) : NULL;
 }

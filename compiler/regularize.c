@@ -188,26 +188,39 @@ static Val detached(Check *c, Builder *b, Val v)
     return fn_op(c->module, b->fn, OP_detach, 1, &v, (Imm){.index = c->module->n_detach++}, b->fn->ins.at[v].span);
 }
 
+/* The solve as written: for a slope that is held. Left in a reduced form it would pass gradient into the R of k = R x.
+ */
+static Problem unreduced(Check *c, Builder *b, const Problem *p)
+{
+    const Reduction *r = p->reduction;
+    if (!r)
+        return *p;
+    Val *arg = ARENA_NEW(c->arena, Val, r->user_keys.at.n + 1);
+    Problem user = {.solve = p->solve, .field = r->user_field, .arg = arg};
+    user.n_arg = build_keys(c, b, &r->user_keys, arg);
+    return user;
+}
+
 static Val local_term(Check *c, Scope *s, SolveInfo *info, const Problem *p, const Term *term, int draw)
 {
     Builder *b = info->home;
     const Solve *solve = info->solve;
     int n = solve->n_state;
-    Val *u = ARENA_NEW(c->arena, Val, n), *k1 = ARENA_NEW(c->arena, Val, n);
-    Val t = solve_result(c, info, solve_drawn_time(solve, draw)),
-        left = solve_result(c, info, solve_drawn_left(solve, draw));
+    Val *u = ARENA_NEW(c->arena, Val, n), *held = ARENA_NEW(c->arena, Val, n);
+    Val t = solve_result(c, info, solve_drawn_time(solve, draw), -1),
+        left = solve_result(c, info, solve_drawn_left(solve, draw), -1);
     for (int j = 0; j < n; j++) {
-        u[j] = solve_result(c, info, solve_drawn(solve, draw, j));
+        u[j] = solve_result(c, info, solve_drawn(solve, draw, j), j);
         if (!term->through_state)
             u[j] = detached(c, b, u[j]);
     }
-    Val x = NO_VAL;
-    step_local_rate(c, b, p, u, t, k1, &x);
-    for (int j = 0; j < n && term->holds_slope; j++)
-        k1[j] = detached(c, b, k1[j]);
-    Val h = term->at_accepted ? solve_result(c, info, solve_drawn_step(solve, draw))
-                              : step_local_guess(c, b, p, u, k1, t, left);
-    Internals in = step_local(c, b, p, u, k1, x, t, detached(c, b, h));
+    Problem form = term->holds_slope && !step_can_hold(p) ? unreduced(c, b, p) : *p, there;
+    Start at = step_start(c, b, &form, u, t, &there);
+    for (int j = 0; j < n; j++)
+        held[j] = term->holds_slope ? detached(c, b, at.user_k[j]) : at.user_k[j];
+    Val h = term->at_accepted ? solve_result(c, info, solve_drawn_step(solve, draw), -1)
+                              : step_guess(c, b, &there, &at, t, left);
+    Internals in = step_local(c, b, &there, &at, term->holds_slope ? held : NULL, t, detached(c, b, h));
     return regularize_quantity(c, s, b, &in, term->quantity);
 }
 
@@ -234,7 +247,7 @@ void regularize_add(Check *c, Scope *s, SolveInfo *info, const Problem *p, const
         if (term->draws > 1)
             value = fn_op2(c->module, b->fn, OP_div, value, fn_const(c->module, b->fn, term->draws));
         if (term->draws == 0)
-            value = solve_result(c, info, solve_quantity(info->solve, term->first));
+            value = solve_result(c, info, solve_quantity(info->solve, term->first), -1);
         value = fn_op2(c->module, b->fn, OP_mul, weight(c, s, b, info, term, i), value);
         list_push(c->arena, c->penalties, value);
     }

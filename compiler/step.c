@@ -3,6 +3,7 @@
  * Needs: a proved tableau, the field as a function.  Gives: stages, new state, error norm and quantities as ordinary
  * instructions, which ad.c differentiates like any others; the five functions of a solve.
  * Elsewhere: accept or reject, and the loop over steps (runtime/solve.c). */
+#include "ad.h"
 #include "field.h"
 
 static Val num(Check *c, Builder *b, double x)
@@ -43,45 +44,80 @@ static void tolerances(Check *c, Builder *b, const Solve *s, Internals *in)
     in->rtol = build_val(c, b, &rtol);
 }
 
-/* z + (h w_1) k1 + R sum_{j >= 2} (h w_j) x_j of a reduced solve; z NO_VAL: none. */
-static Val local_sum(Check *c, Builder *b, const Reduction *r, Val z, Val k1, Val *const *x, const double *w, int n,
-                     Val h)
+static bool is_lifted(const Problem *p, int state)
 {
-    Val sum = op2(c, b, OP_mul, op2(c, b, OP_mul, h, num(c, b, w[0])), k1),
-        d = weighted(c, b, x + 1, 0, w + 1, n - 1, h);
-    if (d != NO_VAL)
-        sum = op2(c, b, OP_add, sum, reduce_lift_rate(c, b, r, d));
-    return z == NO_VAL ? sum : op2(c, b, OP_add, z, sum);
+    return p->reduction && p->reduction->state[state].is_reduced;
 }
 
-/* The internals of a step of a reduced solve in the user's state, which is z at its start and origin + R s anywhere.
- * What nobody uses is dropped later. */
-static Internals lifted(Check *c, Builder *b, const Problem *p, const Internals *in, Val z, Val origin)
+/* Rates or errors of all states, of the user's. */
+static Val *lift_rates(Check *c, Builder *b, const Problem *p, const Val *x)
 {
     const Reduction *r = p->reduction;
-    int n = in->method->stages;
+    Val *out = ARENA_NEW(c->arena, Val, p->solve->n_state);
+    for (int j = 0; j < p->solve->n_state; j++)
+        out[j] = is_lifted(p, j) ? reduce_lift_rate(c, b, r, j, p->origin, x[j]) : x[j];
+    return out;
+}
+
+/* x + (h w) times the held slope of a state, if there is one. */
+static Val add_slope(Check *c, Builder *b, const Problem *p, int state, Val x, Val h, double w)
+{
+    if (!p->slope || !is_lifted(p, state) || w == 0)
+        return x;
+    return op2(c, b, OP_add, x, op2(c, b, OP_mul, op2(c, b, OP_mul, h, num(c, b, w)), p->slope[state]));
+}
+
+/* The internals of a step in the user's states, which are u0 at its start. What nobody uses is dropped later. */
+static Internals lifted(Check *c, Builder *b, const Problem *p, const Internals *in, const Val *u0)
+{
+    const Reduction *r = p->reduction;
+    const Tableau *m = in->method;
     Internals out = *in;
-    Val *own = ARENA_NEW(c->arena, Val, 3);
-    out.k = ARENA_NEW(c->arena, Val *, n);
-    out.stage = ARENA_NEW(c->arena, Val *, n);
-    for (int i = 0; i < n; i++) {
-        out.k[i] = ARENA_NEW(c->arena, Val, 1);
-        out.stage[i] = ARENA_NEW(c->arena, Val, 1);
-        out.k[i][0] = reduce_lift_rate(c, b, r, in->k[i][0]);
-        out.stage[i][0] = i == 0 ? z : op2(c, b, OP_add, origin, reduce_lift_rate(c, b, r, in->stage[i][0]));
+    if (!r)
+        return out;
+    out.k = ARENA_NEW(c->arena, Val *, m->stages);
+    out.stage = ARENA_NEW(c->arena, Val *, m->stages);
+    out.u0 = (Val *)u0;
+    out.u1 = ARENA_NEW(c->arena, Val, r->n);
+    for (int i = 0; i < m->stages; i++) {
+        out.k[i] = i == 0 && p->slope ? (Val *)p->slope : lift_rates(c, b, p, in->k[i]);
+        out.stage[i] = ARENA_NEW(c->arena, Val, r->n);
+        for (int j = 0; j < r->n; j++) {
+            Val u = i == 0 ? u0[j] : reduce_lift(c, b, r, j, p->origin, in->stage[i][j]);
+            out.stage[i][j] = i == 0 ? u : add_slope(c, b, p, j, u, in->h, m->a[i][0]);
+        }
     }
-    own[0] = z;
-    own[1] = op2(c, b, OP_add, origin, reduce_lift_rate(c, b, r, in->u1[0]));
-    own[2] = in->err ? reduce_lift_rate(c, b, r, in->err[0]) : NO_VAL;
-    out.u0 = &own[0];
-    out.u1 = &own[1];
-    out.err = in->err ? &own[2] : NULL;
+    out.err = in->err ? lift_rates(c, b, p, in->err) : NULL;
+    for (int j = 0; j < r->n; j++) {
+        out.u1[j] = add_slope(c, b, p, j, reduce_lift(c, b, r, j, p->origin, in->u1[j]), in->h, m->b[0]);
+        if (in->err)
+            out.err[j] = add_slope(c, b, p, j, out.err[j], in->h, m->e[0]);
+    }
+    return out;
+}
+
+/* The problem at a stage: the held slope k moves each base L z by (h w) L k. */
+static Problem steep(Check *c, Builder *b, const Problem *p, Val h, double w)
+{
+    const Reduction *r = p->reduction;
+    Problem out = *p;
+    if (!p->slope || !r || w == 0)
+        return out;
+    Val *arg = ARENA_NEW(c->arena, Val, p->n_arg + 1);
+    for (int i = 0; i < p->n_arg; i++)
+        arg[i] = p->arg[i];
+    for (int i = 0; i < r->base.n; i++) {
+        int state = r->base.at[i].state;
+        Val k = op2(c, b, OP_mm_nn, build_val(c, b, &r->state[state].left), p->slope[state]);
+        arg[i] = op2(c, b, OP_add, arg[i], op2(c, b, OP_mul, op2(c, b, OP_mul, h, num(c, b, w)), k));
+    }
+    out.arg = arg;
     return out;
 }
 
 /* inner: what stands in for the inner values of the field at each stage, or NULL. */
-static Internals plain_internals(const Field *f, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t,
-                                 Val h, Val *const *inner)
+static Internals plain_internals(const Field *f, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h,
+                                 Val *const *inner)
 {
     Check *c = f->c;
     const Solve *solve = p->solve;
@@ -105,7 +141,8 @@ static Internals plain_internals(const Field *f, Builder *b, const Problem *p, c
             continue;
         }
         Val at = m->c[i] == 0 ? t : op2(c, b, OP_add, t, op2(c, b, OP_mul, h, num(c, b, m->c[i])));
-        field_value(f, b, p, in.stage[i], at, inner && i > 0 ? inner[i] : NULL, in.k[i]);
+        Problem here = steep(c, b, p, h, m->a[i][0]);
+        field_value(f, b, &here, in.stage[i], at, inner && i > 0 ? inner[i] : NULL, in.k[i]);
     }
     in.err = m->e ? ARENA_NEW(c->arena, Val, n) : NULL;
     for (int j = 0; j < n; j++) {
@@ -216,25 +253,17 @@ Val step_error(Check *c, Builder *b, const Internals *in)
     return build_rms(c, b, in->n_state, scaled);
 }
 
-/* f at the end of an Euler step of h0 less f at its start, of the user's state. */
-static void probe(Check *c, Builder *b, const Problem *p, const Start *at, Val t, Val h0, Val *change)
+/* f at the end of an Euler step of h0 less f at its start, of the user's states. */
+static Val *probe(Check *c, Builder *b, const Problem *p, const Start *at, Val t, Val h0)
 {
     int n = p->solve->n_state;
-    Val *u = ARENA_NEW(c->arena, Val, n), end = op2(c, b, OP_add, t, h0);
-    if (!at->u) { /* a reduced solve at any state: its own start is moved instead of s */
-        Val moved = op2(c, b, OP_add, at->user_u[0], op2(c, b, OP_mul, h0, at->user_k[0])), x;
-        step_local_rate(c, b, p, &moved, end, change, &x);
-        change[0] = op2(c, b, OP_sub, change[0], at->user_k[0]);
-        return;
-    }
+    Val *u = ARENA_NEW(c->arena, Val, n), *change = ARENA_NEW(c->arena, Val, n);
     for (int j = 0; j < n; j++)
         u[j] = op2(c, b, OP_add, at->u[j], op2(c, b, OP_mul, h0, at->k[j]));
-    step_field(c, b, p, u, end, change);
-    for (int j = 0; j < n; j++) {
+    step_field(c, b, p, u, op2(c, b, OP_add, t, h0), change);
+    for (int j = 0; j < n; j++)
         change[j] = op2(c, b, OP_sub, change[j], at->k[j]);
-        if (p->reduction)
-            change[j] = reduce_lift_rate(c, b, p->reduction, change[j]);
-    }
+    return lift_rates(c, b, p, change);
 }
 
 /* Hairer, Norsett & Wanner (1993), II.4, "Starting step size", with the cap and the floor of OrdinaryDiffEq:
@@ -262,9 +291,9 @@ Val step_guess(Check *c, Builder *b, const Problem *p, const Start *at, Val t, V
     Val ratio = op2(c, b, OP_div, op2(c, b, OP_mul, num(c, b, 0.01), d0), safe_d1);
     Val h0 = build_op(c, b, OP_where, 3, (Val[]){is_small, num(c, b, 1e-6), ratio}, (Imm){0}, place);
     h0 = op2(c, b, OP_min, h0, length);
-    probe(c, b, p, at, t, op2(c, b, OP_mul, direction, h0), x);
+    const Val *risen = probe(c, b, p, at, t, op2(c, b, OP_mul, direction, h0));
     for (int j = 0; j < n; j++)
-        x[j] = op2(c, b, OP_div, x[j], sk[j]);
+        x[j] = op2(c, b, OP_div, risen[j], sk[j]);
     Val change = build_rms(c, b, n, x);
     Val m = op2(c, b, OP_max, d1, op2(c, b, OP_div, change, h0));
     Val is_flat = op2(c, b, OP_ge, num(c, b, 1e-15), m);
@@ -279,137 +308,83 @@ Val step_guess(Check *c, Builder *b, const Problem *p, const Start *at, Val t, V
 }
 
 /* ---- a step on its own ---- */
-/* f(z) of a reduced solve at any z, moved by h a_i1 k1 and the reduced d: x(L z + (h a_i1) (L k1) + M d, t). */
-typedef struct Local {
-    const Field *f;
-    Builder *b;
-    const Problem *p;
-    Val base, slope; /* L z, L k1 */
-} Local;
-
-static Val zero_state(Check *c, Builder *b, const Reduction *r)
+Start step_start(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Problem *there)
 {
-    Type shared = r->type;
-    Val zero = num(c, b, 0);
-    shared.is_batched = false;
-    return op1(c, b, OP_bcast, fn_op(c->module, b->fn, OP_fill, 1, &zero, (Imm){.to = shared}, b->fn->span));
-}
-
-static Val local_x(const Local *l, Val base, Val d, Val t, const Val *inner)
-{
-    Check *c = l->f->c;
-    Builder *b = l->b;
-    const Reduction *r = l->p->reduction;
-    Val *arg = ARENA_NEW(c->arena, Val, l->p->n_arg), x;
-    for (int i = 0; i < l->p->n_arg; i++)
-        arg[i] = l->p->arg[i];
-    arg[0] = base; /* the first key of a reduced field, reduce.c */
-    if (d == NO_VAL)
-        d = zero_state(c, b, r);
-    Problem p = *l->p;
-    p.arg = arg;
-    field_value(l->f, b, &p, &d, t, inner, &x);
-    return x;
-}
-
-static Val left_times(Check *c, Builder *b, const Reduction *r, Val z)
-{
-    Val left = build_val(c, b, &r->left);
-    return op2(c, b, OP_mm_nn, left, z);
-}
-
-void step_local_rate(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Val *k1, Val *integrated)
-{
-    if (!p->reduction) {
-        step_field(c, b, p, u, t, k1);
-        return;
-    }
-    Field f = field_open(c, p);
-    Local l = {&f, b, p, left_times(c, b, p->reduction, u[0]), NO_VAL};
-    *integrated = local_x(&l, l.base, NO_VAL, t, NULL);
-    k1[0] = reduce_lift_rate(c, b, p->reduction, *integrated);
-}
-
-Val step_local_guess(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val span)
-{
-    return step_guess(c, b, p, &(Start){p->reduction ? NULL : u, k1, u, k1}, t, span);
-}
-
-/* The same step from differences: at s = 0, with L z for L z0, the first stage derivative is the rate x. */
-static Internals local_changes(const Field *f, Builder *b, const Problem *p, Val z, Val x, Val t, Val h, Val **inner)
-{
-    Check *c = f->c;
     const Reduction *r = p->reduction;
-    Problem at = *p;
-    Val *arg = ARENA_NEW(c->arena, Val, p->n_arg), zero = zero_state(c, b, r);
-    for (int i = 0; i < p->n_arg; i++)
-        arg[i] = p->arg[i];
-    arg[0] = left_times(c, b, r, z);
-    at.arg = arg;
-    Internals in = changed_internals(f, b, &at, &zero, &x, t, h, inner);
-    return lifted(c, b, p, &in, z, z);
+    int n = p->solve->n_state;
+    Start at = {.u = (Val *)u, .k = ARENA_NEW(c->arena, Val, n), .user_u = (Val *)u};
+    *there = *p;
+    if (r) {
+        Val *arg = ARENA_NEW(c->arena, Val, p->n_arg + 1);
+        for (int i = 0; i < p->n_arg; i++)
+            arg[i] = p->arg[i];
+        for (int i = 0; i < r->base.n; i++) {
+            Val left = build_val(c, b, &r->state[r->base.at[i].state].left);
+            arg[i] = op2(c, b, OP_mm_nn, left, u[r->base.at[i].of]);
+        }
+        at.u = ARENA_NEW(c->arena, Val, n);
+        for (int j = 0; j < n; j++)
+            at.u[j] = r->state[j].is_reduced ? sweep_zero(c->module, b->fn, r->state[j].type) : u[j];
+        there->arg = arg;
+        there->origin = u;
+    }
+    step_field(c, b, there, at.u, t, at.k);
+    at.user_k = lift_rates(c, b, there, at.k);
+    return at;
 }
 
-static Internals local_reduced(const Field *f, Builder *b, const Problem *p, Val z, Val k1, Val t, Val h,
-                               Val *const *inner)
+/* A state with starts among its directions would need one more for each slope there. */
+bool step_can_hold(const Problem *p)
 {
-    Check *c = f->c;
-    const Reduction *r = p->reduction;
-    const Tableau *m = p->solve->method;
-    Local l = {f, b, p, left_times(c, b, r, z), left_times(c, b, r, k1)};
-    Val **x = ARENA_NEW(c->arena, Val *, m->stages), **k = ARENA_NEW(c->arena, Val *, m->stages);
-    Val **stage = ARENA_NEW(c->arena, Val *, m->stages), *own = ARENA_NEW(c->arena, Val, 3);
-    Internals in = {.method = m, .n_state = 1, .k = k, .stage = stage, .u0 = &own[0], .u1 = &own[1], .t = t, .h = h};
-    for (int i = 0; i < m->stages; i++) {
-        k[i] = ARENA_NEW(c->arena, Val, 1);
-        x[i] = ARENA_NEW(c->arena, Val, 1);
-        stage[i] = ARENA_NEW(c->arena, Val, 1);
-        k[i][0] = k1;
-        stage[i][0] = z;
-        if (i == 0)
-            continue;
-        Val at = op2(c, b, OP_add, t, op2(c, b, OP_mul, h, num(c, b, m->c[i])));
-        stage[i][0] = local_sum(c, b, r, z, k1, x, m->a[i], i, h);
-        Val d = weighted(c, b, x + 1, 0, m->a[i] + 1, i - 1, h);
-        Val base = op2(c, b, OP_add, l.base, op2(c, b, OP_mul, op2(c, b, OP_mul, h, num(c, b, m->a[i][0])), l.slope));
-        x[i][0] = local_x(&l, base, d, at, inner ? inner[i] : NULL);
-        k[i][0] = reduce_lift_rate(c, b, r, x[i][0]);
-    }
-    own[0] = z;
-    own[1] = m->fsal ? stage[m->stages - 1][0] : local_sum(c, b, r, z, k1, x, m->b, m->stages, h);
-    if (m->e) {
-        own[2] = local_sum(c, b, r, NO_VAL, k1, x, m->e, m->stages, h);
-        in.err = &own[2];
-    }
-    tolerances(c, b, p->solve, &in);
-    return in;
+    for (int j = 0; p->reduction && j < p->reduction->n; j++)
+        if (p->reduction->state[j].origin.n)
+            return false;
+    return true;
 }
 
-Internals step_local(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val integrated, Val t, Val h)
+Internals step_local(Check *c, Builder *b, const Problem *p, const Start *at, const Val *held, Val t, Val h)
 {
-    if (!p->reduction)
-        return step_internals(c, b, p, u, k1, t, h);
+    int n = p->solve->n_state;
+    Problem form = *p;
+    if (!held) {
+        Internals in = step_internals(c, b, p, at->u, at->k, t, h);
+        return lifted(c, b, p, &in, at->user_u);
+    }
+    Val *k = ARENA_NEW(c->arena, Val, n);
+    form.slope = held;
+    for (int j = 0; j < n; j++)
+        k[j] = is_lifted(p, j) ? sweep_zero(c->module, b->fn, p->reduction->state[j].type) : held[j];
     Field f = field_open(c, p);
-    if (!p->solve->has_differences)
-        return local_reduced(&f, b, p, u[0], k1[0], t, h, NULL);
     Val **inner = ARENA_NEW(c->arena, Val *, p->solve->method->stages);
-    Internals value = local_changes(&f, b, p, u[0], integrated, t, h, inner);
-    Internals plain = local_reduced(&f, b, p, u[0], k1[0], t, h, f.is_written ? inner : NULL);
+    Internals value = {0};
+    if (p->solve->has_differences)
+        value = changed_internals(&f, b, p, at->u, at->k, t, h, inner);
+    Internals plain =
+        plain_internals(&f, b, &form, at->u, k, t, h, p->solve->has_differences && f.is_written ? inner : NULL);
+    plain = lifted(c, b, &form, &plain, at->user_u);
+    if (!p->solve->has_differences)
+        return plain;
+    value = lifted(c, b, p, &value, at->user_u);
     return internals_instead(c, b, value, &plain);
 }
 
 /* ---- the functions of a solve ---- */
 typedef struct Frame { /* a function of a solve being built */
     Builder *b;
-    Val *u, *carry;
+    Val *u, *carry, *user_u;
     Problem p;
 } Frame;
 
-/* Carries: k1 of each state if the last stage is the first of the next step; behind it the user's state of a reduced
- * solve. */
+/* Carries: k1 of each state if the last stage is the first of the next step; behind them the user's form of each
+ * reduced state. */
 static int n_k1(const Solve *s)
 {
     return s->method->fsal ? s->n_state : 0;
+}
+
+static const char *lifted_name(Check *c, const Solve *s, int state)
+{
+    return str_format(c->arena, "lifted_%s", s->state_name[state]);
 }
 
 static Frame frame_new(Check *c, const Problem *p, Keys *keys, Builder *parent, const char *what, bool has_carry)
@@ -417,14 +392,18 @@ static Frame frame_new(Check *c, const Problem *p, Keys *keys, Builder *parent, 
     Solve *s = p->solve;
     Frame f = {.b = build_new(c, str_format(c->arena, "%s_%s", s->name, what), s->span, parent, keys)};
     f.u = ARENA_NEW(c->arena, Val, s->n_state);
+    f.user_u = ARENA_NEW(c->arena, Val, s->n_state);
     for (int i = 0; i < s->n_state; i++)
-        f.u[i] = build_input(c, f.b, s->state_type[i], s->state_name[i]);
+        f.u[i] = f.user_u[i] = build_input(c, f.b, s->state_type[i], s->state_name[i]);
     if (has_carry && s->n_carry) {
         f.carry = ARENA_NEW(c->arena, Val, s->n_carry);
-        for (int i = 0; i < s->n_carry; i++)
-            f.carry[i] = i < n_k1(s)
-                             ? build_input(c, f.b, s->state_type[i], str_format(c->arena, "k1_%s", s->state_name[i]))
-                             : build_input(c, f.b, p->reduction->start.type, "lifted");
+        int at = 0;
+        for (; at < n_k1(s); at++)
+            f.carry[at] = build_input(c, f.b, s->state_type[at], str_format(c->arena, "k1_%s", s->state_name[at]));
+        for (int i = 0; i < s->n_state; i++)
+            if (is_lifted(p, i))
+                f.user_u[i] = f.carry[at++] =
+                    build_input(c, f.b, p->reduction->state[i].start.type, lifted_name(c, s, i));
     }
     f.p = *p;
     return f;
@@ -438,6 +417,8 @@ static void frame_args(Check *c, Frame *f, const Keys *keys)
     for (int i = 0; i < f->p.n_arg; i++)
         arg[i] = build_val(c, f->b, &keys->at.at[i]);
     f->p.arg = arg;
+    if (f->p.reduction)
+        f->p.origin = reduce_origin(c, f->b, f->p.reduction);
 }
 
 static Val scalar_input(Check *c, Builder *b, const char *name)
@@ -467,15 +448,15 @@ static Fn *make_step(Check *c, const Problem *p, Keys *keys, Builder *parent, Sc
     Frame f = frame_new(c, p, keys, parent, keeps ? "step_keep" : "step", true);
     Val t = scalar_input(c, f.b, "t"), h = scalar_input(c, f.b, "h");
     frame_args(c, &f, keys);
-    Internals in = step_internals(c, f.b, &f.p, f.u, n_k1(solve) ? f.carry : NULL, t, h), user = in;
-    if (p->reduction)
-        user = lifted(c, f.b, p, &in, f.carry[n_k1(solve)], build_val(c, f.b, &p->reduction->start));
+    Internals in = step_internals(c, f.b, &f.p, f.u, n_k1(solve) ? f.carry : NULL, t, h);
+    Internals user = lifted(c, f.b, &f.p, &in, f.user_u);
     for (int j = 0; j < solve->n_state; j++)
         fn_out(m, f.b->fn, in.u1[j], str_format(c->arena, "%s_1", solve->state_name[j]));
     for (int j = 0; j < n_k1(solve); j++)
         fn_out(m, f.b->fn, in.k[in.method->stages - 1][j], str_format(c->arena, "k1_%s_1", solve->state_name[j]));
-    if (p->reduction)
-        fn_out(m, f.b->fn, user.u1[0], "lifted_1");
+    for (int j = 0; j < solve->n_state; j++)
+        if (is_lifted(p, j))
+            fn_out(m, f.b->fn, user.u1[j], str_format(c->arena, "%s_1", lifted_name(c, solve, j)));
     fn_out(m, f.b->fn, step_error(c, f.b, &user), "err");
     for (int i = 0; i < terms->at.n; i++)
         if (terms->at.at[i].draws == 0)
@@ -496,8 +477,9 @@ static Fn *make_init(Check *c, const Problem *p, Keys *keys, Builder *parent)
         step_field(c, f.b, &f.p, f.u, t, k1);
     for (int j = 0; j < n_k1(p->solve); j++)
         fn_out(c->module, f.b->fn, k1[j], str_format(c->arena, "k1_%s", p->solve->state_name[j]));
-    if (p->reduction)
-        fn_out(c->module, f.b->fn, build_val(c, f.b, &p->reduction->start), "lifted");
+    for (int j = 0; j < p->solve->n_state; j++)
+        if (is_lifted(p, j))
+            fn_out(c->module, f.b->fn, f.p.origin[j], lifted_name(c, p->solve, j));
     f.b->fn->note = "what the first step is handed";
     return build_finish(c, f.b);
 }
@@ -506,19 +488,11 @@ static Fn *make_guess(Check *c, const Problem *p, Keys *keys, Builder *parent)
 {
     Frame f = frame_new(c, p, keys, parent, "guess", true);
     Val t = scalar_input(c, f.b, "t"), span = scalar_input(c, f.b, "span");
-    Val *f0 = ARENA_NEW(c->arena, Val, p->solve->n_state), user_u, user_k;
+    Val *f0 = n_k1(p->solve) ? f.carry : ARENA_NEW(c->arena, Val, p->solve->n_state);
     frame_args(c, &f, keys);
-    for (int j = 0; j < n_k1(p->solve); j++)
-        f0[j] = f.carry[j];
     if (!n_k1(p->solve))
         step_field(c, f.b, &f.p, f.u, t, f0);
-    Start at = {f.u, f0, f.u, f0};
-    if (p->reduction) {
-        user_u = build_val(c, f.b, &p->reduction->start);
-        user_k = reduce_lift_rate(c, f.b, p->reduction, f0[0]);
-        at.user_u = &user_u;
-        at.user_k = &user_k;
-    }
+    Start at = {f.u, f0, f.user_u, lift_rates(c, f.b, &f.p, f0)};
     fn_out(c->module, f.b->fn, step_guess(c, f.b, &f.p, &at, t, span), "h");
     f.b->fn->note = "the automatic initial step";
     return build_finish(c, f.b);
@@ -586,8 +560,7 @@ static Fn *make_scaled(Check *c, const Problem *p, Keys *keys, Builder *parent)
     Val t = scalar_input(c, f.b, "t"), h = scalar_input(c, f.b, "h");
     frame_args(c, &f, keys);
     Internals in = step_internals(c, f.b, &f.p, f.u, n_k1(solve) ? f.carry : NULL, t, h);
-    if (p->reduction)
-        in = lifted(c, f.b, p, &in, f.carry[n_k1(solve)], build_val(c, f.b, &p->reduction->start));
+    in = lifted(c, f.b, &f.p, &in, f.user_u);
     for (int j = 0; j < solve->n_state; j++)
         fn_out(c->module, f.b->fn, step_scaled(c, f.b, &in, j, in.err[j]), solve->state_name[j]);
     f.b->fn->note = "the local error of a step over the tolerance";
@@ -597,15 +570,19 @@ static Fn *make_scaled(Check *c, const Problem *p, Keys *keys, Builder *parent)
 static Fn *make_lift(Check *c, const Problem *p, Keys *keys, Builder *parent)
 {
     Frame f = frame_new(c, p, keys, parent, "lift", false);
-    fn_out(c->module, f.b->fn, reduce_lift(c, f.b, p->reduction, f.u[0]), p->solve->state_name[0]);
-    f.b->fn->note = "the state as written in the model";
+    frame_args(c, &f, keys);
+    for (int j = 0; j < p->solve->n_state; j++)
+        fn_out(c->module, f.b->fn, reduce_lift(c, f.b, p->reduction, j, f.p.origin, f.u[j]), p->solve->state_name[j]);
+    f.b->fn->note = "the states as written in the model";
     return build_finish(c, f.b);
 }
 
 void step_functions(Check *c, const Problem *p, Keys *keys, Builder *parent, Scope *s, const Terms *terms)
 {
     Solve *solve = p->solve;
-    solve->n_carry = n_k1(solve) + (p->reduction ? 1 : 0);
+    solve->n_carry = n_k1(solve);
+    for (int j = 0; j < solve->n_state; j++)
+        solve->n_carry += is_lifted(p, j);
     solve->n_dense = solve->n_state * (solve->method->stages + (!solve->method->degree && !solve->method->fsal));
     solve->step_keep = make_step(c, p, keys, parent, s, terms, true); /* first: it may add keys */
     solve->step = make_step(c, p, keys, parent, s, terms, false);

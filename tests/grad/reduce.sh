@@ -1,0 +1,97 @@
+# Exact reduction of several states in compiled programs: check-gradient for each kind of regularisation, and the first
+# steps of training against the same model with --no-reduce: the same attempts of each solve, loss and regulariser to
+# rounding. q and v: a position and its velocity, both reduced, q with the start of v; y: reduced, with a gate; r and e:
+# integrated themselves.
+. "$NDEC_ROOT/tests/case.sh"
+
+model() { # regularize clauses, solve clauses
+    cat <<END
+precision f64
+quantity bend = h * rms(k[stages] - k[1]) + 0.1 * rms(stage[2] - u0)
+
+data x : real[3]
+data y : real[2]
+sample noise : real[3] ~ normal()
+param k : real = 0.4
+
+layer lift   = dense(32)
+layer first  = dense(3, tanh)
+layer second = dense(2, softplus)
+layer force  = dense(32)
+layer drift  = dense(24)
+solve flow {
+  let a = first([q, v, t])
+  let b = second([a, p, r])
+  dq   = v dt
+  dv   = (force([a, b]) - k * v) / (1 + e^2) dt
+  dp   = sigmoid(e) * drift([b, t]) dt
+  dr   = (y - k * r * b) dt
+  de   = -e * r[0] dt
+  q(0) = lift(x + 0.1 * noise)
+  v(0) = 0.3 * sin(lift(x))
+  p(0) = zeros(24)
+  r(0) = y
+  e(0) = x[0]
+  time 0 .. 1.5 save [0.4, 1]
+  tolerance abs 1e-4 rel 1e-3
+$2
+$1
+}
+layer answer = dense(2)
+loss mse(answer(flow.q(1.5)), y) + mse(flow.r([0.4, 1]), ones(2, 2)) + 0.1 * rms(flow.q([0.4, 1])) + rms(flow.p(1.5))
+train {
+  data  csv("points.csv")
+  batch 5
+  steps 3
+  optimizer adam(0.01)
+}
+END
+}
+
+awk -v OFS=, 'BEGIN { for (i = 0; i < 20; i++) print sin(i), cos(2 * i), sin(3 * i + 1), cos(i), 0.5 * sin(5 * i) }' >points.csv
+# The numbers of a training log as step, loss, reg, nfe, accepted, rejected.
+numbers() { sed -n 's/^{"step":\([0-9]*\),"loss":\([^,]*\),"reg":\([^,]*\),"nfe":\([^,]*\),"accepted":\([^,]*\),"rejected":\([^,]*\),.*/\1 \2 \3 \4 \5 \6/p' "$1"; }
+
+check() { # name, regularize clauses, solve clauses, arguments
+    model "$2" "$3" >"$1.nde"
+    if ! "$ndec" build "$1.nde" -o "$1" >out 2>err; then fail "$1: build"; return; fi
+    if ! "$ndec" build --no-reduce "$1.nde" -o "$1_plain" >out 2>err; then fail "$1: build --no-reduce"; return; fi
+    for form in "$1" "$1_plain"; do
+        "./$form" train --out "$form.run" >out 2>err || fail "$form: train"
+        numbers "$form.run/log.jsonl" >"$form.log"
+    done
+    paste -d ' ' "$1.log" "$1_plain.log" >both
+    far=$(awk 'function far(a, b) { d = a - b; return (d < 0 ? -d : d) / (b < 0 ? -b : b > 1e-9 ? b : 1) }
+               { for (i = 2; i <= 3; i++) if (far($i, $(i + 6)) > m) m = far($i, $(i + 6))
+                 if ($4 != $10 || $5 != $11 || $6 != $12) m = 1 } END { print m + 0 }' both)
+    holds "$1: the same training without reduction (to $far)" "$far < 1e-8 && $(wc -l <both) == 3"
+    # shellcheck disable=SC2086
+    if ./"$1" check-gradient ${4:-} >out 2>err; then ok "$1: $(tail -n 1 out)"
+    else fail "$1: $(tail -n 1 out)"; fi
+}
+check unbiased '  regularize error, unbiased, weight exponential(3, 0.5)
+  regularize bend, unbiased(2), through state, at accepted, weight 0.1
+  regularize error, global(max)' ''
+check biased '  regularize stiffness, biased, weight 0.01
+  regularize error2, biased, hold slope, weight 0.1
+  regularize error2, global(mean)' '  method dopri5
+  controller sciml'
+check fixed_steps '  regularize rms(k[2] - k[1]), unbiased, weight 2
+  regularize bend, global' '  method rk4
+  step fixed 0.11'
+
+# A trajectory names and gives the states as written.
+for form in unbiased unbiased_plain; do
+    "./$form" solve --weights unbiased.run/weights.safetensors --sample 3 --points 6 -o "$form.csv" >out 2>err || fail "$form: solve"
+done
+far=$(paste -d , unbiased.csv unbiased_plain.csv | awk -F, 'NR == 1 { for (i = 1; i <= NF / 2; i++) if ($i != $(i + NF / 2)) m = 1 }
+    NR > 1 { for (i = 1; i <= NF / 2; i++) { d = $i - $(i + NF / 2); if (d < 0) d = -d; if (d > m) m = d } } END { print m + 0 }')
+holds "the same trajectory of all states without reduction (to $far)" \
+    "$far < 1e-9 && $(wc -l <unbiased.csv) == 7 && $(head -n 1 unbiased.csv | tr , '\n' | wc -l) == 92"
+
+"$ndec" explain unbiased.nde >out 2>err || fail explain
+for line in 'q: reduced from 32 numbers to 7' 'v: reduced from 32 numbers to 7' 'p: reduced from 24 numbers to 4' 'r: integrated itself: its right-hand side is not' \
+    'e: integrated itself: it is not a vector'; do
+    if grep -q "^    $line" out; then ok "explain says '$line'"
+    else fail "explain does not say '$line'"; fi
+done
