@@ -258,7 +258,10 @@ static Fn *build_field(Reduce *r, const Reduction *out, Keys *keys)
             f.map[v] = build_val(r->c, b, &r->keys->at.at[v - r->n - 1]);
         else if (reduce_is_left(r, (Val)v) && r->choice.is_reduced[ins->arg[1]])
             f.map[v] = left_product(&f, (int)ins->arg[1], ins->arg[0]);
-        else
+        else if (ins->op == OP_slice && r->depends[v] == 0) {
+            Value part = value_val(r->main, hoist(r, (Val)v)); /* of a parameter: once a solve, not at each stage */
+            f.map[v] = build_val(r->c, b, &part);
+        } else
             fn_copy(r->m, b->fn, r->flat, (Val)v, f.map, false);
     }
     for (int i = 0; i < r->n; i++)
