@@ -21,11 +21,11 @@ enum { NDE_MANTISSA = 23, NDE_BIAS = 127 };
 #define NDE_BITS_OF_POWER(n) ((LaneBits)(NDE_BIAS + (n)) << NDE_MANTISSA)
 #define NDE_BITS_1 NDE_BITS_OF_POWER(0)
 
-/* Constants of the functions, the coefficients lowest first, from tests/fit.py. Functions are constant beyond the MOST
- * and LEAST of their names; |a| below TINY is its own expm1 and log1p; SCALE makes every subnormal number a normal one.
- * Adding ROUND to a number leaves the nearest integer in its low bits. Of ln 2 and pi all parts but the last have so
- * few bits that their products are exact: LN2_HIGH for every exponent, PI_HIGH and PI_MIDDLE below SIN_MOST. No part of
- * pi is negative, so that sin(-0) stays -0. */
+/* Constants of the functions, the coefficients lowest first, from tests/fit.py. The float tanh was tuned further, see
+ * there. Functions are constant beyond the MOST and LEAST of their names; |a| below TINY is its own expm1 and log1p;
+ * SCALE makes every subnormal number a normal one. Adding ROUND to a number leaves the nearest integer in its low bits.
+ * Of ln 2 and pi all parts but the last have so few bits that their products are exact: LN2_HIGH for every exponent,
+ * PI_HIGH and PI_MIDDLE below SIN_MOST. No part of pi is negative, so that sin(-0) stays -0. */
 #ifdef NDE_DOUBLE
 enum { NDE_SCALE_LOG2 = 64 };
 #define NDE_SCALE 0x1p64

@@ -143,6 +143,7 @@ INLINE Real r_real(LaneBits bits)
     return a;
 }
 
+/* All ones or none, and a choice by them: gcc makes vectors of a loop over these, but not over branches. */
 INLINE LaneBits r_less(Real a, Real b)
 {
     return -(LaneBits)(a < b);

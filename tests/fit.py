@@ -2,7 +2,9 @@
 
 Each is P(x)/Q(x), or a polynomial, whose largest weighted error on an interval is least: Remez exchange, with the rational
 problem linearised by the denominator of the round before. The error that is left is printed in units of 2^-24 (float) or
-2^-53 (double). Rounding is no part of the fit: tests/unit/math.c measures the functions."""
+2^-53 (double). Above and below of a quotient have a common factor, chosen so that intermediate results are not just above a power of
+two, where rounding is worst. Otherwise rounding is no part of the fit; tests/unit/math.c measures the functions. Of the float
+tanh every coefficient was then changed at random in its last bits, as long as the largest measured error fell."""
 
 from mpmath import mp, mpf, matrix, lu_solve, cos, pi, sqrt, tanh, atanh, erf, erfc, sin, exp, expm1, ln, nstr
 
@@ -87,7 +89,8 @@ def table(bits, digits, degrees):
     t = lambda s: tanh(sqrt(s) / 2) / sqrt(s)
     of("ratio", t, lambda s: 1 / t(s), tiny, half**2, *degrees["ratio"], first=0.5, times=mpf("1.62"))
     log_high = ((sqrt(2) - 1) / (sqrt(2) + 1)) ** 2 * (1 + mpf(2) ** (4 - bits) * 64)
-    of("log", lambda w: 2 * (atanh(sqrt(w)) / sqrt(w) - 1) / w, lambda w: w * sqrt(w) / 2 / atanh(sqrt(w)), tiny, log_high, degrees["log"])
+    rest = lambda w: 2 * (atanh(sqrt(w)) / sqrt(w) - 1) / w
+    of("log", rest, lambda w: w * sqrt(w) / 2 / atanh(sqrt(w)), tiny, log_high, degrees["log"])
     s = lambda x: sin(sqrt(x)) / sqrt(x)
     of("sin", s, lambda x: 1 / s(x), tiny, (pi / 2 * (1 + mpf(2) ** (10 - bits) * 64)) ** 2, degrees["sin"], first=1)
     e = lambda x: erf(sqrt(x)) / sqrt(x)
