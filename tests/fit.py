@@ -106,5 +106,5 @@ def table(bits, digits, degrees):
     of("erf", u, damped(u), tiny, mpf("3.92") ** 2, 4, 3, times=2 * mpf("1.684"))
 
 
-table(24, 12, {"exp": 4, "ratio": (1, 1), "log": 2, "sin": 4, "near": ("0.5", 4)})
+table(24, 12, {"exp": 4, "ratio": (1, 1), "log": 2, "sin": 4, "near": ("1.1", 6)})
 table(53, 20, {"exp": 9, "ratio": (2, 2), "log": 6, "sin": 8, "near": ("0.8", 10)})
