@@ -1,6 +1,6 @@
 /* nde_kernel.h: what generated code is made of besides its own loops.
  *
- * Needs: nde.h.  Gives: the elementary functions (nde_vector.h), products (nde_product.h), and here: what moves data
+ * Needs: nde.h.  Gives: the elementary functions (nde_math.h), products (nde_product.h), and here: what moves data
  * and what reduces, for per-sample arrays (v_), shared arrays (r_) and one shared number (d_); where a tile finds its
  * inputs and outputs. Names and arguments are those of the value column of compiler/op.def.
  * A per-sample array of n numbers is [n][NV] Vec, a shared one [n] Real, both row-major; no function allocates. */
@@ -8,6 +8,7 @@
 #define NDE_KERNEL_H
 
 #include "nde_feature.h"
+#include "nde_math.h"
 #include "nde_product.h"
 
 /* ---- copies: o, x, i are the sizes of a before, of and behind the axis, r its size in y ---- */

@@ -1,8 +1,8 @@
-/* nde_vector.h: samples in lanes: the vector type and the elementary functions on it.
+/* nde_vector.h: samples in lanes: the vector type and what machines do with it.
  *
- * Needs: nde.h.  Gives: Vec, LANES, NV, TILE, ROW; three families of the functions that the map rows of
- * compiler/op.def name: v_ on one Vec, r_ on a Real, d_ on a double; sums over lanes.
- * Elsewhere: products (nde_product.h), what moves data and reduces (nde_kernel.h). Included by generated code only. */
+ * Needs: nde.h.  Gives: Vec, LANES, NV, TILE, ROW; three families of functions: v_ on one Vec, r_ on a Real, d_ on a
+ * double; sums over lanes. Elsewhere: exp, tanh and the like for v_ and r_ (nde_math.h), products (nde_product.h), what
+ * moves data and reduces (nde_kernel.h). Included by generated code only. */
 #ifndef NDE_VECTOR_H
 #define NDE_VECTOR_H
 
@@ -10,6 +10,8 @@
 #include <string.h>
 #ifdef __AVX512F__
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #include "nde.h"
@@ -44,18 +46,15 @@
 #define NDE_VECTOR_BYTES 16
 #endif
 
+#ifdef NDE_DOUBLE
+typedef uint64_t LaneBits;
+#else
+typedef uint32_t LaneBits;
+#endif
 #if NDE_HAS_VECTORS
 enum { LANES = NDE_VECTOR_BYTES / sizeof(Real), NV = 2 };
 typedef Real Vec __attribute__((vector_size(NDE_VECTOR_BYTES), may_alias));
 typedef Real VecAnywhere __attribute__((vector_size(NDE_VECTOR_BYTES), may_alias, aligned(sizeof(Real))));
-#ifdef NDE_DOUBLE
-typedef int64_t LaneInt;
-typedef uint64_t LaneBits;
-#else
-typedef int32_t LaneInt;
-typedef uint32_t LaneBits;
-#endif
-typedef LaneInt VecInt __attribute__((vector_size(NDE_VECTOR_BYTES), may_alias));
 typedef LaneBits VecBits __attribute__((vector_size(NDE_VECTOR_BYTES), may_alias));
 #else
 enum { LANES = 1, NV = 1 };
@@ -118,27 +117,74 @@ INLINE double d_softplus(double a)
     return (a < 0 ? 0 : a) + log1p(exp(-fabs(a)));
 }
 
+/* tanh(a + c) - b with b = tanh(a): see nde_elementary.h. */
+INLINE double d_tanh_change(double a, double b, double c)
+{
+    double t = d_tanh(c);
+    return d_fabs(c) > 1 ? d_tanh(a + c) - b : t * (1 - b * b) / (1 + b * t);
+}
+
 /* ---- r_: one Real ---- */
 #ifdef NDE_DOUBLE
 #define R_NAME(name) name
 #else
 #define R_NAME(name) name##f
 #endif
-#define R_MATH(name)             \
-    INLINE Real r_##name(Real a) \
-    {                            \
-        return R_NAME(name)(a);  \
-    }
-R_MATH(exp)
-R_MATH(expm1)
-R_MATH(log)
-R_MATH(log1p)
-R_MATH(sin)
-R_MATH(cos)
-R_MATH(tanh)
-R_MATH(erf)
-R_MATH(sqrt)
-R_MATH(fabs)
+
+INLINE Real r_set(Real a)
+{
+    return a;
+}
+
+INLINE LaneBits r_bits(Real a)
+{
+    LaneBits bits;
+    memcpy(&bits, &a, sizeof bits);
+    return bits;
+}
+
+INLINE Real r_real(LaneBits bits)
+{
+    Real a;
+    memcpy(&a, &bits, sizeof a);
+    return a;
+}
+
+/* All ones or none, and a choice by them: gcc makes vectors of a loop over these, but not over branches. */
+INLINE LaneBits r_less(Real a, Real b)
+{
+    return -(LaneBits)(a < b);
+}
+
+INLINE Real r_pick(LaneBits m, Real b, Real c)
+{
+    return r_real((m & r_bits(b)) | (~m & r_bits(c)));
+}
+
+INLINE bool r_any(LaneBits m)
+{
+    return m != 0;
+}
+
+INLINE Real r_least(Real limit, Real a)
+{
+    return r_pick(r_less(limit, a), limit, a);
+}
+
+INLINE Real r_most(Real limit, Real a)
+{
+    return r_pick(r_less(a, limit), limit, a);
+}
+
+INLINE Real r_sqrt(Real a)
+{
+    return R_NAME(sqrt)(a);
+}
+
+INLINE Real r_fabs(Real a)
+{
+    return R_NAME(fabs)(a);
+}
 
 INLINE Real r_pow(Real a, Real b)
 {
@@ -165,28 +211,9 @@ INLINE Real r_eq(Real a, Real b)
     return a == b ? 1 : 0;
 }
 
-INLINE Real r_sigmoid(Real a)
-{
-    Real e = r_exp(-r_fabs(a));
-    return (a < 0 ? e : 1) / (1 + e);
-}
-
-INLINE Real r_softplus(Real a)
-{
-    return (a < 0 ? 0 : a) + r_log1p(r_exp(-r_fabs(a)));
-}
-
 /* ---- v_: one Vec ---- */
 #if !NDE_HAS_VECTORS
 #define v_set(a) (a)
-#define v_exp r_exp
-#define v_expm1 r_expm1
-#define v_log r_log
-#define v_log1p r_log1p
-#define v_sin r_sin
-#define v_cos r_cos
-#define v_tanh r_tanh
-#define v_erf r_erf
 #define v_sqrt r_sqrt
 #define v_fabs r_fabs
 #define v_pow r_pow
@@ -194,8 +221,6 @@ INLINE Real r_softplus(Real a)
 #define v_gt r_gt
 #define v_ge r_ge
 #define v_eq r_eq
-#define v_sigmoid r_sigmoid
-#define v_softplus r_softplus
 
 INLINE double v_lane(Vec a, int lane)
 {
@@ -246,258 +271,141 @@ INLINE void v_store_some(Real *a, Vec v, int n)
             a[l] = v[l];
 }
 
-/* b where the bits of m are set, else c. */
-INLINE Vec v_pick(VecInt m, Vec b, Vec c)
+INLINE VecBits v_bits(Vec a)
 {
-    return (Vec)((m & (VecInt)b) | (~m & (VecInt)c));
+    return (VecBits)a;
 }
 
-INLINE Vec v_where(Vec c, Vec a, Vec b)
+INLINE Vec v_real(VecBits bits)
 {
-    return v_pick((VecInt)(c != v_set(0)), a, b);
+    return (Vec)bits;
 }
 
-INLINE Vec v_gt(Vec a, Vec b)
-{
-    return (Vec)((VecInt)(a > b) & (VecInt)v_set(1));
-}
-
-INLINE Vec v_ge(Vec a, Vec b)
-{
-    return (Vec)((VecInt)(a >= b) & (VecInt)v_set(1));
-}
-
-INLINE Vec v_eq(Vec a, Vec b)
-{
-    return (Vec)((VecInt)(a == b) & (VecInt)v_set(1));
-}
-
-INLINE Vec v_fabs(Vec a)
-{
-    return (Vec)((VecInt)a & ~(VecInt)v_set((Real)-0.0));
-}
-
-#define V_LANES(name)                   \
-    INLINE Vec v_##name(Vec a)          \
-    {                                   \
-        for (int l = 0; l < LANES; l++) \
-            a[l] = r_##name(a[l]);      \
-        return a;                       \
-    }
-V_LANES(sin)
-V_LANES(cos)
-V_LANES(erf)
-
-INLINE Vec v_pow(Vec a, Vec b)
-{
-    for (int l = 0; l < LANES; l++)
-        a[l] = r_pow(a[l], b[l]);
-    return a;
-}
-
-#ifdef NDE_DOUBLE
-V_LANES(exp)
-V_LANES(expm1)
-V_LANES(log)
-V_LANES(log1p)
-V_LANES(sigmoid)
-V_LANES(softplus)
-V_LANES(tanh)
-V_LANES(sqrt)
-#else
-
+/* What the machine does in one instruction, but the compiler does not find in vector arithmetic. */
 #if NDE_VECTOR_BYTES == 64
-INLINE Vec v_sqrt(Vec a)
-{
-    return (Vec)_mm512_sqrt_ps((__m512)a);
-}
-
-/* The second operand where one of them is NaN. */
-INLINE Vec v_least(Vec limit, Vec a)
-{
-    return (Vec)_mm512_min_ps((__m512)limit, (__m512)a);
-}
-
-INLINE Vec v_most(Vec limit, Vec a)
-{
-    return (Vec)_mm512_max_ps((__m512)limit, (__m512)a);
-}
+#ifdef NDE_DOUBLE
+#define V_BUILTIN(name) (Vec) _mm512_##name##_pd
+typedef __m512d VecMachine;
+#else
+#define V_BUILTIN(name) (Vec) _mm512_##name##_ps
+typedef __m512 VecMachine;
+#endif
 #elif defined(__AVX__)
+typedef Vec VecMachine;
+#ifdef NDE_DOUBLE
+#define V_BUILTIN(name) __builtin_ia32_##name##pd256
+#else
+#define V_BUILTIN(name) __builtin_ia32_##name##ps256
+#endif
+#elif defined(__SSE4_1__)
+typedef Vec VecMachine;
+#ifdef NDE_DOUBLE
+#define V_BUILTIN(name) __builtin_ia32_##name##pd
+#else
+#define V_BUILTIN(name) __builtin_ia32_##name##ps
+#endif
+#endif
+
+/* b where m is all ones, c where it is 0. */
+INLINE Vec v_pick(VecBits m, Vec b, Vec c)
+{
+#if defined(V_BUILTIN) && NDE_VECTOR_BYTES < 64
+    return V_BUILTIN(blendv)(c, b, (Vec)m);
+#else
+    return (Vec)((m & (VecBits)b) | (~m & (VecBits)c));
+#endif
+}
+
+#ifdef V_BUILTIN
 INLINE Vec v_sqrt(Vec a)
 {
-    return (Vec)__builtin_ia32_sqrtps256(a);
+    return V_BUILTIN(sqrt)((VecMachine)a);
 }
 
 /* The second operand where one of them is NaN. */
 INLINE Vec v_least(Vec limit, Vec a)
 {
-    return (Vec)__builtin_ia32_minps256(limit, a);
+    return V_BUILTIN(min)((VecMachine)limit, (VecMachine)a);
 }
 
 INLINE Vec v_most(Vec limit, Vec a)
 {
-    return (Vec)__builtin_ia32_maxps256(limit, a);
+    return V_BUILTIN(max)((VecMachine)limit, (VecMachine)a);
 }
 #else
-V_LANES(sqrt)
+INLINE Vec v_sqrt(Vec a)
+{
+#if defined(__aarch64__) && defined(NDE_DOUBLE)
+    return (Vec)vsqrtq_f64((float64x2_t)a);
+#elif defined(__aarch64__)
+    return (Vec)vsqrtq_f32((float32x4_t)a);
+#else
+    for (int l = 0; l < LANES; l++)
+        a[l] = r_sqrt(a[l]);
+    return a;
+#endif
+}
 
 INLINE Vec v_least(Vec limit, Vec a)
 {
-    return v_pick((VecInt)(limit < a), limit, a);
+    return v_pick((VecBits)(limit < a), limit, a);
 }
 
 INLINE Vec v_most(Vec limit, Vec a)
 {
-    return v_pick((VecInt)(limit > a), limit, a);
+    return v_pick((VecBits)(limit > a), limit, a);
 }
 #endif
 
-/* a P(a^2) / Q(a^2), degrees 6 and 3, fitted to tanh on [0, 9.02] with least relative error (6.7e-9) by reweighted
- * least squares; P(0) = Q(0) = 1, so that tiny arguments return themselves. tanh is 1 in float from 9.02 on. */
-INLINE Vec v_tanh(Vec a)
+INLINE VecBits v_less(Vec a, Vec b)
 {
-    a = v_most(v_set(-9.02f), v_least(v_set(9.02f), a));
-    Vec s = a * a;
-    Vec p = s * -8.62959472489e-14f + 5.33515677713e-11f;
-    p = p * s + -2.03493702879e-8f;
-    p = p * s + 1.1186152048e-5f;
-    p = p * s + 3.10708467324e-3f;
-    p = p * s + 0.13086840509f;
-    p = p * s + 1.0f;
-    Vec q = s * 2.55064854369e-4f + 0.0245077269523f;
-    q = q * s + 0.464201698019f;
-    q = q * s + 1.0f;
-    return a * (p / q);
+    return (VecBits)(a < b);
 }
 
-/* 2^n for the integers n that a vector holds, by halves: n from -150 to 129. */
-INLINE Vec v_times_power(Vec a, VecInt n)
-{
-    VecInt half = n >> 1;
-    return a * (Vec)((VecBits)(half + 127) << 23) * (Vec)((VecBits)(n - half + 127) << 23);
-}
-
-/* e^a = 2^n e^r with n the integer nearest to a / ln 2, |r| <= ln 2 / 2 (Cody & Waite 1980, ch. 6); e^r by a polynomial
- * fitted at Chebyshev points. Adding 1.5 2^23 rounds to an integer and leaves it in the low bits. */
-INLINE Vec v_exp(Vec a)
-{
-    const float round = 12582912.0f;
-    a = v_most(v_set(-104.0f), v_least(v_set(89.0f), a));
-    Vec shifted = a * 1.44269504f + round;
-    VecInt n = (VecInt)shifted - (VecInt)v_set(round);
-    Vec whole = shifted - round;
-    Vec r = a - whole * 0.693359375f;
-    r = r + whole * 2.12194440e-4f;
-    Vec p = r * 1.39269180559e-3f + 8.36376702329e-3f;
-    p = p * r + 0.0416665501627f;
-    p = p * r + 0.166665734239f;
-    p = p * r + 0.5f;
-    p = p * (r * r) + r + 1.0f;
-    return v_times_power(p, n);
-}
-
-/* log(a) = e ln 2 + log(m), m in [sqrt(1/2), sqrt(2)); log(1 + f) = f - f^2/2 + f^3 P(f), P fitted at Chebyshev points.
- * A subnormal a is scaled up first. */
-INLINE Vec v_log(Vec a)
-{
-    VecInt is_small = (VecInt)(a < v_set(1.17549435e-38f));
-    Vec x = v_pick(is_small, a * 8388608.0f, a);
-    VecInt bits = (VecInt)v_fabs(x), e = (bits - 0x3f3504f3) >> 23;
-    Vec f = (Vec)((VecBits)bits - ((VecBits)e << 23)) - 1.0f;
-    e = e - (is_small & 23);
-    Vec whole = (Vec)(e + 0x4b400000) - 12582912.0f;
-    Vec p = f * 0.0696975398208f + -0.114791880867f;
-    p = p * f + 0.116857959393f;
-    p = p * f + -0.124257767228f;
-    p = p * f + 0.142490327308f;
-    p = p * f + -0.166677982765f;
-    p = p * f + 0.200007163044f;
-    p = p * f + -0.24999997001f;
-    p = p * f + 0.33333331178f;
-    Vec s = f * f;
-    Vec y = p * (f * s) + whole * -2.12194440e-4f;
-    y = (f - s * 0.5f + y) + whole * 0.693359375f;
-    y = v_pick((VecInt)(a == v_set(INFINITY)), a, y);
-    y = v_pick((VecInt)(a == v_set(0)), v_set(-INFINITY), y);
-    y = v_pick((VecInt)(a < v_set(0)), v_set(NAN), y);
-    return v_pick((VecInt)(a != a), a, y);
-}
-
-/* log(u) x / (u - 1) with u = 1 + x rounded: the rounding of u cancels (Kahan; Higham 2002, section 1.14.1). */
-INLINE Vec v_log1p(Vec a)
-{
-    Vec u = a + 1.0f;
-    Vec y = v_log(u) * (a / (u - 1.0f));
-    y = v_pick((VecInt)(u == v_set(INFINITY)), u, y);
-    return v_pick((VecInt)(u == v_set(1)), a, y);
-}
-
-/* (u - 1) x / log(u) with u = e^x rounded (Kahan). */
-INLINE Vec v_expm1(Vec a)
-{
-    Vec u = v_exp(a);
-    Vec y = (u - 1.0f) * (a / v_log(u));
-    y = v_pick((VecInt)(v_fabs(a) > v_set(1)), u - 1.0f, y);
-    return v_pick((VecInt)(u == v_set(1)), a, y);
-}
-
-INLINE Vec v_sigmoid(Vec a)
-{
-    Vec e = v_exp(-v_fabs(a));
-    return v_pick((VecInt)(a < v_set(0)), e, v_set(1)) / (e + 1.0f);
-}
-
-INLINE Vec v_softplus(Vec a)
-{
-    return v_pick((VecInt)(a < v_set(0)), v_set(0), a) + v_log1p(v_exp(-v_fabs(a)));
-}
-#endif
-#endif
-
-/* tanh(a + c) - b with b = tanh(a), T = tanh(c): T (1 - b^2) / (1 + b T) does not cancel while c is small. */
-INLINE double d_tanh_change(double a, double b, double c)
-{
-    double t = d_tanh(c);
-    return d_fabs(c) > 1 ? d_tanh(a + c) - b : t * (1 - b * b) / (1 + b * t);
-}
-
-INLINE Real r_tanh_change(Real a, Real b, Real c)
-{
-    Real t = r_tanh(c);
-    return r_fabs(c) > 1 ? r_tanh(a + c) - b : t * (1 - b * b) / (1 + b * t);
-}
-
-#if !NDE_HAS_VECTORS
-#define v_tanh_change r_tanh_change
-#else
-/* Is any bit of m set? m is a comparison. */
-INLINE bool v_any(VecInt m)
+INLINE bool v_any(VecBits m)
 {
 #if NDE_VECTOR_BYTES == 64
     return _mm512_test_epi32_mask((__m512i)m, (__m512i)m) != 0;
-#elif NDE_VECTOR_BYTES == 32
-    typedef float Bits __attribute__((vector_size(32)));
-    return __builtin_ia32_movmskps256((Bits)m) != 0;
-#elif defined(__SSE2__)
-    typedef float Bits __attribute__((vector_size(16)));
-    return __builtin_ia32_movmskps((Bits)m) != 0;
+#elif defined(V_BUILTIN)
+    return V_BUILTIN(movmsk)((Vec)m) != 0;
 #else
-    LaneInt any = 0;
+    LaneBits any = 0;
     for (int l = 0; l < LANES; l++)
         any |= m[l];
     return any != 0;
 #endif
 }
 
-/* Large changes are rare: the second tanh is worked out only where there is one. */
-INLINE Vec v_tanh_change(Vec a, Vec b, Vec c)
+INLINE Vec v_where(Vec c, Vec a, Vec b)
 {
-    Vec t = v_tanh(c);
-    Vec y = t * ((Real)1 - b * b) / (b * t + (Real)1);
-    VecInt is_large = (VecInt)(v_fabs(c) > v_set(1));
-    if (v_any(is_large))
-        y = v_pick(is_large, v_tanh(a + c) - b, y);
-    return y;
+    return v_pick((VecBits)(c != v_set(0)), a, b);
+}
+
+INLINE Vec v_gt(Vec a, Vec b)
+{
+    return (Vec)((VecBits)(a > b) & (VecBits)v_set(1));
+}
+
+INLINE Vec v_ge(Vec a, Vec b)
+{
+    return (Vec)((VecBits)(a >= b) & (VecBits)v_set(1));
+}
+
+INLINE Vec v_eq(Vec a, Vec b)
+{
+    return (Vec)((VecBits)(a == b) & (VecBits)v_set(1));
+}
+
+INLINE Vec v_fabs(Vec a)
+{
+    return (Vec)((VecBits)a & ~(VecBits)v_set((Real)-0.0));
+}
+
+INLINE Vec v_pow(Vec a, Vec b)
+{
+    for (int l = 0; l < LANES; l++)
+        a[l] = r_pow(a[l], b[l]);
+    return a;
 }
 #endif
 
