@@ -117,8 +117,8 @@ struct Solve {
     int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit,
         set_save0; /* saves: n_save settings */
     bool is_initial_warm;
-    const char *controller; /* row of control.def */
-    const char *reduction;  /* for `explain`: what reduce.c did, or why not */
+    const char *controller;       /* row of control.def */
+    const char *reduction;        /* for `explain`: what reduce.c did, or why not */
     const char **state_reduction; /* the same for each state; NULL if it was not tried */
 };
 /* Operands of OP_solve: u0.., p...  Results, in this order (each one OP_result with imm.index):

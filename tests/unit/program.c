@@ -468,7 +468,7 @@ static void check_gradient(const Model *model, const char *what)
     const Array *out = interpret(a, model->train, &world, NULL); /* what is held constant is kept */
     for (int i = 0, at = 5; i < model->params.n; i++, at++) {
         int n = type_size(model->params.at[i].type);
-        for (int e = 0; e < n; e += 1 + n / 6) {
+        for (int e = 0; e < n; e += 1 + n / 3) {
             double d = loss_slope(scratch, only, &world.param[i].at[e]), g = out[at].at[e];
             ck_assert_msg(fabs(g - d) < 1e-7 * fmax(1, fabs(d)), "%s, %s[%d]: %.12g, differences %.12g", what,
                           model->params.at[i].path, e, g, d);
@@ -526,8 +526,8 @@ static void check_same(const char *what, int n, const Array *x, const Array *y)
 
 START_TEST(a_reduced_solve_is_the_same_solve)
 {
-    int which = _i % N_TERM, method = _i / N_TERM % N_METHOD;
-    const Wording *of = reducible[_i / N_TERM / N_METHOD];
+    int which = _i % N_TERM, method = _i % N_METHOD;
+    const Wording *of = reducible[_i / N_TERM];
     const Model *plain = compile(of, method, which, true);
     ck_assert_ptr_null(module->solves.at[0]->lift);
     const Array *trained = interpret(a, plain->train, &world, NULL);
@@ -588,7 +588,7 @@ int main(void)
     tcase_add_loop_test(tc, gradients_of_a_program_agree_with_differences, 0, N_TERM);
     tcase_add_loop_test(tc, gradients_of_a_reduced_solve_agree_with_differences, 0, N_REDUCIBLE * N_TERM);
     tcase_add_test(tc, held_values_do_not_change_the_loss);
-    tcase_add_loop_test(tc, a_reduced_solve_is_the_same_solve, 0, N_REDUCIBLE * N_TERM * N_METHOD);
+    tcase_add_loop_test(tc, a_reduced_solve_is_the_same_solve, 0, N_REDUCIBLE * N_TERM);
     tcase_add_loop_test(tc, a_reduced_step_measures_the_states_of_the_user, 0, N_REDUCIBLE * N_METHOD);
     Suite *s = suite_create("program");
     suite_add_tcase(s, tc);
