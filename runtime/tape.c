@@ -84,6 +84,11 @@ int nde_tape_add(NdeEngine *e, NdeTape *tape, double t)
     return 0;
 }
 
+size_t nde_tape_bytes(const NdeTape *tape)
+{
+    return (size_t)tape->n_chunk * NDE_CHUNK_SLOTS * tape->slot_bytes;
+}
+
 void nde_tape_free(NdeTape *tape)
 {
     for (int i = 0; i < tape->n_chunk; i++)
