@@ -1,0 +1,83 @@
+# The paper's model (batch 512, one thread) over hand-written C: a step of training and predictions, with the reduction and
+# without, with differences and without. An evaluation is one of the field; an attempt is a step of the method, accepted or
+# not: a fairer unit where programs count differently at the start.
+. "$NDEC_ROOT/tests/case.sh"
+. "$NDEC_ROOT/tests/measure.sh"
+tool weights
+clock=$processor_time
+weights=
+data=data
+if [ -n "$limit" ]; then
+    data=$limit/data
+    ./weights flat "$limit/build/params.bin" w.safetensors field.hidden.W 100x785 field.hidden.b 100 \
+        field.out.W 784x101 field.out.b 784 classifier.W 10x784 classifier.b 10 && weights='--weights w.safetensors'
+else
+    mnist_like data 512
+fi
+# The controller of the yardstick and the paper, so that both take the same steps.
+awk '/regularize/ { next } { print } /^  method/ { print "  controller sciml" }' "$examples/mnist_ode.nde" >m.nde
+build() { "$ndec" build m.nde -o "$@" >out 2>err || fail "build $1"; }
+build reduced
+build reduced-plain --no-difference
+build full-plain --no-reduce --no-difference
+
+# emitted BINARY TOLERANCE: samples of one run. The yardstick gives the least of three runs, without the optimiser.
+emitted() {
+    # shellcheck disable=SC2086
+    measured "$1" bench --data "$data" $weights --batch 512 --set flow.tolerance="$2" --rounds 3
+    for row in train predict; do
+        time=$(awk "BEGIN { print $(figure $row ms_least) - $(figure $row update_ms) }")
+        steps=$(awk "BEGIN { print $(figure $row accepted) + $(figure $row rejected) }")
+        keep "$1/$2/$row" "$time" "$(figure $row evaluations)" "$steps"
+    done
+}
+keep() { # name, milliseconds, evaluations, attempts
+    sample "$1" "$2"
+    sample "$1/evaluation" "$(awk "BEGIN { print 1000 * $2 / $3 }")"
+    sample "$1/attempt" "$(awk "BEGIN { print 1000 * $2 / $4 }")"
+    sample "$1/count" "$3"
+}
+yardstick() { # program, tolerance
+    (cd "$limit" && PARAMS=build/params.bin $clock $pin "build/$1" time "$2" 3) >line 2>err || fail "$1"
+    after() { sed -n "s/.* $1 *\([0-9.]*\).*/\1/p" line; }
+    steps=$(awk "BEGIN { print $(after acc) + $(after rej) }")
+    keep "$1/$2/train" "$(after 'train step')" "$(after nfe)" "$steps"
+    keep "$1/$2/predict" "$(after predict512)" "$(after nfe)" "$steps"
+}
+for round in $rounds; do
+    for tolerance in 1e-5 1.4e-8; do
+        emitted reduced $tolerance
+        [ -z "$limit" ] || yardstick p1-reduced-delta $tolerance
+    done
+    emitted reduced-plain 1e-5
+    [ -z "$limit" ] || yardstick p1-reduced 1e-5
+    emitted full-plain 1e-5
+    [ -z "$limit" ] || yardstick p1-fused 1e-5
+done
+
+title 'MNIST model, batch 512, one thread: milliseconds and evaluations'
+for row in train predict; do
+    for k in reduced/1e-5 reduced/1.4e-8 reduced-plain/1e-5 full-plain/1e-5 \
+        p1-reduced-delta/1e-5 p1-reduced-delta/1.4e-8 p1-reduced/1e-5 p1-fused/1e-5; do
+        [ -z "$(of "$k/$row")" ] || value "$row $k ($(of "$k/$row/count" | tail -n 1) evaluations)" "$k/$row" ms
+    done
+done
+title 'its own variants, the whole step: a/b is how much faster a is'
+for row in train predict; do
+    ratio "$row 1e-5: reduced/full" reduced-plain/1e-5/$row full-plain/1e-5/$row ''
+    ratio "$row 1e-5: with differences/without" reduced/1e-5/$row reduced-plain/1e-5/$row ''
+done
+if ! without_limit 'MNIST against hand-written C'; then
+    title 'over hand-written C'
+    for unit in evaluation attempt; do
+        for row in train predict; do
+            for tolerance in 1e-5 1.4e-8; do
+                ratio "$row $tolerance, differences, per $unit" reduced/$tolerance/$row/$unit \
+                    p1-reduced-delta/$tolerance/$row/$unit 0.9
+            done
+            ratio "$row 1e-5, per $unit" reduced-plain/1e-5/$row/$unit p1-reduced/1e-5/$row/$unit 0.9
+            ratio "$row 1e-5, unreduced, per $unit" full-plain/1e-5/$row/$unit p1-fused/1e-5/$row/$unit 0.9
+        done
+    done
+fi
+ok 'MNIST: measured'
