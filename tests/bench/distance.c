@@ -23,7 +23,7 @@ int main(int argc, char **argv)
         double a = nde_field_get(&field[0], i), b = nde_field_get(&field[1], i), d = (a - b) / (atol + rtol * fabs(b));
         sum += d * d;
     }
-    printf("%.6g\n", sqrt(sum / (double)n));
+    printf("%.3g\n", sqrt(sum / (double)n));
     nde_field_free(&field[0]);
     nde_field_free(&field[1]);
     return 0;
