@@ -6,7 +6,7 @@ rounds=$(seq "${NDEC_ROUNDS:-5}")
 limit=${NDEC_LIMIT:-}
 export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 pin=
-if command -v taskset >/dev/null 2>&1; then pin="taskset -c $(($(nproc) - 1))"; fi
+if command -v taskset >/dev/null 2>&1; then pin="taskset -c $(($(getconf _NPROCESSORS_ONLN) - 1))"; fi
 processor_time= # before a program: its clock counts its own processor time (bench/cputime.c)
 if $CC -O2 -shared -fPIC "$root/tests/bench/cputime.c" -o cputime.so 2>/dev/null &&
     env LD_PRELOAD="$work/cputime.so" true 2>/dev/null; then processor_time="env LD_PRELOAD=$work/cputime.so"; fi
