@@ -229,10 +229,10 @@ static int one_round(Row *r)
     return status;
 }
 
-/* Runs twice unmeasured, for the tape grows in the first run, and chooses the repeats: some milliseconds a round. */
+/* Runs twice unmeasured, for the tape grows in the first run, and chooses the repeats: about a millisecond a round. */
 static int warm_up(Row *r)
 {
-    static const double round = 5e-3;
+    static const double round = 1e-3;
     double part[PARTS];
     r->repeats = 1;
     int status = measure(r, part);
