@@ -60,9 +60,11 @@ static double fn_flops(const Plan *plan, const Fn *fn, int n_set)
 static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve *s, FILE *to)
 {
     const Tableau *t = s->method;
-    int evaluations = t->stages - t->fsal, state = 0;
+    int evaluations = t->stages - t->fsal, state = 0, slot = 0;
     for (int j = 0; j < s->n_state; j++)
         state += type_size(s->state_type[j]);
+    for (int j = 0; j < s->n_state + s->n_carry; j++) /* inputs of the step: what one hands to the next */
+        slot += type_size(fn_type(s->step, (Val)j));
     int bytes = m->is_double ? 8 : 4;
     fprintf(to, "solve %s\n", s->name);
     fprintf(to, "  %s: order %d, %s, %d stages, %d evaluations a step%s\n", t->name, t->order,
@@ -73,8 +75,7 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
         fprintf(to, "  reduction: %s\n", s->reduction);
     fprintf(to, "  error estimates %s\n",
             s->has_differences ? "from differences of the stages, for float32 at this tolerance" : "from the stages");
-    fprintf(to, "  %d numbers of state; the tape keeps %d bytes a step and sample\n", state,
-            bytes * state * (1 + (s->n_carry > 0)));
+    fprintf(to, "  %d numbers of state; the tape keeps %d bytes a step and sample\n", state, bytes * slot);
 }
 
 /* Numbers that a top-level function keeps: for each sample between its parts, shared, and summed in each group. */

@@ -4,13 +4,13 @@
 #include <arkode/arkode_erkstep.h>
 #include <nvector/nvector_serial.h>
 
-#define FIELD(name)                                                                                                    \
-    static int name##_field(realtype t, N_Vector u, N_Vector k, void *context)                                         \
-    {                                                                                                                  \
-        (void)t;                                                                                                       \
-        (void)context;                                                                                                 \
-        name(N_VGetArrayPointer(u), N_VGetArrayPointer(k));                                                            \
-        return 0;                                                                                                      \
+#define FIELD(name)                                                            \
+    static int name##_field(realtype t, N_Vector u, N_Vector k, void *context) \
+    {                                                                          \
+        (void)t;                                                               \
+        (void)context;                                                         \
+        name(N_VGetArrayPointer(u), N_VGetArrayPointer(k));                    \
+        return 0;                                                              \
     }
 FIELD(lorenz)
 FIELD(vanderpol)

@@ -1,5 +1,5 @@
-/* distance.c: the root mean square of (a - b) / (atol + rtol |b|) over two NPY files: an error in units of the tolerance.
- * distance A B ATOL RTOL */
+/* distance.c: the root mean square of (a - b) / (atol + rtol |b|) over two NPY files: an error in units of the
+ * tolerance. distance A B ATOL RTOL */
 #include "io.h"
 
 #include <math.h>

@@ -10,13 +10,15 @@ if [ -n "$limit" ]; then data=$limit/data; else mnist_like data 512; fi
 
 # The model with its final state for an output, without its regulariser, whose own solve would be counted. In float32 the file's
 # tolerance decides whether differences are used.
-model() { # name, tolerance, sed script
+model() { # name, tolerance, sed script, options of the compiler
     sed -e '/regularize/d' -e 's/^output.*/output flow.z(1)/' -e "s/tolerance 1.4e-8/tolerance $2/" -e "$3" \
         "$examples/mnist_ode.nde" >"$1.nde"
-    "$ndec" build "$1.nde" -o "$1" >out 2>err || fail "build $1"
+    # shellcheck disable=SC2086
+    "$ndec" build "$1.nde" -o "$1" ${4:-} >out 2>err || fail "build $1"
 }
 for tolerance in 1e-5 1e-6 1.4e-8; do
     model "f32-$tolerance" $tolerance ''
+    model "plain-$tolerance" $tolerance '' --no-difference
     model "sciml-$tolerance" $tolerance 's/^  method .*/&\n  controller sciml/'
     model "warm-$tolerance" $tolerance 's/^  method .*/&\n  step adaptive, initial warm/'
 done
@@ -53,10 +55,11 @@ counts() { # binary, tolerance: evaluations of these images
 }
 final f64 1e-12 exact
 title "Evaluations of a solve of $n images (true error over the tolerance); weights: $from"
-printf '%-12s %18s %18s %18s %18s %18s\n' tolerance float32 float64 'sciml, float32' 'sciml, float64' 'warm, in training'
+printf '%-12s %18s %18s %18s %18s %18s %18s\n' tolerance float32 'no differences' float64 'sciml, float32' 'sciml, float64' \
+    'warm, in training'
 for tolerance in 1e-5 1e-6 1.4e-8; do
     row=$(printf '%-12s' $tolerance)
-    for binary in f32-$tolerance f64 sciml-$tolerance f64-sciml; do
+    for binary in f32-$tolerance plain-$tolerance f64 sciml-$tolerance f64-sciml; do
         final $binary $tolerance it
         row="$row $(printf '%18s' "$(counts $binary $tolerance) ($(./distance it.npy exact.npy $tolerance $tolerance))")"
     done

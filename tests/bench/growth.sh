@@ -27,6 +27,9 @@ done
 title "Two threads over one, a training step, on $(getconf _NPROCESSORS_ONLN) processors with a load of $(cut -d' ' -f1 /proc/loadavg 2>/dev/null || echo unknown)"
 ratio 'MNIST, batch 512' mnist/2 mnist/1 1.8
 ratio 'digits, batch 64' digits/2 digits/1 ''
+least() { of "$1" | sort -g | head -n 1; }
+echo "least of all rounds over least: MNIST $(awk "BEGIN { printf \"%.2f\", $(least mnist/1) / $(least mnist/2) }"), digits" \
+    "$(awk "BEGIN { printf \"%.2f\", $(least digits/1) / $(least digits/2) }")"
 
 # ---- a large batch ----
 clock=$processor_time

@@ -5,14 +5,14 @@
 
 static long evaluations;
 
-#define FIELD(name)                                                                                                    \
-    static int name##_field(double t, const double *u, double *k, void *context)                                       \
-    {                                                                                                                  \
-        (void)t;                                                                                                       \
-        (void)context;                                                                                                 \
-        evaluations++;                                                                                                 \
-        name(u, k);                                                                                                    \
-        return 0;                                                                                                      \
+#define FIELD(name)                                                              \
+    static int name##_field(double t, const double *u, double *k, void *context) \
+    {                                                                            \
+        (void)t;                                                                 \
+        (void)context;                                                           \
+        evaluations++;                                                           \
+        name(u, k);                                                              \
+        return 0;                                                                \
     }
 FIELD(lorenz)
 FIELD(vanderpol)
@@ -23,7 +23,7 @@ static const gsl_odeiv2_step_type *method;
 static long solve_one(int which, double *u, double tolerance)
 {
     static int (*const field[])(double, const double *, double *, void *) = {lorenz_field, vanderpol_field,
-                                                                              pleiades_field};
+                                                                             pleiades_field};
     const Problem *p = &problem_list[which];
     gsl_odeiv2_system system = {field[which], NULL, (size_t)p->n, NULL};
     gsl_odeiv2_driver *driver = gsl_odeiv2_driver_alloc_y_new(&system, method, 1e-3, tolerance, tolerance);

@@ -31,6 +31,7 @@ emitted() {
         steps=$(awk "BEGIN { print $(figure $row accepted) + $(figure $row rejected) }")
         keep "$1/$2/$row" "$time" "$(figure $row evaluations)" "$steps"
     done
+    for part in load forward reverse rest; do sample "$1/$2/$part" "$(figure train ${part}_ms)"; done
 }
 keep() { # name, milliseconds, evaluations, attempts
     sample "$1" "$2"
@@ -44,6 +45,11 @@ yardstick() { # program, tolerance
     steps=$(awk "BEGIN { print $(after acc) + $(after rej) }")
     keep "$1/$2/train" "$(after 'train step')" "$(after nfe)" "$steps"
     keep "$1/$2/predict" "$(after predict512)" "$(after nfe)" "$steps"
+    part() { sed -n "s/.*|.* $1 \([0-9.]*\) .*|.*|.*/\1/p" line; }
+    sample "$1/$2/load" "$(part load)"
+    sample "$1/$2/forward" "$(part fwd)"
+    sample "$1/$2/reverse" "$(part bwd)"
+    sample "$1/$2/rest" "$(awk "BEGIN { print $(part prep) + $(part head) }")"
 }
 for round in $rounds; do
     for tolerance in 1e-5 1.4e-8; do
@@ -62,6 +68,14 @@ for row in train predict; do
         p1-reduced-delta/1e-5 p1-reduced-delta/1.4e-8 p1-reduced/1e-5 p1-fused/1e-5; do
         [ -z "$(of "$k/$row")" ] || value "$row $k ($(of "$k/$row/count" | tail -n 1) evaluations)" "$k/$row" ms
     done
+done
+title 'a training step in its parts, milliseconds (median; the rest of hand-written C: products of weights, loss)'
+printf '%-26s %10s %10s %10s %10s\n' '' load forward reverse rest
+for k in reduced/1e-5 p1-reduced-delta/1e-5 reduced/1.4e-8 p1-reduced-delta/1.4e-8 full-plain/1e-5 p1-fused/1e-5; do
+    [ -n "$(of $k/train)" ] || continue
+    printf '%-26s' $k
+    for part in load forward reverse rest; do printf ' %10s' "$(of $k/$part | spread %.2f | cut -d' ' -f1)"; done
+    echo
 done
 title 'its own variants, per evaluation'
 for row in train predict; do

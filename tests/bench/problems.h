@@ -1,5 +1,5 @@
-/* problems.h: the equations that the peers solve, and how they are timed: `PEER PROBLEM TOLERANCE` prints the least time of
- * one solve in microseconds, the evaluations of the right-hand side, and the state at the end. */
+/* problems.h: the equations that the peers solve, and how they are timed: `PEER PROBLEM TOLERANCE` prints the least
+ * time of one solve in microseconds, the evaluations of the right-hand side, and the state at the end. */
 #ifndef PROBLEMS_H
 #define PROBLEMS_H
 
@@ -55,7 +55,8 @@ typedef struct Problem {
 static const Problem problem_list[] = {
     {"lorenz", 3, 10, {1, 0, 0}},
     {"vanderpol", 2, 20, {2, 0}},
-    {"pleiades", 28, 3, {3, 3, -1, -3, 2, -2, 2, 3, -3, 2, 0, 0, -4, 4, 0, 0, 0, 0, 0, 1.75, -1.5, 0, 0, 0, -1.25, 1, 0, 0}},
+    {"pleiades", 28, 3, {3, 3, -1, -3, 2, -2,   2,    3, -3, 2, 0,     0, -4, 4,
+                         0, 0, 0,  0,  0, 1.75, -1.5, 0, 0,  0, -1.25, 1, 0,  0}},
 };
 
 static inline double seconds_now(void)

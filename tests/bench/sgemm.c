@@ -1,5 +1,5 @@
-/* sgemm.c: the time of OpenBLAS for a layer of n to n units over a batch of m samples: sgemm N M prints the least of several
- * milliseconds of one product. */
+/* sgemm.c: the time of OpenBLAS for a layer of n to n units over a batch of m samples: sgemm N M prints the least of
+ * several milliseconds of one product. */
 #include <cblas.h>
 #include <stdio.h>
 #include <stdlib.h>

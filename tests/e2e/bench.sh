@@ -50,7 +50,7 @@ if [ "$many" = "$few" ]; then ok 'updates are undone'; else fail "counts: $few a
 "$ndec" explain "$examples/digits_ode.nde" >out 2>err
 slot=$(sed -n 's/.*the tape keeps \([0-9]*\) bytes.*/\1/p' out)
 used=$(field train tape_bytes) slots=$(($(field train accepted) + 1))
-holds "tape of $slots slots ($used bytes)" "$used >= 16 * $slots * $slot && $used < 16 * ($slots + 4) * $slot"
+holds "tape of $slots slots of $slot bytes a sample ($used bytes)" "$used == 16 * $slot * $(((slots + 3) / 4 * 4))"
 
 # Without data, and without training.
 passes 'no data' ./digits bench --rounds 1 -o t.csv
