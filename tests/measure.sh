@@ -50,6 +50,7 @@ ratio() {
     fi
     printf '%-58s %28s %s\n' "$1" "$found" "$note"
 }
+calc() { awk "BEGIN { print $1 }"; }
 title() { printf '\n%s\n' "$*"; }
 
 # peer NAME LIBRARIES ...: builds the peer bench/NAME.c or .cpp; where that cannot be, says so and is false

@@ -9,7 +9,7 @@ took() {
     # shellcheck disable=SC2016
     sh -c 'n=$0; while [ "$n" -gt 0 ]; do "$@" >/dev/null 2>&1 || exit 1; n=$((n - 1)); done; times' "$n" "$@" >out 2>err ||
         fail "$name"
-    sample "$name/wall" "$(awk "BEGIN { print ($(date +%s%N) - $began) / 1e6 / $n }")"
+    sample "$name/wall" "$(calc "($(date +%s%N) - $began) / 1e6 / $n")"
     sample "$name" "$(tail -n 1 out | awk -v n="$n" '{ for (i = 1; i <= 2; i++) { split($i, p, /[ms]/); s += 60 * p[1] + p[2] }
                                                        print 1000 * s / n }')"
 }
@@ -39,7 +39,7 @@ for m in $models; do
     [ -n "$(figure train batch)" ] || continue
     "$ndec" explain "$examples/$m.nde" >explained 2>err
     slot=$(sed -n 's/.*the tape keeps \([0-9]*\) bytes.*/\1/p' explained | head -n 1)
-    tape=$(awk "BEGIN { print $slot * $(figure train batch) * ($(figure train accepted) + 1) }")
+    tape=$(calc "$slot * $(figure train batch) * ($(figure train accepted) + 1)")
     work=$(bytes "$(sed -n 's/.*workspace for a batch of.*about \([0-9.]*\) \{0,1\}\([kMG]*B\).*/\1\2/p' explained)")
     more=$(bytes "$(sed -n 's/.*and \([0-9.]*\) \{0,1\}\([kMG]*B\) a thread.*/\1\2/p' explained)")
     echo "$m $(figure train batch) $tape $(figure train tape_bytes) $((work + more)) $(figure train work_bytes)" |

@@ -24,7 +24,8 @@ for round in $rounds; do
         threads digits $n digits/$n --data "$examples"
     done
 done
-title "Two threads over one, a training step, on $(getconf _NPROCESSORS_ONLN) processors with a load of $(cut -d' ' -f1 /proc/loadavg 2>/dev/null || echo unknown)"
+load=$(cut -d' ' -f1 /proc/loadavg 2>/dev/null || echo unknown)
+title "Two threads over one, a training step, on $(getconf _NPROCESSORS_ONLN) processors under a load of $load"
 ratio 'MNIST, batch 512' mnist/2 mnist/1 1.8
 ratio 'digits, batch 64' digits/2 digits/1 ''
 least() { of "$1" | sort -g | head -n 1; }
@@ -38,7 +39,7 @@ for round in $rounds; do
         # shellcheck disable=SC2086
         measured mnist bench --batch $n --rounds 3 $at
         for row in train predict; do
-            sample $row/$n "$(awk "BEGIN { print 1e6 * $(figure $row ms_least) / $(figure $row evaluations) / $n }")"
+            sample $row/$n "$(calc "1e6 * $(figure $row ms_least) / $(figure $row evaluations) / $n")"
         done
     done
 done
@@ -49,8 +50,8 @@ ratio 'MNIST, predict' predict/4096 predict/512 0.95
 # ---- curves ----
 line() { # curve, its number, batch
     [ -s "$table" ] || echo 'curve,x,ms,us_evaluation,ns_evaluation_sample,tape_bytes,work_bytes' >"$table"
-    row=$1,$2,$(figure train ms),$(figure train us_evaluation),$(awk "BEGIN { print 1000 * $(figure train us_evaluation) / $3 }")
-    row=$row,$(figure train tape_bytes),$(figure train work_bytes)
+    each=$(figure train us_evaluation)
+    row=$1,$2,$(figure train ms),$each,$(calc "1000 * $each / $3"),$(figure train tape_bytes),$(figure train work_bytes)
     echo "$row" >>"$table"
     echo "$row" | awk -F, '{ printf "%-10s %8g %12.4g %16.4g %24.4g %12.4g %12.4g\n", $1, $2, $3, $4, $5, $6 / 2^20, $7 / 2^20 }'
 }
@@ -99,7 +100,7 @@ for n in 16 64 256 1024 2048; do
 done
 model 64 64
 for n in 5 20 80 320 1280; do
-    measured model bench --seconds 0.2 --set flow.step.fixed="$(awk "BEGIN { print 1 / $n }")"
+    measured model bench --seconds 0.2 --set flow.step.fixed="$(calc "1 / $n")"
     line steps $n 64
 done
 if command -v gnuplot >/dev/null 2>&1; then

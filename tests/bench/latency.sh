@@ -92,9 +92,11 @@ one() {
     model=$1 name=$2 tolerance=$3
     shift 3
     measured "$model" bench -i "$model.csv" --set "$tolerance" --seconds 0.25 "$@"
-    sample "$name/us" "$(awk "BEGIN { print 1000 * ($(figure 'predict one' ms_least) - $(figure 'predict one' load_ms)) }")"
-    sample "$name/count" "$(figure 'predict one' evaluations)"
-    sample "$name/us/evaluation" "$(awk "BEGIN { print 1000 * $(figure 'predict one' ms_least) / $(figure 'predict one' evaluations) }")"
+    us=$(calc "1000 * ($(figure 'predict one' ms_least) - $(figure 'predict one' load_ms))")
+    count=$(figure 'predict one' evaluations)
+    sample "$name/us" "$us"
+    sample "$name/count" "$count"
+    sample "$name/us/evaluation" "$(calc "$us / $count")"
 }
 # other NAME COMMAND ...: a peer that prints microseconds, evaluations, the last state; keeps the state
 other() {
@@ -105,7 +107,7 @@ other() {
     read -r us count _ <"$name.line"
     sample "$name/us" "$us"
     sample "$name/count" "$count"
-    sample "$name/us/evaluation" "$(awk "BEGIN { print $us / $count }")"
+    sample "$name/us/evaluation" "$(calc "$us / $count")"
 }
 distance() { # of two lines of numbers, each behind two that do not count; tolerance
     awk -v tol="$3" '{ for (i = 3; i <= NF; i++) u[FNR == NR, i] = $i; n = NF }

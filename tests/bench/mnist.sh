@@ -27,29 +27,31 @@ emitted() {
     # shellcheck disable=SC2086
     measured "$1" bench --data "$data" $weights --batch 512 --set flow.tolerance="$2" --rounds 3
     for row in train predict; do
-        time=$(awk "BEGIN { print $(figure $row ms_least) - $(figure $row update_ms) }")
-        steps=$(awk "BEGIN { print $(figure $row accepted) + $(figure $row rejected) }")
+        time=$(calc "$(figure $row ms_least) - $(figure $row update_ms)")
+        steps=$(calc "$(figure $row accepted) + $(figure $row rejected)")
         keep "$1/$2/$row" "$time" "$(figure $row evaluations)" "$steps"
     done
     for part in load forward reverse rest; do sample "$1/$2/$part" "$(figure train ${part}_ms)"; done
 }
 keep() { # name, milliseconds, evaluations, attempts
     sample "$1" "$2"
-    sample "$1/evaluation" "$(awk "BEGIN { print 1000 * $2 / $3 }")"
-    sample "$1/attempt" "$(awk "BEGIN { print 1000 * $2 / $4 }")"
+    sample "$1/evaluation" "$(calc "1000 * $2 / $3")"
+    sample "$1/attempt" "$(calc "1000 * $2 / $4")"
     sample "$1/count" "$3"
 }
 yardstick() { # program, tolerance
     (cd "$limit" && PARAMS=build/params.bin $clock $pin "build/$1" time "$2" 3) >line 2>err || fail "$1"
     after() { sed -n "s/.* $1 *\([0-9.]*\).*/\1/p" line; }
-    steps=$(awk "BEGIN { print $(after acc) + $(after rej) }")
+    steps=$(calc "$(after acc) + $(after rej)")
     keep "$1/$2/train" "$(after 'train step')" "$(after nfe)" "$steps"
     keep "$1/$2/predict" "$(after predict512)" "$(after nfe)" "$steps"
-    part() { sed -n "s/.*|.* $1 \([0-9.]*\) .*|.*|.*/\1/p" line; }
+    part() { # of the line's second field
+        awk -F'|' -v a="$1" '{ n = split($2, w, " "); for (i = 1; i < n; i++) if (w[i] == a) print w[i + 1] }' line
+    }
     sample "$1/$2/load" "$(part load)"
     sample "$1/$2/forward" "$(part fwd)"
     sample "$1/$2/reverse" "$(part bwd)"
-    sample "$1/$2/rest" "$(awk "BEGIN { print $(part prep) + $(part head) }")"
+    sample "$1/$2/rest" "$(calc "$(part prep) + $(part head)")"
 }
 for round in $rounds; do
     for tolerance in 1e-5 1.4e-8; do

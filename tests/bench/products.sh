@@ -28,7 +28,7 @@ peer sgemm -lopenblas && blas=yes
 for round in $rounds; do
     for binary in dense reduced; do
         measured $binary bench --batch 512 --rounds 5
-        sample $binary/ms "$(awk "BEGIN { print $(figure predict ms_least) - $(figure predict load_ms) }")"
+        sample $binary/ms "$(calc "$(figure predict ms_least) - $(figure predict load_ms)")"
         sample $binary/count "$(figure predict evaluations)"
     done
     if [ -n "$blas" ]; then

@@ -7,10 +7,10 @@ sed 's/tolerance .*/tolerance abs 1e-9 rel 1e-7/' "$examples/spiral_ode.nde" >sp
 steps=2000
 # keep NAME ITERATIONS-A-SECOND EVALUATIONS
 keep() {
-    sample "$1/ms" "$(awk "BEGIN { print 1000 / $2 }")"
+    sample "$1/ms" "$(calc "1000 / $2")"
     sample "$1/rate" "$2"
     sample "$1/count" "$3"
-    sample "$1/evaluation" "$(awk "BEGIN { print 1e6 / $2 / $3 }")"
+    sample "$1/evaluation" "$(calc "1e6 / $2 / $3")"
 }
 emitted() { # the program as it is used: batches, updates, a line of the log for each step
     rm -rf run
