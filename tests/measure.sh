@@ -79,3 +79,19 @@ python_with() {
     echo "skip $1: no Python with it is installed"
     return 1
 }
+
+# mnist_data: sets data to a folder with MNIST: the yardstick's, the one that examples/fetch_mnist.sh fills, or files like it
+mnist_data() {
+    data=$limit/data
+    [ -z "$limit" ] || return 0
+    data=$examples
+    [ ! -s "$data/train-images-idx3-ubyte" ] || return 0
+    data=data
+    mnist_like data 512
+    for part in images-idx3 labels-idx1; do cp data/train-$part-ubyte data/t10k-$part-ubyte; done
+}
+# mnist_weights OUT: those that the yardstick's programs use, as a file for the model of examples/mnist_ode.nde
+mnist_weights() {
+    ./weights flat "$limit/build/params.bin" "$1" field.hidden.W 100x785 field.hidden.b 100 field.out.W 784x101 \
+        field.out.b 784 classifier.W 10x784 classifier.b 10 || fail 'weights of the yardstick'
+}

@@ -5,8 +5,7 @@
 . "$NDEC_ROOT/tests/measure.sh"
 tool weights
 tool distance
-data=data
-if [ -n "$limit" ]; then data=$limit/data; else mnist_like data 512; fi
+mnist_data
 
 # The model with its final state for an output, without its regulariser, whose own solve would be counted. In float32 the file's
 # tolerance decides whether differences are used.
@@ -26,17 +25,15 @@ model f64 1e-5 '1s/^/precision f64\n/'
 model f64-sciml 1e-5 '1s/^/precision f64\n/; s/^  method .*/&\n  controller sciml/'
 
 if [ -n "$limit" ]; then
-    ./weights flat "$limit/build/params.bin" w.safetensors field.hidden.W 100x785 field.hidden.b 100 \
-        field.out.W 784x101 field.out.b 784 classifier.W 10x784 classifier.b 10 || fail 'weights'
+    mnist_weights w.safetensors
     from="those of $limit/build/params.bin"
 else
-    ./f32-1e-5 train --quiet --data data --set train.steps=200 --set train.evaluate=200 --out run >out 2>err || fail 'train'
+    ./f32-1e-5 train --quiet --data "$data" --set train.steps=200 --set train.evaluate=200 --out run >out 2>err || fail 'train'
     mv run/weights.safetensors w.safetensors
-    from='those of 200 steps on files like MNIST'
+    from="those of 200 steps on $data"
 fi
 # The first images of the test data as a file: its head again with another count, then its bytes.
 n=512
-[ -n "$limit" ] || n=20
 images=$data/t10k-images-idx3-ubyte
 {
     head -c 4 "$images"

@@ -5,15 +5,11 @@
 . "$NDEC_ROOT/tests/measure.sh"
 tool weights
 clock=$processor_time
+mnist_data
 weights=
-data=data
 if [ -n "$limit" ]; then
-    data=$limit/data
-    ./weights flat "$limit/build/params.bin" w.safetensors field.hidden.W 100x785 field.hidden.b 100 \
-        field.out.W 784x101 field.out.b 784 classifier.W 10x784 classifier.b 10 && weights='--weights w.safetensors'
-else
-    mnist_like data 512
-    for part in images-idx3 labels-idx1; do cp data/train-$part-ubyte data/t10k-$part-ubyte; done
+    mnist_weights w.safetensors
+    weights='--weights w.safetensors'
 fi
 # The controller of the yardstick and the paper, so that both take the same steps.
 awk '/regularize/ { next } { print } /^  method/ { print "  controller sciml" }' "$examples/mnist_ode.nde" >m.nde
