@@ -104,36 +104,12 @@ static int line_of(const Emit *e, Span span)
     return line;
 }
 
-static bool reads_input(const Fn *fn, int input)
-{
-    for (int v = 0; fn && v < fn->ins.n; v++)
-        for (int k = 0; k < fn->ins.at[v].n_arg; k++)
-            if (fn->ins.at[v].arg[k] == (Val)input)
-                return true;
-    return false;
-}
-
-static bool reads_dense(const Solve *s, const SolveVjp *v)
-{
-    bool reads = false;
-    for (int i = 0; v->dense_vjp && i < s->n_dense; i++)
-        reads |= reads_input(v->dense_vjp, 2 * s->n_state + i);
-    return reads;
-}
-
-/* Which states and carries are read when their step is long over: a state also where one of an accepted step is drawn.
- */
 static const char *read_back_table(Emit *e, const Solve *s, const SolveVjp *v)
 {
     int n = s->n_state + s->n_carry;
     const char **item = ARENA_NEW(e->a, const char *, n + 1);
-    for (int i = 0; i < n; i++) {
-        bool is_read = i < s->n_state ? v || s->is_biased : false;
-        if (v && i >= s->n_state)
-            is_read = reads_input(v->step_vjp, i) || reads_input(v->again, i) ||
-                      (reads_dense(s, v) && reads_input(s->step_keep, i));
-        item[i] = truth(is_read);
-    }
+    for (int i = 0; i < n; i++)
+        item[i] = truth(plan_is_read_back(s, v, i));
     return table(e, "bool", str_format(e->a, "%s_read_back", emit_solve_name(e, s)), n, item);
 }
 
@@ -208,7 +184,7 @@ static void emit_vjp_table(Emit *e, int index)
     const char *seed = table(e, "int", str_format(e->a, "%s_seed", name), n_seed, item);
     text_line(e->to, "static const NdeSolveVjp %s = {", name);
     text_line(e->to, "    &%s, %s, %s, %d, %s, %s, %s,", emit_solve_name(e, s), want, seed, n_seed, carry,
-              truth(v->seed_dense), truth(reads_dense(s, v)));
+              truth(v->seed_dense), truth(plan_reads_dense(s, v)));
     text_line(e->to, "    %s, %s, %s};", fn_ref(e, v->step_vjp, plan_step_vjp_set(s, v)), whole_ref(e, v->dense_vjp),
               fn_ref(e, v->init_vjp, 0));
     text_add(e->to, "\n");

@@ -60,11 +60,14 @@ static double fn_flops(const Plan *plan, const Fn *fn, int n_set)
 static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve *s, FILE *to)
 {
     const Tableau *t = s->method;
-    int evaluations = t->stages - t->fsal, state = 0, kept = 0;
+    int evaluations = t->stages - t->fsal, state = 0, kept = 0, residual = 0;
+    const SolveVjp *v = plan_vjp_of(m, s);
     for (int j = 0; j < s->n_state; j++)
         state += type_size(s->state_type[j]);
     for (int j = 0; j < s->n_state + s->n_carry; j++) /* the first inputs of a step */
-        kept += type_size(fn_type(s->step, (Val)j));
+        kept += plan_is_read_back(s, v, j) ? type_size(fn_type(s->step, (Val)j)) : 0;
+    for (int j = 0; v && j < v->n_residual; j++)
+        residual += type_size(fn_type(v->record, v->record->out.at[v->record->out.n - 1 - j]));
     int bytes = m->is_double ? 8 : 4;
     fprintf(to, "solve %s\n", s->name);
     fprintf(to, "  %s: order %d, %s, %d stages, %d evaluations a step%s\n", t->name, t->order,
@@ -77,7 +80,8 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
         fprintf(to, "    %s: %s\n", s->state_name[j], s->state_reduction[j]);
     fprintf(to, "  error estimates %s\n",
             s->has_differences ? "from differences of the stages, for float32 at this tolerance" : "from the stages");
-    fprintf(to, "  %d numbers of state; the tape keeps %d bytes a step and sample\n", state, bytes * kept);
+    fprintf(to, "  %d numbers of state; the tape keeps %d bytes a step and sample", state, bytes * kept);
+    fprintf(to, residual ? ", and %d that are formed again where memory is short\n" : "\n", bytes * residual);
 }
 
 /* Numbers that a top-level function keeps: for each sample between its parts, shared, and summed in each group. */

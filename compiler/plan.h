@@ -109,6 +109,10 @@ PlanFn *plan_find(const Plan *p, const Fn *source, int n_set);
 /* The product under a sum over the batch, if it is not formed; else NO_VAL. */
 Val plan_absorbed(const PlanFn *f, Val v);
 const SolveVjp *plan_vjp_of(const Model *model, const Solve *s); /* NULL: it is not reversed */
+/* Does dense_vjp need the values of d? */
+bool plan_reads_dense(const Solve *s, const SolveVjp *v);
+/* Is state or carry i read when its step is long over: by the reverse (v, or NULL), or as an accepted state drawn later? */
+bool plan_is_read_back(const Solve *s, const SolveVjp *v, int i);
 /* The solve that a reverse solve of some program belongs to; NULL if no program runs it. */
 const Solve *plan_solve_of(const Model *model, int vjp);
 /* Outputs of step_vjp that are set: gradients of states and carries; the rest is collected over the steps. */

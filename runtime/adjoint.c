@@ -307,6 +307,7 @@ int nde_solve_vjp(NdeRun *run, const NdeSolveVjp *vjp, const NdeRef *in, const N
                  .out = out,
                  .after = f->lambda,
                  .before = f->lambda_new};
+    double began = nde_phase_begin(e);
     if (!f->tape.is_kept)
         return nde_fail(e->error, NDE_EXIT_MEMORY, "the reverse of '%s' was asked for, but its steps were not kept",
                         s->name);
@@ -328,5 +329,6 @@ int nde_solve_vjp(NdeRun *run, const NdeSolveVjp *vjp, const NdeRef *in, const N
     for (int i = 0; i < s->n_state; i++)
         if (vjp->want[i])
             nde_value_copy(e, s->state[i], out[o++], r.after[i]);
+    nde_phase_end(e, NDE_PHASE_REVERSE, began);
     return status;
 }

@@ -5,6 +5,8 @@
 #include "param.h"
 
 #define nde_session_open NDE_NAME(nde_session_open)
+#define nde_session_open_any NDE_NAME(nde_session_open_any)
+#define nde_session_chosen NDE_NAME(nde_session_chosen)
 #define nde_session_close NDE_NAME(nde_session_close)
 #define nde_session_engine NDE_NAME(nde_session_engine)
 #define nde_batch_fill NDE_NAME(nde_batch_fill)
@@ -43,11 +45,17 @@ typedef enum NdeWhat { NDE_DATA_ALL, NDE_DATA_TEST, NDE_DATA_INPUT, NDE_DATA_NON
 /* Settings, seed and data. `needs` says which fields (the model's tables). Close it in any case. */
 int nde_session_open(NdeSession *s, const NdeModel *m, NdeOptions *o, NdeWhat what, const unsigned char *needs,
                      NdeError *e);
+/* The same, but where --data and -i are not given and the files are not there: without data, and the message says why.
+ */
+int nde_session_open_any(NdeSession *s, const NdeModel *m, NdeOptions *o, NdeWhat what, const unsigned char *needs,
+                         bool *has_data, NdeError *e);
 /* The engine for batches of `most`, with settings and weights: those of --weights, or first values. */
 int nde_session_engine(NdeSession *s, int most, bool needs_weights);
 void nde_session_close(NdeSession *s);
-/* Batch size of the train block, at most the number of samples there are. */
-int nde_session_batch(const NdeModel *m, const double *setting, long count);
+/* The batch size: of --batch, or the train block's, or a usual one; at most the number of samples, if there are any. */
+int nde_session_batch(const NdeSession *s, long count);
+/* The samples to predict for and to evaluate on: the test data, or all of the data where there is none. */
+const NdeSet *nde_session_chosen(const NdeSession *s);
 
 /* Which numbers the `sample` fields get: training steps and evaluations have streams of their own. */
 typedef enum NdeUse { NDE_FOR_TRAINING, NDE_FOR_EVALUATION } NdeUse;

@@ -199,14 +199,10 @@ int nde_check_gradient(const NdeModel *m, NdeOptions *o, NdeError *e)
     if (!m->train_fn)
         return nde_fail(e, NDE_EXIT_FILE, "%s has no loss: there is no gradient", m->file);
     Check c = {.tolerance = o->tolerance};
-    bool has_data = m->train != NULL;
-    int status = nde_session_open(&c.session, m, o, has_data ? NDE_DATA_ALL : NDE_DATA_NONE, m->train_needs, e);
-    if (status == NDE_EXIT_FILE && !o->data) { /* no files: the gradient can be checked on anything */
+    bool has_data = false; /* if there is none, the gradient can be checked on anything */
+    int status = nde_session_open_any(&c.session, m, o, NDE_DATA_ALL, m->train_needs, &has_data, e);
+    if (!status && !has_data && m->train)
         printf("note: random samples, for the data is not in this folder (%s)\n", e->text);
-        nde_session_close(&c.session);
-        has_data = false;
-        status = nde_session_open(&c.session, m, o, NDE_DATA_NONE, m->train_needs, e);
-    }
     if (!status)
         status = make_batch(&c, has_data);
     if (!status)

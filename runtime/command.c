@@ -191,34 +191,34 @@ static int read_setting(const NdeModel *m, NdeOptions *o, const char *text, NdeE
     return is_known ? 0 : unknown_key(m, key, e);
 }
 
-static int read_tolerance(const char *text, NdeOptions *o, NdeError *e)
+static int read_positive(const char *name, const char *text, double *out, NdeError *e)
 {
-    if (!nde_number_read(text, strlen(text), &o->tolerance) || !(o->tolerance > 0))
-        return nde_fail(e, NDE_EXIT_FILE, "--tolerance takes a number above 0, not '%s'", text);
+    if (!nde_number_read(text, strlen(text), out) || !(*out > 0))
+        return nde_fail(e, NDE_EXIT_FILE, "%s takes a number above 0, not '%s'", name, text);
     return 0;
+}
+
+static int read_count(const char *name, const char *text, long least, long most, int *out, NdeError *e)
+{
+    long n = 0;
+    int status = read_long(name, text, least, most, &n, e);
+    *out = (int)n;
+    return status;
 }
 
 static int read_option(const NdeModel *m, NdeOptions *o, const Option *row, const char *value, NdeError *e)
 {
-    long n = 0;
-    int status = 0;
     switch (row->letter) {
     case 'k': return read_setting(m, o, value, e);
     case 's': return read_seed(value, o, e);
-    case 'T': return read_tolerance(value, o, e);
-    case 't':
-        status = read_long(row->name, value, 1, 4096, &n, e);
-        o->threads = (int)n;
-        break;
-    case 'n': status = read_long(row->name, value, 0, LONG_MAX, &o->sample, e); break;
-    case 'p':
-        status = read_long(row->name, value, 2, INT_MAX, &n, e);
-        o->points = (int)n;
-        break;
-    case 'N':
-        status = read_long(row->name, value, 1, INT_MAX, &n, e);
-        o->entries = (int)n;
-        break;
+    case 'T': return read_positive(row->name, value, &o->tolerance, e);
+    case 'S': return read_positive(row->name, value, &o->seconds, e);
+    case 't': return read_count(row->name, value, 1, 4096, &o->threads, e);
+    case 'n': return read_long(row->name, value, 0, LONG_MAX, &o->sample, e);
+    case 'p': return read_count(row->name, value, 2, INT_MAX, &o->points, e);
+    case 'N': return read_count(row->name, value, 1, INT_MAX, &o->entries, e);
+    case 'b': return read_count(row->name, value, 1, INT_MAX, &o->batch, e);
+    case 'R': return read_count(row->name, value, 1, INT_MAX, &o->rounds, e);
     case 'w': o->weights = value; break;
     case 'd': o->data = value; break;
     case 'o': o->out = value; break;
@@ -228,7 +228,7 @@ static int read_option(const NdeModel *m, NdeOptions *o, const Option *row, cons
     case 'e': o->solve = value; break;
     default: o->is_quiet = true; break;
     }
-    return status;
+    return 0;
 }
 
 /* ---- the line ---- */
@@ -270,7 +270,7 @@ static int read_word(int argc, char **argv, int *at, const NdeModel *m, NdeOptio
 
 int nde_command_read(int argc, char **argv, const NdeModel *m, NdeOptions *o, bool *is_done, NdeError *e)
 {
-    *o = (NdeOptions){.program = argc > 0 ? argv[0] : m->name, .entries = 8, .tolerance = 1e-6};
+    *o = (NdeOptions){.program = argc > 0 ? argv[0] : m->name, .entries = 8, .tolerance = 1e-6, .seconds = 1};
     *is_done = false;
     o->setting = nde_allocate((size_t)m->n_setting, sizeof *o->setting, e);
     o->is_set = nde_allocate((size_t)m->n_setting, sizeof *o->is_set, e);

@@ -9,6 +9,9 @@
 #define nde_trajectory NDE_NAME(nde_trajectory)
 #define nde_check_gradient NDE_NAME(nde_check_gradient)
 #define nde_write_gradient NDE_NAME(nde_write_gradient)
+#define nde_bench NDE_NAME(nde_bench)
+#define nde_outputs_open NDE_NAME(nde_outputs_open)
+#define nde_outputs_close NDE_NAME(nde_outputs_close)
 #define nde_write_table NDE_NAME(nde_write_table)
 
 /* Each returns an exit code with its message in e. */
@@ -17,9 +20,21 @@ int nde_predict(const NdeModel *m, NdeOptions *o, NdeError *e);        /* predic
 int nde_trajectory(const NdeModel *m, NdeOptions *o, NdeError *e);     /* trajectory.c: the command `solve` */
 int nde_check_gradient(const NdeModel *m, NdeOptions *o, NdeError *e); /* check.c */
 int nde_write_gradient(const NdeModel *m, NdeOptions *o, NdeError *e); /* gradient.c */
+int nde_bench(const NdeModel *m, NdeOptions *o, NdeError *e);          /* bench.c */
 
 /* A table to the file of -o, as NPY if its name ends so, or else as CSV; without -o as CSV to the standard output. NPY
  * holds floats or doubles as the model does; rank and dim: its shape. */
 int nde_write_table(const NdeOptions *o, const NdeCells *cells, int rank, const long *dim, NdeError *e);
+
+/* The outputs of the program `predict`: memory for a batch of the engine, and for a table of `rows` samples. */
+typedef struct NdeOutputs {
+    NdeRef *ref;
+    char **memory;
+    char **column;
+    int width; /* numbers of a sample */
+    double *value;
+} NdeOutputs;
+int nde_outputs_open(const NdeEngine *engine, NdeOutputs *out, long rows, NdeError *e);
+void nde_outputs_close(const NdeModel *m, NdeOutputs *out);
 
 #endif

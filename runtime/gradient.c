@@ -120,7 +120,7 @@ static int compute(NdeSession *s)
     const NdeModel *m = s->model;
     if (s->train.count < 1)
         return nde_fail(s->error, NDE_EXIT_DATA, "the training data has no samples");
-    int count = nde_session_batch(m, s->options->setting, s->train.count);
+    int count = nde_session_batch(s, s->train.count);
     double *batch = nde_allocate((size_t)count, sizeof *batch, s->error);
     if (!batch)
         return s->error->exit_code;

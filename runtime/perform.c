@@ -11,6 +11,7 @@ int nde_perform(const NdeModel *m, NdeOptions *o, NdeError *e)
         [NDE_TASK_TRAIN] = nde_train,          [NDE_TASK_EVAL] = nde_eval,
         [NDE_TASK_PREDICT] = nde_predict,      [NDE_TASK_SOLVE] = nde_trajectory,
         [NDE_TASK_CHECK] = nde_check_gradient, [NDE_TASK_GRADIENT] = nde_write_gradient,
+        [NDE_TASK_BENCH] = nde_bench,
     };
     return command[o->task](m, o, e);
 }

@@ -8,21 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 256 }; /* samples at once where the model has no train block that says */
-
-static int batch_for(const NdeSession *s, const NdeSet *set)
-{
-    if (s->model->train)
-        return nde_session_batch(s->model, s->options->setting, set->count);
-    return set->count < BATCH ? (int)set->count : BATCH;
-}
-
-/* The test data, or all of the data where there is none. */
-static const NdeSet *chosen(NdeSession *s)
-{
-    return s->test.count ? &s->test : &s->train;
-}
-
 int nde_eval(const NdeModel *m, NdeOptions *o, NdeError *e)
 {
     if (!m->eval_fn)
@@ -33,11 +18,11 @@ int nde_eval(const NdeModel *m, NdeOptions *o, NdeError *e)
     int status = nde_session_open(&s, m, o, o->input ? NDE_DATA_INPUT : NDE_DATA_TEST, m->eval_needs, e);
     if (!metric)
         status = e->exit_code;
-    const NdeSet *set = chosen(&s);
+    const NdeSet *set = nde_session_chosen(&s);
     if (!status && set->count < 1)
         status = nde_fail(e, NDE_EXIT_DATA, "the %s has no samples", set->name);
     if (!status)
-        status = nde_session_engine(&s, batch_for(&s, set), true);
+        status = nde_session_engine(&s, nde_session_batch(&s, set->count), true);
     if (!status)
         status = nde_evaluate(&s, set, metric, &figures);
     if (!status)
@@ -91,16 +76,8 @@ int nde_write_table(const NdeOptions *o, const NdeCells *cells, int rank, const 
 
 /* ---- predict ---- */
 
-typedef struct Outputs {
-    NdeRef *ref;
-    char **memory;
-    char **column;
-    int width; /* numbers of a sample */
-    double *value;
-} Outputs;
-
 /* Names of an output's numbers: the text of the statement, with [i, j] unless it is a scalar. */
-static int name_columns(const NdeModel *m, Outputs *out, NdeError *e)
+static int name_columns(const NdeModel *m, NdeOutputs *out, NdeError *e)
 {
     int at = 0;
     for (int i = 0; i < m->n_output; i++)
@@ -122,7 +99,7 @@ static int name_columns(const NdeModel *m, Outputs *out, NdeError *e)
     return 0;
 }
 
-static int open_outputs(const NdeEngine *engine, Outputs *out, long rows, NdeError *e)
+int nde_outputs_open(const NdeEngine *engine, NdeOutputs *out, long rows, NdeError *e)
 {
     const NdeModel *m = engine->model;
     for (int i = 0; i < m->n_output; i++)
@@ -148,7 +125,7 @@ static int open_outputs(const NdeEngine *engine, Outputs *out, long rows, NdeErr
     return name_columns(m, out, e);
 }
 
-static void close_outputs(const NdeModel *m, Outputs *out)
+void nde_outputs_close(const NdeModel *m, NdeOutputs *out)
 {
     for (int i = 0; out->memory && i < m->n_output; i++)
         free(out->memory[i]);
@@ -160,7 +137,7 @@ static void close_outputs(const NdeModel *m, Outputs *out)
     free(out->value);
 }
 
-static int fill_rows(NdeSession *s, const NdeSet *set, Outputs *out)
+static int fill_rows(NdeSession *s, const NdeSet *set, NdeOutputs *out)
 {
     NdeEngine *e = &s->engine;
     const NdeModel *m = s->model;
@@ -182,7 +159,7 @@ static int fill_rows(NdeSession *s, const NdeSet *set, Outputs *out)
     return 0;
 }
 
-static int write_rows(const NdeSession *s, const NdeSet *set, const Outputs *out)
+static int write_rows(const NdeSession *s, const NdeSet *set, const NdeOutputs *out)
 {
     const NdeModel *m = s->model;
     NdeCells cells = {(const char *const *)out->column, out->width, set->count, out->value, sizeof(Real) == 4};
@@ -202,20 +179,20 @@ int nde_predict(const NdeModel *m, NdeOptions *o, NdeError *e)
         return nde_fail(e, NDE_EXIT_FILE,
                         "%s has no output statement: say what to predict, for instance `output flow.z(1)`", m->file);
     NdeSession s;
-    Outputs out = {0};
+    NdeOutputs out = {0};
     int status = nde_session_open(&s, m, o, o->input ? NDE_DATA_INPUT : NDE_DATA_TEST, m->predict_needs, e);
-    const NdeSet *set = chosen(&s);
+    const NdeSet *set = nde_session_chosen(&s);
     if (!status && set->count < 1)
         status = nde_fail(e, NDE_EXIT_DATA, "the %s has no samples", set->name);
     if (!status)
-        status = nde_session_engine(&s, batch_for(&s, set), true);
+        status = nde_session_engine(&s, nde_session_batch(&s, set->count), true);
     if (!status)
-        status = open_outputs(&s.engine, &out, set->count, e);
+        status = nde_outputs_open(&s.engine, &out, set->count, e);
     if (!status)
         status = fill_rows(&s, set, &out);
     if (!status)
         status = write_rows(&s, set, &out);
-    close_outputs(m, &out);
+    nde_outputs_close(m, &out);
     nde_session_close(&s);
     return status;
 }

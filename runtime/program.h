@@ -29,8 +29,9 @@ typedef struct NdeOptions {
     uint64_t seed;
     int threads; /* 0: all */
     int entries, points;
+    int batch, rounds; /* 0: not given */
     long sample;
-    double tolerance;
+    double tolerance, seconds;
     double *setting; /* [n_setting]: the model's values, changed by --set */
     bool *is_set;    /* [n_setting]: by --set */
 } NdeOptions;

@@ -47,6 +47,7 @@
 #define nde_tape_keeps NDE_NAME(nde_tape_keeps)
 #define nde_tape_rest NDE_NAME(nde_tape_rest)
 #define nde_tape_free NDE_NAME(nde_tape_free)
+#define nde_tape_bytes NDE_NAME(nde_tape_bytes)
 #define nde_replay_begin NDE_NAME(nde_replay_begin)
 #define nde_replay_free NDE_NAME(nde_replay_free)
 #define nde_attempt_next NDE_NAME(nde_attempt_next)
@@ -95,6 +96,7 @@ bool nde_tape_rest(NdeEngine *e, NdeTape *tape, int slot, int k, int n, NdeRef *
 /* Room for one more point, which starts a step at t. 0 or an exit code. */
 int nde_tape_add(NdeEngine *e, NdeTape *tape, double t);
 void nde_tape_free(NdeTape *tape);
+size_t nde_tape_bytes(const NdeTape *tape); /* of all slots and residuals that it has had at once */
 
 /* ---- solve.c ---- */
 
@@ -169,6 +171,12 @@ typedef struct NdeWatch {
     char name[64];
 } NdeWatch;
 
+/* Where the time of a run goes. Counted only while an engine has a stopwatch: the command `bench`. */
+typedef enum NdePhase { NDE_PHASE_FORWARD, NDE_PHASE_REVERSE, NDE_PHASES } NdePhase;
+typedef struct NdeStopwatch {
+    double seconds[NDE_PHASES];
+} NdeStopwatch;
+
 struct NdeEngine {
     NdeRun run; /* first */
     const NdeModel *model;
@@ -193,8 +201,19 @@ struct NdeEngine {
     NdeTrace *trace;
     NdeReplay replay;
     NdeWatch watch;
+    NdeStopwatch *stopwatch; /* or NULL */
     long allocations;
 };
+
+static inline double nde_phase_begin(const NdeEngine *e)
+{
+    return e->stopwatch ? nde_clock() : 0;
+}
+static inline void nde_phase_end(NdeEngine *e, NdePhase phase, double began)
+{
+    if (e->stopwatch)
+        e->stopwatch->seconds[phase] += nde_clock() - began;
+}
 
 /* ---- run.c ---- */
 

@@ -1,7 +1,7 @@
 /* session.c: options, settings, seed, data and weights brought together for a command.
  *
  * Needs: the options. Gives: data sets (training, test or split) and an engine that is ready to run.
- * Elsewhere: reading files (data.c), the commands (train.c, predict.c, check.c, gradient.c). */
+ * Elsewhere: reading files (data.c), the commands (train.c, predict.c, check.c, gradient.c, bench.c). */
 #include "batch.h"
 
 #include "rng.h"
@@ -10,10 +10,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-int nde_session_batch(const NdeModel *m, const double *setting, long count)
+enum { BATCH_TRAIN = 32, BATCH_PREDICT = 256 }; /* where the train block does not say, and where there is none */
+
+int nde_session_batch(const NdeSession *s, long count)
 {
-    double batch = m->train && m->train->set_batch >= 0 ? setting[m->train->set_batch] : 32;
+    const NdeTrain *t = s->model->train;
+    double batch = t && t->set_batch >= 0 ? s->options->setting[t->set_batch] : t ? BATCH_TRAIN : BATCH_PREDICT;
+    if (s->options->batch > 0)
+        batch = s->options->batch;
     return count > 0 && count < batch ? (int)count : (int)batch;
+}
+
+const NdeSet *nde_session_chosen(const NdeSession *s)
+{
+    return s->test.count ? &s->test : &s->train;
 }
 
 static int open_source(NdeSession *s, const NdeSource *source, int n, NdeData *out)
@@ -137,6 +147,18 @@ int nde_session_open(NdeSession *s, const NdeModel *m, NdeOptions *o, NdeWhat wh
     if (o->has_seed)
         s->seed = o->seed;
     return open_data(s, what);
+}
+
+int nde_session_open_any(NdeSession *s, const NdeModel *m, NdeOptions *o, NdeWhat what, const unsigned char *needs,
+                         bool *has_data, NdeError *e)
+{
+    *has_data = m->train || what == NDE_DATA_INPUT;
+    int status = nde_session_open(s, m, o, *has_data ? what : NDE_DATA_NONE, needs, e);
+    if (status != NDE_EXIT_FILE || o->data || o->input)
+        return status;
+    nde_session_close(s);
+    *has_data = false;
+    return nde_session_open(s, m, o, NDE_DATA_NONE, needs, e);
 }
 
 int nde_session_engine(NdeSession *s, int most, bool needs_weights)

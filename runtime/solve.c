@@ -355,6 +355,7 @@ int nde_solve(NdeRun *run, const NdeSolve *solve, const NdeRef *in, const NdeRef
     NdeEngine *e = (NdeEngine *)(void *)run;
     Flight w = {.e = e, .f = &e->flow[solve->index], .s = solve, .in = in, .out = out};
     e->solves++;
+    double began = nde_phase_begin(e);
     int status = prepare(&w);
     if (!status)
         status = nde_moments_begin(e, w.f, w.t0, w.t1);
@@ -368,5 +369,6 @@ int nde_solve(NdeRun *run, const NdeSolve *solve, const NdeRef *in, const NdeRef
         return status;
     status = nde_moments_end(e, w.f, out);
     finish(&w);
+    nde_phase_end(e, NDE_PHASE_FORWARD, began);
     return status;
 }

@@ -127,6 +127,14 @@ int nde_tape_add(NdeEngine *e, NdeTape *tape, double t)
     return 0;
 }
 
+size_t nde_tape_bytes(const NdeTape *tape)
+{
+    size_t bytes = (size_t)tape->n_chunk * NDE_CHUNK_SLOTS * tape->slot_bytes;
+    for (int i = 0; i < tape->n_rest; i++)
+        bytes += tape->rest[i] ? tape->rest_bytes : 0;
+    return bytes;
+}
+
 void nde_tape_free(NdeTape *tape)
 {
     for (int i = 0; i < tape->n_chunk; i++)

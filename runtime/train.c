@@ -42,7 +42,7 @@ static int allocate(NdeTrainer *t)
     return nde_gradient_open(&t->gradient, m, e);
 }
 
-static void release(NdeTrainer *t)
+void nde_trainer_close(NdeTrainer *t)
 {
     nde_report_close(&t->report);
     nde_gradient_close(&t->gradient);
@@ -136,7 +136,7 @@ static int open_folder(NdeTrainer *t)
 
 /* ---- one step ---- */
 
-static int take_batch(NdeTrainer *t)
+int nde_trainer_batch(NdeTrainer *t)
 {
     NdeSession *s = &t->session;
     long epoch = t->step / t->epoch_steps + 1, first = t->step % t->epoch_steps * t->batch;
@@ -169,8 +169,7 @@ static int not_finite(NdeTrainer *t, const char *what)
         what, t->step + 1, found, t->dir);
 }
 
-/* The norm of the whole gradient, frozen parameters being 0. */
-static double gradient_norm(const NdeTrainer *t)
+double nde_trainer_norm(const NdeTrainer *t)
 {
     const Real *g = t->gradient.at;
     double sum = 0;
@@ -179,7 +178,7 @@ static double gradient_norm(const NdeTrainer *t)
     return sqrt(sum);
 }
 
-static void update(NdeTrainer *t, double norm)
+void nde_trainer_update(NdeTrainer *t, double norm)
 {
     const NdeModel *m = t->session.model;
     double most = setting(t, m->train->set_clip, 0);
@@ -208,7 +207,7 @@ static void add_step(NdeTrainer *t)
 static int train_step(NdeTrainer *t)
 {
     NdeEngine *engine = &t->session.engine;
-    int status = take_batch(t);
+    int status = nde_trainer_batch(t);
     if (!status && t->session.model->hyper_fn)
         status = nde_frame_run(engine, t->session.model->hyper_fn, NULL, t->hyper_out);
     if (!status)
@@ -219,10 +218,10 @@ static int train_step(NdeTrainer *t)
         return status;
     if (!isfinite(t->gradient.figures.loss))
         return not_finite(t, "loss");
-    double norm = gradient_norm(t);
+    double norm = nde_trainer_norm(t);
     if (!isfinite(norm))
         return not_finite(t, "gradient");
-    update(t, norm);
+    nde_trainer_update(t, norm);
     t->last = t->gradient.figures;
     t->step++;
     return nde_report_step(&t->report, t->step, &t->last, t->session.error);
@@ -304,7 +303,7 @@ static int run(NdeTrainer *t)
     return 0;
 }
 
-static int prepare(NdeTrainer *t)
+int nde_trainer_prepare(NdeTrainer *t)
 {
     NdeSession *s = &t->session;
     const NdeTrain *train = s->model->train;
@@ -314,9 +313,7 @@ static int prepare(NdeTrainer *t)
     if (t->optim->n_hyper != train->n_hyper)
         return nde_fail(s->error, NDE_EXIT_MEMORY, "optimiser '%s' takes %d numbers, not %d", t->optim->name,
                         t->optim->n_hyper, train->n_hyper);
-    if (s->train.count < 1)
-        return nde_fail(s->error, NDE_EXIT_DATA, "the training data has no samples");
-    t->batch = nde_session_batch(s->model, s->options->setting, s->train.count);
+    t->batch = nde_session_batch(s, s->train.count);
     t->steps = (long)setting(t, train->set_steps, 1);
     t->epoch_steps = s->train.count / t->batch;
     t->every = train->set_evaluate >= 0 ? (long)setting(t, train->set_evaluate, 0) : s->test.count ? t->epoch_steps : 0;
@@ -376,14 +373,16 @@ int nde_train(const NdeModel *m, NdeOptions *o, NdeError *e)
         status = nde_checkpoint_open(m, o, &file, e);
     if (!status)
         status = nde_session_open(&t->session, m, o, NDE_DATA_ALL, needs, e);
+    if (!status && t->session.train.count < 1)
+        status = nde_fail(e, NDE_EXIT_DATA, "the training data has no samples");
     if (!status)
-        status = prepare(t);
+        status = nde_trainer_prepare(t);
     if (!status)
         status = start(t, &file);
     if (!status)
         status = run(t);
     if (t)
-        release(t);
+        nde_trainer_close(t);
     free(t);
     free(needs);
     nde_tensors_free(&file);

@@ -6,6 +6,11 @@
 #include "optim.h"
 
 #define nde_train NDE_NAME(nde_train)
+#define nde_trainer_prepare NDE_NAME(nde_trainer_prepare)
+#define nde_trainer_batch NDE_NAME(nde_trainer_batch)
+#define nde_trainer_norm NDE_NAME(nde_trainer_norm)
+#define nde_trainer_update NDE_NAME(nde_trainer_update)
+#define nde_trainer_close NDE_NAME(nde_trainer_close)
 #define nde_checkpoint_write NDE_NAME(nde_checkpoint_write)
 #define nde_checkpoint_read NDE_NAME(nde_checkpoint_read)
 #define nde_checkpoint_open NDE_NAME(nde_checkpoint_open)
@@ -32,6 +37,13 @@ typedef struct NdeTrainer {
 } NdeTrainer;
 
 int nde_train(const NdeModel *m, NdeOptions *o, NdeError *e);
+
+/* A training step in its parts. The session is open, with data or without. */
+int nde_trainer_prepare(NdeTrainer *t);
+int nde_trainer_batch(NdeTrainer *t);         /* the next batch of the data, into the engine */
+double nde_trainer_norm(const NdeTrainer *t); /* of the whole gradient, frozen parameters being 0 */
+void nde_trainer_update(NdeTrainer *t, double norm);
+void nde_trainer_close(NdeTrainer *t);
 
 /* dir/checkpoint.safetensors: everything that the next steps depend on. */
 int nde_checkpoint_write(NdeTrainer *t);

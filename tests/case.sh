@@ -43,17 +43,17 @@ holds() {
     if awk "BEGIN { exit !($2) }"; then ok "$1"; else fail "$1: $2"; fi
 }
 
-# mnist_like FOLDER: small files in MNIST's format, 48 images to learn from and 20 to be tested on. Their pixels are the
-# bytes of source files, so each image is different, and their labels follow a pattern.
+# mnist_like FOLDER [N]: small files in MNIST's format, 48 (or N) images to learn from and 20 to be tested on. Their pixels
+# are the bytes of source files, so each image is different, and their labels follow a pattern.
 mnist_like() {
     mkdir -p "$1"
-    mnist_files "$1/train" 48
+    mnist_files "$1/train" "${2:-48}"
     mnist_files "$1/t10k" 20
 }
 mnist_files() { # start of the names, number of images: big-endian heads, then bytes
-    case_count="\\000\\000\\000\\$(printf %03o "$2")"
+    case_count="\\000\\000\\$(printf %03o $(($2 / 256)))\\$(printf %03o $(($2 % 256)))"
     { printf "\\000\\000\\010\\003$case_count\\000\\000\\000\\034\\000\\000\\000\\034"
-      cat "$root"/compiler/*.c | head -c $(($2 * 784)); } >"$1-images-idx3-ubyte"
+      cat "$root"/compiler/*.c "$root"/runtime/*.[ch] | head -c $(($2 * 784)); } >"$1-images-idx3-ubyte"
     { printf "\\000\\000\\010\\001$case_count"
       case_i=0
       while [ "$case_i" -lt "$2" ]; do

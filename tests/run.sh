@@ -41,7 +41,11 @@ xargs -P "$JOBS" -L 1 sh -c '
 $(sed "s|\$| $results|" "$BUILD/test/jobs")
 END
 
-case " $groups " in *" bench "*) cat "$results"/bench-* ;; esac
+case " $groups " in *" bench "*)
+    cat "$results"/bench-*
+    for how in met missed; do echo "targets $how: $(cat "$results"/bench-* | grep -c "target .*: $how")"; done
+    ;;
+esac
 cat "$results"/* | grep -E '^(FAIL|skip|     \|)' || true
 passed=$(cat "$results"/* | grep -c '^ok ' || true)
 failed=$(cat "$results"/* | grep -c '^FAIL ' || true)
