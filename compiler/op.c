@@ -28,6 +28,17 @@ static double eq(double a, double b)
     return a == b ? 1 : 0;
 }
 
+/* The second operand where one of them is NaN. */
+static double most(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static double least(double a, double b)
+{
+    return a < b ? a : b;
+}
+
 static double sigmoid(double a)
 {
     return a < 0 ? exp(a) / (1 + exp(a)) : 1 / (1 + exp(-a));

@@ -90,6 +90,17 @@ INLINE double d_where(double c, double a, double b)
     return c != 0 ? a : b;
 }
 
+/* The second operand where one of them is NaN. */
+INLINE double d_most(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+INLINE double d_least(double a, double b)
+{
+    return a < b ? a : b;
+}
+
 INLINE double d_gt(double a, double b)
 {
     return a > b ? 1 : 0;
