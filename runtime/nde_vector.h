@@ -229,6 +229,8 @@ INLINE Real r_eq(Real a, Real b)
 #define v_fabs r_fabs
 #define v_pow r_pow
 #define v_where r_where
+#define v_most r_most
+#define v_least r_least
 #define v_gt r_gt
 #define v_ge r_ge
 #define v_eq r_eq
