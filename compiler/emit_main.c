@@ -121,19 +121,41 @@ static bool reads_dense(const Solve *s, const SolveVjp *v)
     return reads;
 }
 
-/* Which states and carries are read when their step is long over: a state also where one of an accepted step is drawn.
- */
+/* Adds the carries that a step makes the states and carries in `is_read` of; true if there was one. */
+static bool add_carries(Emit *e, const Solve *s, bool *is_read)
+{
+    const Fn *step = s->step;
+    int n = s->n_state + s->n_carry;
+    bool *is_used = ARENA_NEW(e->a, bool, step->ins.n + 1), is_new = false;
+    for (int i = 0; i < n; i++)
+        is_used[step->out.at[i]] |= is_read[i];
+    for (int v = step->ins.n - 1; v >= 0; v--)
+        for (int k = 0; is_used[v] && k < step->ins.at[v].n_arg; k++)
+            is_used[step->ins.at[v].arg[k]] = true;
+    for (int i = s->n_state; i < n; i++) {
+        is_new |= is_used[i] && !is_read[i];
+        is_read[i] |= is_used[i];
+    }
+    return is_new;
+}
+
+/* Which states and carries are read when their step is long over: by its reverse, where a state of an accepted step is
+ * drawn, or where such a state is formed again from one before it. */
 static const char *read_back_table(Emit *e, const Solve *s, const SolveVjp *v)
 {
     int n = s->n_state + s->n_carry;
     const char **item = ARENA_NEW(e->a, const char *, n + 1);
+    bool *is_read = ARENA_NEW(e->a, bool, n + 1);
     for (int i = 0; i < n; i++) {
-        bool is_read = i < s->n_state ? v || s->is_biased : false;
+        is_read[i] = i < s->n_state ? v || s->is_biased : false;
         if (v && i >= s->n_state)
-            is_read = reads_input(v->step_vjp, i) || reads_input(v->again, i) ||
-                      (reads_dense(s, v) && reads_input(s->step_keep, i));
-        item[i] = truth(is_read);
+            is_read[i] = reads_input(v->step_vjp, i) || reads_input(v->again, i) ||
+                         (reads_dense(s, v) && reads_input(s->step_keep, i));
     }
+    while (s->set_memory >= 0 && add_carries(e, s, is_read))
+        continue;
+    for (int i = 0; i < n; i++)
+        item[i] = truth(is_read[i]);
     return table(e, "bool", str_format(e->a, "%s_read_back", emit_solve_name(e, s)), n, item);
 }
 
@@ -178,7 +200,7 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
               s->set_rtol, s->set_t0, s->set_t1, s->set_fixed);
     text_line(e->to, ".set_initial = %d, .set_min = %d, .set_max = %d, .set_limit = %d, .set_save = %d,",
               s->set_initial, s->set_min, s->set_max, s->set_limit, s->set_save0);
-    text_line(e->to, ".controller = %s};", quoted(e, s->controller));
+    text_line(e->to, ".set_memory = %d, .controller = %s};", s->set_memory, quoted(e, s->controller));
     e->to->depth--;
     text_add(e->to, "\n");
 }

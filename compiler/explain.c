@@ -75,6 +75,11 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
             s->has_differences ? "from differences of the stages, for float32 at this tolerance" : "from the stages");
     fprintf(to, "  %d numbers of state; the tape keeps %d bytes a step and sample\n", state,
             bytes * state * (1 + (s->n_carry > 0)));
+    if (s->set_memory < 0)
+        fprintf(to, "  no bound of the tape: all states, and up to 1 GiB of what else the reverse reads\n");
+    else
+        fprintf(to, "  the tape takes at most %s MiB: what does not fit is formed again in the reverse\n",
+                num_text(a, m->settings.at[s->set_memory].value, false));
 }
 
 /* Numbers that a top-level function keeps: for each sample between its parts, shared, and summed in each group. */
