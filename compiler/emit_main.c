@@ -108,8 +108,9 @@ static const char *read_back_table(Emit *e, const Solve *s, const SolveVjp *v)
 {
     int n = s->n_state + s->n_carry;
     const char **item = ARENA_NEW(e->a, const char *, n + 1);
+    const bool *is_read = plan_read_back(e->a, s, v);
     for (int i = 0; i < n; i++)
-        item[i] = truth(plan_is_read_back(s, v, i));
+        item[i] = truth(is_read[i]);
     return table(e, "bool", str_format(e->a, "%s_read_back", emit_solve_name(e, s)), n, item);
 }
 
@@ -154,7 +155,7 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
               s->set_rtol, s->set_t0, s->set_t1, s->set_fixed);
     text_line(e->to, ".set_initial = %d, .set_min = %d, .set_max = %d, .set_limit = %d, .set_save = %d,",
               s->set_initial, s->set_min, s->set_max, s->set_limit, s->set_save0);
-    text_line(e->to, ".controller = %s};", quoted(e, s->controller));
+    text_line(e->to, ".set_memory = %d, .controller = %s};", s->set_memory, quoted(e, s->controller));
     e->to->depth--;
     text_add(e->to, "\n");
 }

@@ -222,6 +222,28 @@ static void read_controller(Block *k, Node *clause)
     DIAG_AT(k->c->diags, NO_CONTROLLER, at->span, list);
 }
 
+/* memory 64 MiB: the setting is in MiB, whatever the unit. */
+static void read_memory(Block *k, Node *clause)
+{
+    static const struct {
+        const char *word;
+        double mib;
+    } unit[] = {{"KiB", 1.0 / 1024}, {"MiB", 1}, {"GiB", 1024}};
+    Node *group = clause->n == 1 ? clause->kid[0] : NULL;
+    for (size_t i = 0; group && group->n == 2 && i < sizeof unit / sizeof *unit; i++) {
+        if (group->kid[0]->kind == NODE_WORD || !is_word(group->kid[1], unit[i].word) || group->kid[1]->n)
+            continue;
+        Value v = eval_static(k->c, k->outer, group->kid[0], "a size of memory");
+        if (v.kind != VALUE_number)
+            return;
+        k->solve->set_memory =
+            setting_add(k->c, key(k, "memory"), rat_to_double(v.num) * unit[i].mib, false, group->kid[0]->span);
+        positive(k, group->kid[0], k->solve->set_memory);
+        return;
+    }
+    DIAG_AT(k->c->diags, CLAUSE_VALUE, clause->span, "memory", "memory 64 MiB");
+}
+
 /* batching and adjoint: one choice so far. */
 static void read_choice(Block *k, Node *clause)
 {
@@ -239,8 +261,9 @@ static void read_clause(Block *k, Node *clause)
     static const struct {
         const char *name;
         void (*read)(Block *, Node *);
-    } row[] = {{"time", read_time},       {"method", read_method},  {"tolerance", read_tolerance},  {"step", read_step},
-               {"batching", read_choice}, {"adjoint", read_choice}, {"controller", read_controller}};
+    } row[] = {
+        {"time", read_time},       {"method", read_method},  {"tolerance", read_tolerance},   {"step", read_step},
+        {"batching", read_choice}, {"adjoint", read_choice}, {"controller", read_controller}, {"memory", read_memory}};
     if (str_eq(clause->text, "regularize")) {
         if (k->c->training)
             regularize_read(k->c, k->outer, k->solve, clause, &k->terms);
@@ -435,6 +458,7 @@ static void presets(Block *k)
 {
     Solve *s = k->solve;
     s->set_fixed = s->set_initial = s->set_min = s->set_max = s->set_limit = s->set_save0 = -1;
+    s->set_memory = -1;
     s->set_t0 = s->set_t1 = s->set_atol = s->set_rtol = -1;
     s->controller = "elementary";
     s->method = scope_lookup(k->c->prelude, "tsit5")->value.tableau;

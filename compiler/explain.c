@@ -62,10 +62,11 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
     const Tableau *t = s->method;
     int evaluations = t->stages - t->fsal, state = 0, kept = 0, residual = 0;
     const SolveVjp *v = plan_vjp_of(m, s);
+    const bool *is_read = plan_read_back(a, s, v);
     for (int j = 0; j < s->n_state; j++)
         state += type_size(s->state_type[j]);
     for (int j = 0; j < s->n_state + s->n_carry; j++) /* the first inputs of a step */
-        kept += plan_is_read_back(s, v, j) ? type_size(fn_type(s->step, (Val)j)) : 0;
+        kept += is_read[j] ? type_size(fn_type(s->step, (Val)j)) : 0;
     for (int j = 0; v && j < v->n_residual; j++)
         residual += type_size(fn_type(v->record, v->record->out.at[v->record->out.n - 1 - j]));
     int bytes = m->is_double ? 8 : 4;
@@ -82,6 +83,11 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
             s->has_differences ? "from differences of the stages, for float32 at this tolerance" : "from the stages");
     fprintf(to, "  %d numbers of state; the tape keeps %d bytes a step and sample", state, bytes * kept);
     fprintf(to, residual ? ", and %d that are formed again where memory is short\n" : "\n", bytes * residual);
+    if (s->set_memory < 0)
+        fprintf(to, "  no bound of the tape: all states, and up to 1 GiB of what else the reverse reads\n");
+    else
+        fprintf(to, "  the tape takes at most %s MiB: what does not fit is formed again in the reverse\n",
+                num_text(a, m->settings.at[s->set_memory].value, false));
 }
 
 /* Numbers that a top-level function keeps: for each sample between its parts, shared, and summed in each group. */

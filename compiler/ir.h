@@ -115,7 +115,7 @@ struct Solve {
     Fn *init, *guess, *step, *step_keep, *dense, *scaled, *lift;
     /* Settings (index into the settings table, -1: not given). */
     int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit,
-        set_save0; /* saves: n_save settings */
+        set_save0, set_memory; /* saves: n_save settings; memory: MiB */
     bool is_initial_warm;
     const char *controller;       /* row of control.def */
     const char *reduction;        /* for `explain`: what reduce.c did, or why not */

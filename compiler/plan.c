@@ -454,31 +454,6 @@ const SolveVjp *plan_vjp_of(const Model *model, const Solve *s)
     return NULL;
 }
 
-static bool reads_input(const Fn *fn, int input)
-{
-    for (int v = 0; fn && v < fn->ins.n; v++)
-        for (int k = 0; k < fn->ins.at[v].n_arg; k++)
-            if (fn->ins.at[v].arg[k] == (Val)input)
-                return true;
-    return false;
-}
-
-bool plan_reads_dense(const Solve *s, const SolveVjp *v)
-{
-    bool reads = false;
-    for (int i = 0; v->dense_vjp && i < s->n_dense; i++)
-        reads |= reads_input(v->dense_vjp, 2 * s->n_state + i);
-    return reads;
-}
-
-bool plan_is_read_back(const Solve *s, const SolveVjp *v, int i)
-{
-    if (i < s->n_state)
-        return v || s->is_biased;
-    return v && (reads_input(v->step_vjp, i) || reads_input(v->again, i) ||
-                 (plan_reads_dense(s, v) && reads_input(s->step_keep, i)));
-}
-
 int plan_step_vjp_set(const Solve *s, const SolveVjp *vjp)
 {
     int n = s->n_state;

@@ -109,10 +109,6 @@ PlanFn *plan_find(const Plan *p, const Fn *source, int n_set);
 /* The product under a sum over the batch, if it is not formed; else NO_VAL. */
 Val plan_absorbed(const PlanFn *f, Val v);
 const SolveVjp *plan_vjp_of(const Model *model, const Solve *s); /* NULL: it is not reversed */
-/* Does dense_vjp need the values of d? */
-bool plan_reads_dense(const Solve *s, const SolveVjp *v);
-/* Is state or carry i read when its step is long over: by the reverse (v, or NULL), or as an accepted state drawn later? */
-bool plan_is_read_back(const Solve *s, const SolveVjp *v, int i);
 /* The solve that a reverse solve of some program belongs to; NULL if no program runs it. */
 const Solve *plan_solve_of(const Model *model, int vjp);
 /* Outputs of step_vjp that are set: gradients of states and carries; the rest is collected over the steps. */
@@ -147,6 +143,12 @@ void ride_fn(Plan *p, PlanFn *f);
 int plan_ride_size(const PlanFn *f, Val v);       /* elements of the loop */
 const Ins *plan_ride_ins(const PlanFn *f, Val v); /* the instruction whose operands are read: an absorbed product */
 Val plan_ride_element(const PlanFn *f, Val v);    /* the operand that is read element by element, or NO_VAL */
+
+/* ---- recall.c: what of a solve's steps is read when they are long over; v: its reverse, or NULL ---- */
+bool plan_reads_dense(const Solve *s, const SolveVjp *v); /* does dense_vjp need the values of d? */
+/* [n_state + n_carry]: is it read by the reverse, where a state of an accepted step is drawn, or where such a state is
+ * formed again from one before it? */
+const bool *plan_read_back(Arena *a, const Solve *s, const SolveVjp *v);
 
 /* ---- pack.c: weights in the order in which products read them ---- */
 void pack_fn(Plan *p, PlanFn *f);

@@ -235,8 +235,11 @@ static int reverse_step(Reverse *r, int slot)
     NdePoint p = f->tape.point[slot];
     bool has_dense = false;
     r->end = f->tape.point[slot + 1].t;
+    int status = nde_solve_reach(r->e, f, slot, nde_tape_left(&f->tape));
+    if (status)
+        return status;
     nde_solve_fill(r->e, f, slot, p.t, p.h);
-    int status = add_moments(r, slot, &has_dense);
+    status = add_moments(r, slot, &has_dense);
     if (status)
         return status;
     status = fill_step_vjp(r, slot, has_dense);
@@ -248,6 +251,7 @@ static int reverse_step(Reverse *r, int slot)
         return status;
     for (int i = 0; has_dense && i < s->n_state; i++)
         nde_value_add(r->e, s->state[i], r->before[i], f->extra[i]);
+    nde_tape_leave(&f->tape, slot + 1);
     NdeRef *swap = r->after;
     r->after = r->before;
     r->before = swap;

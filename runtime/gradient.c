@@ -135,8 +135,8 @@ static int compute(NdeSession *s)
     if (!status)
         status = write_sheet(s, &g, batch, count);
     if (!status)
-        printf("loss %.9g\nreg %.9g\nnfe %g\naccepted %g\nrejected %g\n", g.figures.loss, g.figures.reg, g.figures.nfe,
-               g.figures.accepted, g.figures.rejected);
+        printf("loss %.9g\nreg %.9g\nnfe %g\naccepted %g\nrejected %g\ntape %zu bytes\n", g.figures.loss, g.figures.reg,
+               g.figures.nfe, g.figures.accepted, g.figures.rejected, nde_tapes_bytes(&s->engine));
     nde_gradient_close(&g);
     free(batch);
     return status;

@@ -267,7 +267,11 @@ int nde_moments_end(NdeEngine *e, NdeFlow *f, const NdeRef *out)
                 draw_accepted(e, f, i, t1);
             else
                 d->step = 0;
+            int status = nde_solve_reach(e, f, d->step, 0);
+            if (status)
+                return status;
             copy_states(e, f, d->step, &out[first]);
+            nde_tape_pass(&f->tape, d->step);
         }
         double number[3] = {d->t, d->left, d->h};
         for (int k = 0; k < 3; k++)

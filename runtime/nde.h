@@ -126,7 +126,7 @@ typedef struct NdeSolve {
                                 * time? NULL: all are */
     int order, embedded, evaluations_step, evaluations_init, evaluations_guess; /* evaluations of an attempt, of init, of guess */
     bool is_adaptive, keeps_dense, saves_exactly, is_biased, is_initial_warm;
-    int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save; /* settings; -1: none */
+    int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save, set_memory; /* settings; -1: none; memory: MiB of the tape */
     const char *controller;    /* row of control.def */
 } NdeSolve;
 

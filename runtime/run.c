@@ -79,7 +79,7 @@ static NdeRef *take_state(NdeEngine *e, Room *room, const NdeSolve *s)
     return ref;
 }
 
-enum { BUDGET_MIB = 1024 }; /* of residuals: a fixed number, so that no result depends on the machine */
+enum { BUDGET_MIB = 1024 }; /* of residuals, where the model gives no bound */
 
 static bool is_turning(const NdeSolve *s, int i)
 {
@@ -109,11 +109,12 @@ static void lay_tape(NdeEngine *e, NdeFlow *f, const NdeSolve *s)
         f->step[i] = nde_value_ref(e, v, NULL).step;
         *bytes += rounded(nde_value_bytes(e, v));
     }
+    if (f->tape.slot_bytes == 0)
+        f->tape.slot_bytes = ALIGN; /* a slot that is free says which is the next one */
     f->tape.budget = (size_t)BUDGET_MIB << 20;
     f->tape.is_turning = f->is_turning;
     f->tape.offset = f->offset;
     f->tape.step = f->step;
-    f->tape.n_quantity = s->n_quantity;
 }
 
 static void lay_flow(NdeEngine *e, Room *room, NdeFlow *f, const NdeSolve *s)

@@ -40,14 +40,21 @@
 #define nde_solve_fails NDE_NAME(nde_solve_fails)
 #define nde_watch_begin NDE_NAME(nde_watch_begin)
 #define nde_watch_text NDE_NAME(nde_watch_text)
-#define nde_tape_reset NDE_NAME(nde_tape_reset)
-#define nde_tape_slot NDE_NAME(nde_tape_slot)
+#define nde_solve_reach NDE_NAME(nde_solve_reach)
+#define nde_tape_check NDE_NAME(nde_tape_check)
+#define nde_tape_begin NDE_NAME(nde_tape_begin)
+#define nde_tape_open NDE_NAME(nde_tape_open)
 #define nde_tape_state NDE_NAME(nde_tape_state)
+#define nde_tape_leave NDE_NAME(nde_tape_leave)
+#define nde_tape_pass NDE_NAME(nde_tape_pass)
+#define nde_tape_left NDE_NAME(nde_tape_left)
 #define nde_tape_add NDE_NAME(nde_tape_add)
 #define nde_tape_keeps NDE_NAME(nde_tape_keeps)
+#define nde_tape_keep NDE_NAME(nde_tape_keep)
 #define nde_tape_rest NDE_NAME(nde_tape_rest)
-#define nde_tape_free NDE_NAME(nde_tape_free)
 #define nde_tape_bytes NDE_NAME(nde_tape_bytes)
+#define nde_tapes_bytes NDE_NAME(nde_tapes_bytes)
+#define nde_tape_free NDE_NAME(nde_tape_free)
 #define nde_replay_begin NDE_NAME(nde_replay_begin)
 #define nde_replay_free NDE_NAME(nde_replay_free)
 #define nde_attempt_next NDE_NAME(nde_attempt_next)
@@ -55,6 +62,7 @@
 #define nde_watch NDE_NAME(nde_watch)
 
 typedef struct NdeEngine NdeEngine;
+typedef struct NdeFlow NdeFlow;
 
 /* ---- tape.c ---- */
 
@@ -62,41 +70,62 @@ enum { NDE_CHUNK_SLOTS = 4 };
 
 typedef struct NdePoint { /* an end of a step; the last one has h 0 */
     double t, h;
+    int place; /* of its slot in memory; -1: the slot is not there */
 } NdePoint;
 
-/* The states and carries at the ends of accepted steps. A slot holds one of each, in the order state.., carry..; slots
- * lie in chunks that are kept from solve to solve. A solve that nobody reverses uses two slots in turn, and so do in
- * any case the values that the reverse does not read. The residuals of a step, which are many more numbers, are kept as
- * far as the budget goes. */
+/* The states and carries at the ends of accepted steps. A slot holds one of each, in the order state.., carry..; values
+ * that the reverse does not read are in two more slots in turn. A solve that nobody reverses has two slots at a time.
+ * The residuals of a step, which are many more numbers, are kept for the first steps. Without a bound all slots are
+ * kept, in chunks that stay from solve to solve, and residuals as far as a budget goes. With a bound all is in one
+ * piece of memory, slots from its start, residuals from its end. Where they meet, residuals are given up, the latest
+ * first; when none are left, every second slot, so that those at multiples of `stride` are there, the checkpoints, from
+ * which the others are formed again. */
 typedef struct NdeTape {
     size_t slot_bytes, turn_bytes, rest_bytes;
-    const size_t *offset; /* [n_state + n_carry] in a slot, or in one of the two turning ones; then [n_residual] */
-    const size_t *step;   /* the NdeRef.step of each */
+    const size_t *offset;   /* [n_state + n_carry] in a slot, or in one of the two turning ones; then [n_residual] */
+    const size_t *step;     /* the NdeRef.step of each */
     const bool *is_turning; /* [n_state + n_carry] */
     char *turn;
-    char **chunk, **rest; /* rest: of each step, the last one for steps whose residuals are formed again */
+    char **chunk, **rest; /* rest: first the one for steps whose residuals are formed again */
     int n_chunk, room_chunk, n_rest, room_rest;
-    size_t budget; /* bytes of all residuals */
-    NdePoint *point;  /* n + 1 of them after n steps */
-    double *quantity; /* [point][n_quantity], of the step that starts there */
-    int n, room, n_quantity;
-    bool is_kept; /* all slots, not two */
+    size_t budget;       /* bytes of all residuals, without a bound */
+    char *region;        /* with a bound: `bytes` of memory */
+    size_t bound, bytes; /* bound: of points and region; 0: none */
+    size_t most;         /* bytes that were in use at a time, at most */
+    NdePoint *point;     /* n + 1 of them after n steps */
+    int n, room;
+    int stride, rests;        /* rests: the steps whose residuals are kept */
+    int places, free, n_free; /* places of slots so far; the first free one, or -1 */
+    bool is_kept;             /* all slots, not two */
 } NdeTape;
 
-void nde_tape_reset(NdeTape *tape, bool is_kept);
-/* The slot's memory, or NULL with the message in the engine. */
-char *nde_tape_slot(NdeEngine *e, NdeTape *tape, int slot);
-/* Where value k of a slot is; the slot exists. */
+/* Does the bound of the solve's tape hold what the least tape takes? 0, or an exit code and how much that is. */
+int nde_tape_check(NdeEngine *e, const NdeFlow *f);
+/* An empty tape for a solve that starts at t0, with room for slot 0. is_kept: some of it will be read again. 0 or an
+ * exit code. */
+int nde_tape_begin(NdeEngine *e, NdeFlow *f, bool is_kept, double t0);
+/* Memory for a slot at most one behind the last, unless it is there; false with the message in the engine. */
+bool nde_tape_open(NdeEngine *e, NdeTape *tape, int slot);
+/* Where value k of a slot is; the slot is there. */
 NdeRef nde_tape_state(const NdeTape *tape, int slot, int k);
-/* Are the residuals of the step from the slot kept? Then there is memory for them, as long as there is any. */
+/* Gives the slot's memory back; pass: unless it is kept as a checkpoint. */
+void nde_tape_leave(NdeTape *tape, int slot);
+void nde_tape_pass(NdeTape *tape, int slot);
+/* How many more slots can be kept while others are formed again. */
+int nde_tape_left(const NdeTape *tape);
+/* Are the residuals of the step from the slot kept? */
 bool nde_tape_keeps(const NdeTape *tape, int slot);
-/* Makes room for the residuals of the step from the slot (of any step that is not kept); where they are: n of them, of
- * which the first is value k of a slot, to `to`. False with the message in the engine. */
+/* Keeps those of the last step that is tried, if those of all steps before it are kept and there is room. */
+void nde_tape_keep(NdeTape *tape);
+/* Where the residuals of the step from the slot go (of any step that is not kept): n of them, of which the first is
+ * value k of a slot, to `to`. False with the message in the engine. */
 bool nde_tape_rest(NdeEngine *e, NdeTape *tape, int slot, int k, int n, NdeRef *to);
 /* Room for one more point, which starts a step at t. 0 or an exit code. */
 int nde_tape_add(NdeEngine *e, NdeTape *tape, double t);
+/* The memory that the tape had in use at a time, at most; and that of all tapes together. */
+size_t nde_tape_bytes(const NdeTape *tape);
+size_t nde_tapes_bytes(const NdeEngine *e);
 void nde_tape_free(NdeTape *tape);
-size_t nde_tape_bytes(const NdeTape *tape); /* of all slots and residuals that it has had at once */
 
 /* ---- solve.c ---- */
 
@@ -108,10 +137,10 @@ typedef struct NdeDrawn {
 
 /* What one differential equation of the model needs. The arrays of references are the argument lists of its functions.
  */
-typedef struct NdeFlow {
+struct NdeFlow {
     const NdeSolve *solve;
     NdeTape tape;
-    size_t *offset, *step;      /* of the tape's slots */
+    size_t *offset, *step; /* of the tape's slots */
     bool *is_turning;
     NdeRef *step_in, *step_out; /* u.., c.., t, h, p.. ; u1.., c1.., err, q.., d.., residuals.. */
     NdeRef *call_in, *call_out; /* of init, guess, dense and the reverses */
@@ -130,7 +159,7 @@ typedef struct NdeFlow {
     long evaluations, accepted, rejected;
     bool is_stepping; /* step_in is that of the last attempt; else the solve has not got so far */
     double broken_h;  /* the last attempt from the tape's end whose error was not finite; 0: there was none */
-} NdeFlow;
+};
 
 /* Where the solution of one sample is collected, for the command `solve`. */
 typedef struct NdeTrace {
@@ -274,6 +303,9 @@ static inline int nde_result_quantity(const NdeSolve *s, int q)
 
 /* Sets step_in for the step from slot n of the tape. */
 void nde_solve_fill(NdeEngine *e, NdeFlow *f, int slot, double t, double h);
+/* Forms a slot of the tape again, unless it is there, from the last checkpoint before it; on the way at most
+ * `snapshots` slots more are kept. 0 or an exit code. */
+int nde_solve_reach(NdeEngine *e, NdeFlow *f, int slot, int snapshots);
 
 typedef enum NdeOutcome {
 #define STATUS(id, sentence, setting, value, first, second) NDE_FAIL_##id,

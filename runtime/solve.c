@@ -41,15 +41,16 @@ void nde_solve_fill(NdeEngine *e, NdeFlow *f, int slot, double t, double h)
     f->step_in[n + 1] = (NdeRef){&f->h, 0};
 }
 
-/* Runs the step function from where the tape ends; its results go to the next slot. */
-static int try_step(Flight *w)
+/* Runs the step of size h from a slot; its results go to the next one. In a solve that is reversed every run of a step
+ * is by the same function, whether its residuals are kept or not: the compiler may contract a product and a sum in one
+ * function and not in another, but the same step gives the same bits. */
+static int run_step(NdeEngine *e, NdeFlow *f, int slot, double t, double h)
 {
-    NdeFlow *f = w->f;
-    const NdeSolve *s = w->s;
-    int n = s->n_state + s->n_carry, slot = f->tape.n;
-    if (!nde_tape_slot(w->e, &f->tape, slot + 1))
-        return w->e->error->exit_code;
-    nde_solve_fill(w->e, f, slot, w->t, w->end == w->t + w->h ? w->h : w->end - w->t);
+    const NdeSolve *s = f->solve;
+    int n = s->n_state + s->n_carry;
+    if (!nde_tape_open(e, &f->tape, slot + 1))
+        return e->error->exit_code;
+    nde_solve_fill(e, f, slot, t, h);
     for (int i = 0; i < n; i++)
         f->step_out[i] = nde_tape_state(&f->tape, slot + 1, i);
     f->step_out[n] = (NdeRef){&f->err, 0};
@@ -58,16 +59,60 @@ static int try_step(Flight *w)
     for (int i = 0; i < s->n_dense; i++)
         f->step_out[n + 1 + s->n_quantity + i] = f->dense[i];
     f->err = 0;
+    if (!e->is_taping || !s->record)
+        return nde_frame_run(e, s->keeps_dense ? s->step_keep : s->step, f->step_in, f->step_out);
+    int first = n + 1 + s->n_quantity + (s->records_dense ? s->n_dense : 0);
+    if (slot == f->tape.n)
+        nde_tape_keep(&f->tape);
+    if (!nde_tape_rest(e, &f->tape, slot, n, s->n_residual, f->step_out + first))
+        return e->error->exit_code;
+    return nde_frame_run(e, s->record, f->step_in, f->step_out);
+}
+
+/* Runs the step function from where the tape ends. */
+static int try_step(Flight *w)
+{
+    NdeFlow *f = w->f;
     f->is_stepping = true;
-    f->evaluations += s->evaluations_step;
-    const NdeFn *step = s->keeps_dense ? s->step_keep : s->step;
-    if (w->e->is_taping && s->record && nde_tape_keeps(&f->tape, slot)) {
-        step = s->record;
-        int first = n + 1 + s->n_quantity + (s->records_dense ? s->n_dense : 0);
-        if (!nde_tape_rest(w->e, &f->tape, slot, n, s->n_residual, f->step_out + first))
-            return w->e->error->exit_code;
+    f->evaluations += f->solve->evaluations_step;
+    return run_step(w->e, f, f->tape.n, w->t, w->end == w->t + w->h ? w->h : w->end - w->t);
+}
+
+/* ---- steps that are run again ---- */
+
+/* Of l steps that are reversed with memory for s slots, one of them at their start: the step behind which the next slot
+ * is best kept (Griewank & Walther 2000, algorithm 799: with beta(s, r) = (s + r over s) and beta(s, r - 1) < l <=
+ * beta(s, r) no step is run more than r times). */
+static int next_snapshot(int l, int s)
+{
+    double beta = 1, before = 1;
+    int r = 0;
+    while (beta < l) {
+        r++;
+        before = beta;
+        beta = beta * (s + r) / r;
     }
-    return nde_frame_run(w->e, step, f->step_in, f->step_out);
+    return (int)fmin(before, l - floor(before * s / (s + r - 1) + 0.5));
+}
+
+int nde_solve_reach(NdeEngine *e, NdeFlow *f, int slot, int snapshots)
+{
+    NdeTape *tape = &f->tape;
+    int at = slot;
+    while (tape->point[at].place < 0)
+        at--;
+    int next = at; /* the last slot that stays, then the next one that will */
+    for (; at < slot; at++) {
+        bool stays = at == next;
+        if (stays)
+            next = at + next_snapshot(slot + 1 - at, snapshots-- + 1);
+        int status = run_step(e, f, at, tape->point[at].t, tape->point[at].h);
+        if (status)
+            return status;
+        if (!stays)
+            nde_tape_leave(tape, at);
+    }
+    return 0;
 }
 
 /* ---- the start ---- */
@@ -136,12 +181,9 @@ static int start(Flight *w)
     NdeEngine *e = w->e;
     NdeFlow *f = w->f;
     const NdeSolve *s = w->s;
-    nde_tape_reset(&f->tape, e->is_taping || (s->n_draw > 0 && s->is_biased));
-    int status = nde_tape_add(e, &f->tape, w->t0);
+    int status = nde_tape_begin(e, f, e->is_taping || (s->n_draw > 0 && s->is_biased), w->t0);
     if (status)
         return status;
-    if (!nde_tape_slot(e, &f->tape, 0))
-        return e->error->exit_code;
     for (int i = 0; i < s->n_state; i++)
         nde_value_copy(e, s->state[i], nde_tape_state(&f->tape, 0, i), w->in[i]);
     for (int i = 0; i < s->n_arg; i++)
@@ -252,7 +294,6 @@ static void count_quantities(Flight *w)
     const NdeSolve *s = w->s;
     for (int i = 0; i < s->n_quantity; i++) {
         double q = f->quantity[i];
-        f->tape.quantity[f->tape.n * (s->n_quantity + 1) + i] = q;
         if (s->quantity_how[i] != 2)
             f->sum[i] += q;
         else if (f->tape.n == 0 || q > f->sum[i]) {
@@ -274,7 +315,7 @@ static int accept(Flight *w)
     int status = nde_moments_in_step(w->e, f, w->end, w->out);
     if (status)
         return status;
-    f->tape.n++;
+    nde_tape_pass(&f->tape, f->tape.n++);
     w->t = w->end;
     return nde_tape_add(w->e, &f->tape, w->t);
 }

@@ -1,28 +1,28 @@
 /* tape.c: what the reverse of a solve reads: states and carries at the ends of accepted steps, and the residuals of
- * the steps between them.
+ * the steps between them; how much memory they may take.
  *
  * Needs: the sizes of a slot and of the residuals. Gives: memory that stays where it is, and the times. Stage
  * derivatives for dense output are not kept: they are several states for each step, and most steps hold no saved time.
- * Elsewhere: who fills slots (solve.c) and who reads them backwards (adjoint.c). */
+ * Elsewhere: who fills slots and forms them again (solve.c), and who reads them backwards (adjoint.c). */
 #include "run.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { ALIGN = 64 };
 
-void nde_tape_reset(NdeTape *tape, bool is_kept)
-{
-    tape->n = 0;
-    tape->is_kept = is_kept;
-}
+/* Slots that are somewhere beside the checkpoints: the end of the step that is reversed, or of the solve, and both ends
+ * of a step that is run. */
+enum { PASSING = 3, LEAST_SLOTS = 1 + PASSING };
 
 static char *aligned_memory(NdeEngine *e, size_t bytes)
 {
     void *chunk = NULL;
     if (posix_memalign(&chunk, ALIGN, bytes ? bytes : ALIGN)) {
         nde_fail(e->error, NDE_EXIT_MEMORY,
-                 "no memory for the steps of a solve (%zu bytes more): use a smaller batch or a looser tolerance",
+                 "no memory for the steps of a solve (%zu bytes more): use a smaller batch or a looser tolerance, or "
+                 "bound it by `memory 64 MiB` in the solve block",
                  bytes);
         return NULL;
     }
@@ -37,43 +37,6 @@ static char *aligned_chunk(NdeEngine *e, size_t slot_bytes)
         return aligned_memory(e, bytes);
     nde_fail(e->error, NDE_EXIT_MEMORY, "a step of this model is too large for this machine: use a smaller batch");
     return NULL;
-}
-
-char *nde_tape_slot(NdeEngine *e, NdeTape *tape, int slot)
-{
-    int place = tape->is_kept ? slot : slot % 2;
-    int chunk = place / NDE_CHUNK_SLOTS;
-    while (chunk >= tape->n_chunk) {
-        if (tape->n_chunk == tape->room_chunk) {
-            int room = tape->room_chunk ? 2 * tape->room_chunk : 16;
-            char **grown = nde_enlarge(tape->chunk, (size_t)room, sizeof *grown, e->error);
-            if (!grown)
-                return NULL;
-            tape->chunk = grown;
-            tape->room_chunk = room;
-            e->allocations++;
-        }
-        char *memory = aligned_chunk(e, tape->slot_bytes);
-        if (!memory)
-            return NULL;
-        tape->chunk[tape->n_chunk++] = memory;
-    }
-    return tape->chunk[chunk] + (size_t)(place % NDE_CHUNK_SLOTS) * tape->slot_bytes;
-}
-
-NdeRef nde_tape_state(const NdeTape *tape, int slot, int k)
-{
-    if (tape->is_turning[k])
-        return (NdeRef){tape->turn + (size_t)(slot % 2) * tape->turn_bytes + tape->offset[k], tape->step[k]};
-    int place = tape->is_kept ? slot : slot % 2;
-    char *at = tape->chunk[place / NDE_CHUNK_SLOTS] + (size_t)(place % NDE_CHUNK_SLOTS) * tape->slot_bytes;
-    return (NdeRef){at + tape->offset[k], tape->step[k]};
-}
-
-/* ---- residuals ---- */
-bool nde_tape_keeps(const NdeTape *tape, int slot)
-{
-    return tape->is_kept && (size_t)slot < tape->budget / (tape->rest_bytes + 1);
 }
 
 /* Room for `n` more pointers to memory. */
@@ -93,19 +56,229 @@ static bool has_room(NdeEngine *e, char ***list, int *room, int n)
     return true;
 }
 
-bool nde_tape_rest(NdeEngine *e, NdeTape *tape, int slot, int k, int n, NdeRef *to)
+/* ---- the bound ---- */
+
+static size_t rounded(size_t bytes)
 {
-    int kept = (int)(tape->budget / (tape->rest_bytes + 1)), place = slot < kept ? slot : kept;
-    if (!has_room(e, &tape->rest, &tape->room_rest, place))
-        return false;
-    for (; tape->n_rest <= place; tape->n_rest++)
-        tape->rest[tape->n_rest] = NULL;
-    if (!tape->rest[place] && !(tape->rest[place] = aligned_memory(e, tape->rest_bytes)))
-        return false;
-    for (int i = 0; i < n; i++)
-        to[i] = (NdeRef){tape->rest[place] + tape->offset[k + i], tape->step[k + i]};
+    return (bytes + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+/* In bytes; 0: none. */
+static size_t bound_of(const NdeEngine *e, const NdeSolve *s)
+{
+    static const double most = (double)(SIZE_MAX / 4);
+    if (s->set_memory < 0)
+        return 0;
+    double bytes = e->setting[s->set_memory] * 1048576;
+    return bytes >= 1 ? (size_t)(bytes < most ? bytes : most) : 1; /* 1: too little, as what is not a number */
+}
+
+/* A solve with a bound has room for the times of as many steps as it may take: so it cannot fail when it is half done.
+ */
+static size_t point_count(const NdeEngine *e, const NdeSolve *s)
+{
+    double limit = s->set_limit < 0 ? 10000 : e->setting[s->set_limit];
+    return (size_t)(limit > 0 ? limit < INT_MAX / 2 ? limit : INT_MAX / 2 : 0) + 2;
+}
+
+int nde_tape_check(NdeEngine *e, const NdeFlow *f)
+{
+    const NdeSolve *s = f->solve;
+    size_t bound = bound_of(e, s), points = rounded(point_count(e, s) * sizeof(NdePoint));
+    size_t least = points + LEAST_SLOTS * f->tape.slot_bytes + f->tape.rest_bytes, kib = (least + 1023) / 1024;
+    if (!bound || bound >= least)
+        return 0;
+    return nde_fail(
+        e->error, NDE_EXIT_FILE,
+        "`memory` of '%s' is too little: its tape takes at least %zu KiB with a batch of %d; %zu KiB of them "
+        "are for the times of as many steps as `limit` allows\n  try: `memory %zu KiB` in the solve block "
+        "(--set %s=%.4f)\n  try: a lower `limit` in its step clause, or a smaller batch",
+        s->name, kib, e->most, (points + 1023) / 1024, kib, e->model->setting[s->set_memory].name,
+        (double)kib / 1024 + 0.00005);
+}
+
+/* The one piece of memory of a tape with a bound, and its points. */
+static int reserve(NdeEngine *e, NdeTape *tape, size_t points)
+{
+    size_t point_bytes = rounded(points * sizeof(NdePoint)), bytes = (tape->bound - point_bytes) / ALIGN * ALIGN;
+    if (tape->region && tape->bytes == bytes && (size_t)tape->room == points)
+        return 0;
+    free(tape->region);
+    free(tape->point);
+    tape->room = 0;
+    tape->region = NULL;
+    tape->point = nde_enlarge(NULL, points, sizeof *tape->point, e->error);
+    if (!tape->point || !(tape->region = aligned_memory(e, bytes)))
+        return e->error->exit_code;
+    tape->room = (int)points;
+    tape->bytes = bytes;
+    return 0;
+}
+
+/* Slots that fit beside the residuals that are kept and those of one step more. */
+static size_t capacity(const NdeTape *tape)
+{
+    return (tape->bytes - ((size_t)tape->rests + 1) * tape->rest_bytes) / tape->slot_bytes;
+}
+
+/* Slots that the solve asks for so far: all, or the checkpoints and some that the reverse may choose between the last
+ * ones; if it had none, it would run each step there from one checkpoint. */
+static size_t wanted(const NdeTape *tape)
+{
+    size_t kept = (size_t)(tape->n / tape->stride) + 1;
+    return PASSING + kept + (tape->stride > 1 ? (kept + 1) / 3 : 0);
+}
+
+/* Every second checkpoint goes; the last slot stays, since the next step starts there. */
+static void thin(NdeTape *tape)
+{
+    for (int slot = tape->stride; slot < tape->n; slot += 2 * tape->stride)
+        nde_tape_leave(tape, slot);
+    tape->stride *= 2;
+}
+
+/* For one step more. */
+static void make_room(NdeTape *tape)
+{
+    while (tape->bound && capacity(tape) < wanted(tape))
+        if (tape->rests > 0)
+            tape->rests--;
+        else
+            thin(tape);
+}
+
+static void note_use(NdeTape *tape)
+{
+    size_t lists = (size_t)tape->room_chunk + (size_t)tape->room_rest;
+    size_t use = rounded((size_t)tape->room * sizeof(NdePoint));
+    if (tape->bound)
+        use += (size_t)tape->places * tape->slot_bytes + ((size_t)tape->rests + 1) * tape->rest_bytes;
+    else
+        use += lists * sizeof(char *) + (size_t)tape->n_chunk * NDE_CHUNK_SLOTS * tape->slot_bytes +
+               (size_t)(tape->n_rest - (tape->n_rest && !tape->rest[0])) * tape->rest_bytes;
+    tape->most = use > tape->most ? use : tape->most;
+}
+
+size_t nde_tape_bytes(const NdeTape *tape)
+{
+    return tape->most;
+}
+
+size_t nde_tapes_bytes(const NdeEngine *e)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < e->model->n_solve; i++)
+        bytes += nde_tape_bytes(&e->flow[i].tape);
+    return bytes;
+}
+
+/* ---- slots ---- */
+
+static char *place_memory(const NdeTape *tape, int place)
+{
+    if (tape->bound)
+        return tape->region + (size_t)place * tape->slot_bytes;
+    return tape->chunk[place / NDE_CHUNK_SLOTS] + (size_t)(place % NDE_CHUNK_SLOTS) * tape->slot_bytes;
+}
+
+static int take_place(NdeTape *tape)
+{
+    int place = tape->free;
+    if (place < 0)
+        return tape->places++;
+    memcpy(&tape->free, place_memory(tape, place), sizeof tape->free);
+    tape->n_free--;
+    return place;
+}
+
+void nde_tape_leave(NdeTape *tape, int slot)
+{
+    int place = tape->point[slot].place;
+    if (place < 0)
+        return;
+    memcpy(place_memory(tape, place), &tape->free, sizeof tape->free);
+    tape->free = place;
+    tape->n_free++;
+    tape->point[slot].place = -1;
+}
+
+void nde_tape_pass(NdeTape *tape, int slot)
+{
+    if (slot < tape->n && !(tape->is_kept && slot % tape->stride == 0))
+        nde_tape_leave(tape, slot);
+}
+
+bool nde_tape_open(NdeEngine *e, NdeTape *tape, int slot)
+{
+    if (tape->point[slot].place >= 0)
+        return true;
+    if (slot > tape->n)
+        make_room(tape);
+    int place = take_place(tape), chunk = place / NDE_CHUNK_SLOTS;
+    while (!tape->bound && chunk >= tape->n_chunk) {
+        if (!has_room(e, &tape->chunk, &tape->room_chunk, tape->n_chunk))
+            return false;
+        char *memory = aligned_chunk(e, tape->slot_bytes);
+        if (!memory)
+            return false;
+        tape->chunk[tape->n_chunk++] = memory;
+    }
+    tape->point[slot].place = place;
+    note_use(tape);
     return true;
 }
+
+NdeRef nde_tape_state(const NdeTape *tape, int slot, int k)
+{
+    char *at = tape->is_turning[k] ? tape->turn + (size_t)(slot % 2) * tape->turn_bytes
+                                   : place_memory(tape, tape->point[slot].place);
+    return (NdeRef){at + tape->offset[k], tape->step[k]};
+}
+
+int nde_tape_left(const NdeTape *tape)
+{
+    if (!tape->bound)
+        return 0; /* every slot is there */
+    size_t used = (size_t)(tape->places - tape->n_free), most = capacity(tape) - used - (PASSING - 1);
+    return most < INT_MAX ? (int)most : INT_MAX;
+}
+
+/* ---- residuals ---- */
+
+bool nde_tape_keeps(const NdeTape *tape, int slot)
+{
+    return slot < tape->rests;
+}
+
+void nde_tape_keep(NdeTape *tape)
+{
+    size_t rests = (size_t)tape->rests + 1;
+    bool fits = tape->bound ? wanted(tape) * tape->slot_bytes + (rests + 1) * tape->rest_bytes <= tape->bytes
+                            : rests <= tape->budget / (tape->rest_bytes + 1);
+    if (tape->is_kept && tape->rests == tape->n && fits)
+        tape->rests++;
+}
+
+bool nde_tape_rest(NdeEngine *e, NdeTape *tape, int slot, int k, int n, NdeRef *to)
+{
+    int place = nde_tape_keeps(tape, slot) ? slot + 1 : 0;
+    char *at = tape->bound ? tape->region + tape->bytes - (size_t)(place + 1) * tape->rest_bytes : NULL;
+    if (!tape->bound) {
+        if (!has_room(e, &tape->rest, &tape->room_rest, place))
+            return false;
+        for (; tape->n_rest <= place; tape->n_rest++)
+            tape->rest[tape->n_rest] = NULL;
+        if (!tape->rest[place] && !(tape->rest[place] = aligned_memory(e, tape->rest_bytes)))
+            return false;
+        at = tape->rest[place];
+    }
+    note_use(tape);
+    for (int i = 0; i < n; i++)
+        to[i] = (NdeRef){at + tape->offset[k + i], tape->step[k + i]};
+    return true;
+}
+
+/* ---- points ---- */
 
 int nde_tape_add(NdeEngine *e, NdeTape *tape, double t)
 {
@@ -115,24 +288,32 @@ int nde_tape_add(NdeEngine *e, NdeTape *tape, double t)
         if (!point)
             return e->error->exit_code;
         tape->point = point;
-        double *quantity =
-            nde_enlarge(tape->quantity, (size_t)room * (size_t)(tape->n_quantity + 1), sizeof *quantity, e->error);
-        if (!quantity)
-            return e->error->exit_code;
-        tape->quantity = quantity;
         tape->room = room;
         e->allocations++;
     }
-    tape->point[tape->n] = (NdePoint){t, 0};
+    tape->point[tape->n].t = t;
+    tape->point[tape->n].h = 0;
+    tape->point[tape->n + 1].place = -1;
     return 0;
 }
 
-size_t nde_tape_bytes(const NdeTape *tape)
+int nde_tape_begin(NdeEngine *e, NdeFlow *f, bool is_kept, double t0)
 {
-    size_t bytes = (size_t)tape->n_chunk * NDE_CHUNK_SLOTS * tape->slot_bytes;
-    for (int i = 0; i < tape->n_rest; i++)
-        bytes += tape->rest[i] ? tape->rest_bytes : 0;
-    return bytes;
+    NdeTape *tape = &f->tape;
+    tape->n = tape->rests = tape->places = tape->n_free = 0;
+    tape->stride = 1;
+    tape->free = -1;
+    tape->is_kept = is_kept;
+    tape->bound = is_kept ? bound_of(e, f->solve) : 0;
+    int status = tape->bound ? nde_tape_check(e, f) : 0;
+    if (!status && tape->bound)
+        status = reserve(e, tape, point_count(e, f->solve));
+    if (!status)
+        status = nde_tape_add(e, tape, t0);
+    if (status)
+        return status;
+    tape->point[0].place = -1;
+    return nde_tape_open(e, tape, 0) ? 0 : e->error->exit_code;
 }
 
 void nde_tape_free(NdeTape *tape)
@@ -143,7 +324,7 @@ void nde_tape_free(NdeTape *tape)
         free(tape->rest[i]);
     free(tape->rest);
     free(tape->chunk);
+    free(tape->region);
     free(tape->point);
-    free(tape->quantity);
     *tape = (NdeTape){0};
 }

@@ -95,6 +95,7 @@ static int write_summary(NdeTrainer *t, const char *end)
     nde_json_number(&j, "seconds", nde_report_seconds(&t->report));
     nde_json_text(&j, "seed", seed);
     nde_json_integer(&j, "threads", t->session.engine.threads);
+    nde_json_integer(&j, "tape_bytes", (long)nde_tapes_bytes(&t->session.engine));
     NdeFile *file = nde_file_create(path, t->session.error);
     int status = file ? nde_json_end(&j, nde_file_stream(file), path, t->session.error) : t->session.error->exit_code;
     nde_json_free(&j);
@@ -322,6 +323,8 @@ int nde_trainer_prepare(NdeTrainer *t)
         t->every = t->epoch_steps;
     t->best_loss = HUGE_VAL;
     int status = nde_session_engine(s, t->batch, false);
+    for (int i = 0; !status && i < s->model->n_solve; i++)
+        status = nde_tape_check(&s->engine, &s->engine.flow[i]);
     return status ? status : allocate(t);
 }
 

@@ -29,7 +29,8 @@ enum {
     SET_MAX,
     SET_LIMIT,
     SET_SAVE,
-    SETTINGS = SET_SAVE + SAVES
+    SET_MEMORY = SET_SAVE + SAVES,
+    SETTINGS
 };
 
 static Lanes *lanes(const NdeTile *at, NdeRef ref)
@@ -338,6 +339,7 @@ static NdeSolve flow = {.name = "flow",
                         .set_max = SET_MAX,
                         .set_limit = SET_LIMIT,
                         .set_save = SET_SAVE,
+                        .set_memory = -1,
                         .controller = "elementary"};
 
 /* ---- train: -> loss, reg, evaluations, accepted, rejected, gW ---- */
@@ -456,6 +458,7 @@ static NdeSetting all_setting[SETTINGS + 4] = {{"flow.t0", 0, 0},
                                                {"flow.save.0", 0, 0},
                                                {"flow.save.1", 0, 0},
                                                {"flow.save.2", 0, 0},
+                                               {"flow.memory", 1, 0},
                                                {"train.steps", 20, 0},
                                                {"train.batch", 7, 0},
                                                {"train.evaluate", 5, 0},
