@@ -43,6 +43,14 @@ typedef struct Sweep {
     LIST(Val) residual;
 } Sweep;
 
+/* Which outputs depend on the wanted inputs (out), or which wanted inputs reach the seeded outputs (in); either may be
+ * NULL. */
+void ad_reach(Module *m, const Fn *fn, const bool *want, const bool *seed, bool *out, bool *in);
+/* fn's reverse in two parts, for a function of which no other pair is made. */
+Pair *ad_pair(Module *m, const Fn *fn, const bool *want, const bool *seed);
+/* The reverse of a solve. Takes back the wish for arguments that no seeded result depends on, such as those of the
+ * error norm alone. */
+SolveVjp *ad_solve_reverse(Module *m, const Solve *s, bool *want, const bool *seed);
 Sweep sweep_new(Module *m, Fn *from, Fn *to);
 /* An input of s->to. */
 Val sweep_take(Sweep *s, TakesKind kind, int index, Type type, const char *name);
