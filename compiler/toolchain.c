@@ -142,9 +142,20 @@ typedef struct Build {
 
 static pid_t compile(const Build *b, const char *c_file, const char *object, const char *level)
 {
-    const char *argv[] = {
-        b->cc, "-std=c11", level, "-march=native", "-ffp-contract=fast", "-w", "-I", b->home.include, "-c", c_file,
-        "-o",  object,     NULL};
+    const char *argv[] = {b->cc,
+                          "-std=c11",
+                          level,
+                          "-march=native",
+                          "-ffp-contract=fast",
+                          "-fno-math-errno",
+                          "-w",
+                          "-I",
+                          b->home.include,
+                          "-c",
+                          c_file,
+                          "-o",
+                          object,
+                          NULL};
     return start(argv, b->log);
 }
 
