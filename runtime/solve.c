@@ -350,6 +350,8 @@ int nde_solve(NdeRun *run, const NdeSolve *solve, const NdeRef *in, const NdeRef
 {
     NdeEngine *e = (NdeEngine *)(void *)run;
     Flight w = {.e = e, .f = &e->flow[solve->index], .s = solve, .in = in, .out = out};
+    if (nde_latency_solve(e, solve, in, out))
+        return 0;
     int status = prepare(&w);
     if (!status)
         status = nde_moments_begin(e, w.f, w.t0, w.t1);
