@@ -45,6 +45,9 @@ const char *emit_join(Emit *e, const char *head, int n, const char *const *item,
 const char *emit_map(Emit *e, Op op, char family, const char *const *arg);
 /* The call of a CALL row; arg: its operands as text, NULL: those of v; more: further arguments, or "". */
 const char *emit_kernel(Emit *e, Val v, const char *prefix, const char *y, const char *const *arg, const char *more);
+/* The same for any function, with the operands' texts. */
+const char *emit_kernel_of(Emit *e, const Fn *fn, Val v, const char *const *arg, const char *prefix, const char *y,
+                           const char *more);
 int emit_line_of(const Emit *e, Span span);                  /* line of the model file, or that of the function, or 0 */
 const char *emit_comment(Arena *a, const char *s, size_t n); /* without what would end a comment */
 const char *emit_string(Arena *a, const char *s, size_t n);  /* as a C string literal */

@@ -2,7 +2,7 @@
  *
  * Needs: a checked model.  Gives: emit_model, the text of one C file for one number type; the same bytes always.
  * Elsewhere: functions (emit.c). */
-#include "emit.h"
+#include "emit_sample.h"
 
 #include <string.h>
 
@@ -125,11 +125,12 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
     int before_dense = s->n_state + s->n_carry + 1 + s->n_quantity;
     const char *dense =
         s->step_keep ? value_table(e, s, "dense", s->step_keep, true, before_dense, s->n_dense) : "NULL";
-    const char *names = state_names(e, s), *how = quantity_table(e, s);
+    const char *names = state_names(e, s), *how = quantity_table(e, s), *bytes;
     const SolveVjp *v = plan_vjp_of(e->p->model, s);
     const char *back = read_back_table(e, s, v), *residual = "NULL";
     if (v && v->record)
         residual = value_table(e, s, "residual", v->record, true, v->record->out.n - v->n_residual, v->n_residual);
+    const char *latency = emit_latency(e, s, &bytes);
     text_open(e->to, "static const NdeSolve %s = {", emit_solve_name(e, s));
     text_line(e->to, ".name = %s, .index = %d, .line = %d, .method = %s,", quoted(e, s->name), index,
               line_of(e, s->span), quoted(e, method->name));
@@ -155,7 +156,8 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
               s->set_rtol, s->set_t0, s->set_t1, s->set_fixed);
     text_line(e->to, ".set_initial = %d, .set_min = %d, .set_max = %d, .set_limit = %d, .set_save = %d,",
               s->set_initial, s->set_min, s->set_max, s->set_limit, s->set_save0);
-    text_line(e->to, ".set_memory = %d, .controller = %s};", s->set_memory, quoted(e, s->controller));
+    text_line(e->to, ".set_memory = %d, .controller = %s,", s->set_memory, quoted(e, s->controller));
+    text_line(e->to, ".latency = %s, .latency_bytes = %s};", latency, bytes);
     e->to->depth--;
     text_add(e->to, "\n");
 }
@@ -389,7 +391,7 @@ static void emit_head(Emit *e)
                      "without a name. */");
     if (e->p->is_double)
         text_line(e->to, "#define NDE_DOUBLE");
-    text_line(e->to, "#include \"nde_kernel.h\"");
+    text_line(e->to, "#include \"nde_latency.h\"");
     text_add(e->to, "\n");
 }
 

@@ -295,10 +295,9 @@ static int extent_of(const Type *t, int from, int to)
     return n;
 }
 
-static Sizes sizes_of(const Emit *e, Val v)
+static Sizes sizes_of(const Fn *fn, const Ins *ins)
 {
-    const Ins *ins = &e->f->fn->ins.at[v];
-    const Type *y = &ins->type, a = fn_type(e->f->fn, ins->arg[0]);
+    const Type *y = &ins->type, a = fn_type(fn, ins->arg[0]);
     int axis = ins->imm.axis;
     Sizes s = {.n = type_size(a), .f = ins->imm.from};
     bool adds_axis = ins->op == OP_repeat;
@@ -325,10 +324,11 @@ static const char *size_token(Emit *e, const Sizes *s, char c)
     return str_format(e->a, "%d", value[at - letter]);
 }
 
-const char *emit_kernel(Emit *e, Val v, const char *prefix, const char *y, const char *const *arg, const char *more)
+const char *emit_kernel_of(Emit *e, const Fn *fn, Val v, const char *const *arg, const char *prefix, const char *y,
+                           const char *more)
 {
-    const Ins *ins = &e->f->fn->ins.at[v];
-    const Sizes sizes = sizes_of(e, v);
+    const Ins *ins = &fn->ins.at[v];
+    const Sizes sizes = sizes_of(fn, ins);
     Text t = text_new(e->a);
     for (const char *s = op_info[ins->op].value; *s;) {
         size_t n = token_length(s);
@@ -337,7 +337,7 @@ const char *emit_kernel(Emit *e, Val v, const char *prefix, const char *y, const
         else if (*s == 'y')
             text_add(&t, "%s", y);
         else if (*s == 'a' || *s == 'b')
-            text_add(&t, "%s", arg ? arg[*s - 'a'] : emit_array(e, ins->arg[*s - 'a']));
+            text_add(&t, "%s", arg[*s - 'a']);
         else if (isalpha((unsigned char)*s))
             text_add(&t, "%s", size_token(e, &sizes, *s));
         else if (*s == ')')
@@ -347,6 +347,15 @@ const char *emit_kernel(Emit *e, Val v, const char *prefix, const char *y, const
         s += n;
     }
     return t.at;
+}
+
+const char *emit_kernel(Emit *e, Val v, const char *prefix, const char *y, const char *const *arg, const char *more)
+{
+    const Ins *ins = &e->f->fn->ins.at[v];
+    const char *own[MAX_ARG] = {0};
+    for (int k = 0; k < ins->n_arg && !arg; k++)
+        own[k] = emit_array(e, ins->arg[k]);
+    return emit_kernel_of(e, e->f->fn, v, arg ? arg : own, prefix, y, more);
 }
 
 /* ---- text of others inside ours ---- */

@@ -3,6 +3,7 @@
  * Needs: a checked model and its plan.  Elsewhere: the plan itself (plan.c). */
 #include "explain.h"
 
+#include "latency.h"
 #include "plan.h"
 #include "prelude.h"
 
@@ -88,6 +89,17 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
     else
         fprintf(to, "  the tape takes at most %s MiB: what does not fit is formed again in the reverse\n",
                 num_text(a, m->settings.at[s->set_memory].value, false));
+}
+
+/* Training and evaluation have a solve each of the same name; the last is that of evaluations. */
+static void latency_form(const Model *m, const char *name, FILE *to)
+{
+    const char *refusal = NULL;
+    for (int i = 0; i < m->module->solves.n; i++)
+        if (str_eq(m->module->solves.at[i]->name, name))
+            refusal = latency_of(m, m->module->solves.at[i]).refusal;
+    fprintf(to, "  one sample alone: %s%s\n", refusal ? "solved as a batch; " : "all steps are one function",
+            refusal ? refusal : "");
 }
 
 /* Numbers that a top-level function keeps: for each sample between its parts, shared, and summed in each group. */
@@ -182,8 +194,10 @@ void explain_model(Arena *a, const Model *model, FILE *to)
     const Plan *plan = plan_build(model);
     parameters(a, model, to);
     for (int i = 0; i < model->module->solves.n; i++)
-        if (is_first(model, i))
+        if (is_first(model, i)) {
             solve_costs(a, model, plan, model->module->solves.at[i], to);
+            latency_form(model, model->module->solves.at[i]->name, to);
+        }
     programs(a, model, plan, to);
     choices(model, to);
     settings(a, model, to);

@@ -156,11 +156,11 @@ typedef struct Build {
 static void compile(Build *b, const char *c_file, const char *object, const char *level, const Isa *isa)
 {
     const char *argv[] = {
-        b->cc, "-std=c11", level, "-ffp-contract=fast", "-w", "-I", b->home.include, "-c", c_file, "-o", object,
-        NULL,  NULL,       NULL};
+        b->cc,  "-std=c11", level, "-ffp-contract=fast", "-fno-math-errno", "-w", "-I", b->home.include, "-c", c_file,
+        "-o", object,     NULL,  NULL,                 NULL};
     if (isa) {
-        argv[11] = isa->flag;
-        argv[12] = str_format(b->a, "-DNDE_ISA=%s", isa->name);
+        argv[12] = isa->flag;
+        argv[13] = str_format(b->a, "-DNDE_ISA=%s", isa->name);
     }
     b->unit[b->n_unit++] = (Unit){c_file, object, start(argv, b->log)};
 }

@@ -98,6 +98,22 @@ typedef struct NdeFn {
     int index;       /* in model->fn */
 } NdeFn;
 
+/* What the latency form of a solve (runtime/nde_latency.h) is given, and the counts that it gives back. The controller
+ * of control.def in the log2 domain of the squared norm: log2 of a factor is
+ *   safety - b1 log2(E^2) + b2 log2(E1^2) - b3 log2(E2^2),  held in [factor_least, factor_most or factor_again]. */
+typedef struct NdeLatency {
+    double t0, t1, least, most, fixed, initial;
+    long limit;
+    double safety, b1, b2, b3, factor_least, factor_most, factor_again, floor, stretch;
+    const double *save; /* saved times */
+    void *work;         /* solve->latency_bytes, 64-byte aligned */
+    long accepted, rejected;
+} NdeLatency;
+
+/* Solves for the first sample of the first tile; in and out as those of nde_solve. False: something is out of the
+ * ordinary, and the solve is to be done in the ordinary way. */
+typedef bool NdeLatencySolve(const NdeRun *run, const NdeRef *in, const NdeRef *out, NdeLatency *at);
+
 /* A differential equation; argument and result lists are those of Solve in compiler/ir.h:
  *   init (u.., t, p..) -> c..          guess (u.., c.., t, span, p..) -> h      (both may be NULL)
  *   step (u.., c.., t, h, p..) -> u1.., c1.., err, q..
@@ -128,6 +144,8 @@ typedef struct NdeSolve {
     bool is_adaptive, keeps_dense, saves_exactly, is_biased, is_initial_warm;
     int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save, set_memory; /* settings; -1: none; memory: MiB of the tape */
     const char *controller;    /* row of control.def */
+    NdeLatencySolve *latency;  /* or NULL */
+    size_t latency_bytes;
 } NdeSolve;
 
 /* The reverse of a solve; see SolveVjp in compiler/ir.h for the argument lists. */

@@ -146,6 +146,7 @@ static void lay_flow(NdeEngine *e, Room *room, NdeFlow *f, const NdeSolve *s)
     g.sum = take(room, (size_t)s->n_quantity, sizeof(double));
     g.most = take(room, (size_t)s->n_quantity, sizeof(int));
     g.drawn = take(room, (size_t)s->n_draw, sizeof(NdeDrawn));
+    g.latency_work = take(room, 1, s->latency_bytes);
     if (e->model->train_fn) {
         g.lambda = take_state(e, room, s);
         g.lambda_new = take_state(e, room, s);

@@ -36,6 +36,8 @@
 #define nde_saved_ref NDE_NAME(nde_saved_ref)
 #define nde_solve NDE_NAME(nde_solve)
 #define nde_solve_vjp NDE_NAME(nde_solve_vjp)
+#define nde_latency_solve NDE_NAME(nde_latency_solve)
+#define nde_latency_control NDE_NAME(nde_latency_control)
 #define nde_solve_fill NDE_NAME(nde_solve_fill)
 #define nde_solve_fails NDE_NAME(nde_solve_fails)
 #define nde_watch_begin NDE_NAME(nde_watch_begin)
@@ -157,8 +159,10 @@ struct NdeFlow {
     NdeDrawn *drawn;                  /* [n_draw] */
     double warm;                      /* what the first step of the solve before could have been; 0: none */
     long evaluations, accepted, rejected;
-    bool is_stepping; /* step_in is that of the last attempt; else the solve has not got so far */
-    double broken_h;  /* the last attempt from the tape's end whose error was not finite; 0: there was none */
+    bool is_stepping;   /* step_in is that of the last attempt; else the solve has not got so far */
+    NdeLatency latency; /* what the solve's latency form is given, and its memory */
+    void *latency_work;
+    double broken_h; /* the last attempt from the tape's end whose error was not finite; 0: there was none */
 };
 
 /* Where the solution of one sample is collected, for the command `solve`. */
@@ -300,6 +304,12 @@ static inline int nde_result_quantity(const NdeSolve *s, int q)
 {
     return nde_result_drawn(s, s->n_draw) + q;
 }
+
+/* Solves by the latency form if there is one and the batch is one sample whose steps nobody asks for. False: it was not
+ * done, and out may hold anything. */
+bool nde_latency_solve(NdeEngine *e, const NdeSolve *s, const NdeRef *in, const NdeRef *out);
+/* A row of control.def, whose numbers are those of norms, as numbers of log2 of squared norms. */
+void nde_latency_control(NdeLatency *at, const NdeControl *row, int order, int embedded);
 
 /* Sets step_in for the step from slot n of the tape. */
 void nde_solve_fill(NdeEngine *e, NdeFlow *f, int slot, double t, double h);

@@ -1,0 +1,329 @@
+/* nde_latency.h: what the latency form of a solve is made of: one sample, all of its steps in one function.
+ *
+ * Needs: nde_kernel.h.  Gives: arrays of one sample in vectors, their sums and products with packed weights; Pace,
+ * which chooses the steps as solve.c and control.c do, in the log2 domain of the squared error norm: no power, root or
+ * division stands between a step and the next. Whatever is out of the ordinary (a limit is met, a step gets too small)
+ * ends the function with false, and the caller solves in the ordinary way, which reports.
+ * Elsewhere: the step itself, which the compiler writes (compiler/emit_latency.c); who calls it (latency.c). */
+#ifndef NDE_LATENCY_H
+#define NDE_LATENCY_H
+
+#include <float.h>
+
+#include "nde_kernel.h"
+
+#if defined(__GNUC__)
+#define RARELY(x) __builtin_expect(!!(x), 0)
+#else
+#define RARELY(x) (x)
+#endif
+
+/* ---- arrays: n numbers in VECS(n) vectors; the lanes behind the last number hold anything ---- */
+#define VECS(n) (((n) + LANES - 1) / LANES)
+#define ELEMENT(x, e) (((const Real *)(x))[e])
+#define SET_ELEMENT(x, e, value) ((Real *)(x))[e] = (value)
+
+/* Vector i of n numbers, with 0 behind the last of them. */
+INLINE Vec l_masked(Vec a, int i, int n)
+{
+#if NDE_HAS_VECTORS
+    static const Real lane[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    typedef __typeof__(a < a) Mask;
+    if (n % LANES && i + 1 == VECS(n))
+        return (Vec)((Mask)a & (v_load(lane) < v_set((Real)(n % LANES))));
+#endif
+    (void)i, (void)n;
+    return a;
+}
+
+/* The sum of the lanes, by halves. */
+#if !NDE_HAS_VECTORS
+INLINE Real l_sum(Vec a)
+{
+    return a;
+}
+#elif defined(NDE_HAS_SHUFFLE)
+#define HALVE_2(x) __builtin_shufflevector(x, x, 0) + __builtin_shufflevector(x, x, 1)
+#define HALVE_4(x) __builtin_shufflevector(x, x, 0, 1) + __builtin_shufflevector(x, x, 2, 3)
+#define HALVE_8(x) __builtin_shufflevector(x, x, 0, 1, 2, 3) + __builtin_shufflevector(x, x, 4, 5, 6, 7)
+#define HALVE_16(x) \
+    __builtin_shufflevector(x, x, 0, 1, 2, 3, 4, 5, 6, 7) + __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15)
+typedef Real Lanes2 __attribute__((vector_size(2 * sizeof(Real))));
+typedef Real Lanes4 __attribute__((vector_size(4 * sizeof(Real))));
+typedef Real Lanes8 __attribute__((vector_size(8 * sizeof(Real))));
+
+INLINE Real l_sum2(Lanes2 a)
+{
+    return a[0] + a[1];
+}
+
+INLINE Real l_sum4(Lanes4 a)
+{
+    return l_sum2(HALVE_4(a));
+}
+
+INLINE Real l_sum8(Lanes8 a)
+{
+    return l_sum4(HALVE_8(a));
+}
+
+INLINE Real l_sum(Vec a)
+{
+#if defined(NDE_DOUBLE) && NDE_VECTOR_BYTES == 16
+    return l_sum2(a);
+#elif NDE_VECTOR_BYTES == 16 || (defined(NDE_DOUBLE) && NDE_VECTOR_BYTES == 32)
+    return l_sum4(a);
+#elif NDE_VECTOR_BYTES == 32 || defined(NDE_DOUBLE)
+    return l_sum8(a);
+#else
+    return l_sum8(HALVE_16(a));
+#endif
+}
+#else
+INLINE Real l_sum(Vec a)
+{
+    Real sum = a[0];
+    for (int l = 1; l < LANES; l++)
+        sum += a[l];
+    return sum;
+}
+#endif
+
+INLINE void l_move(Vec *to, const Vec *from, int n)
+{
+    for (int i = 0; i < n; i++)
+        to[i] = from[i];
+}
+
+/* n copies of a number from element `at` on, and m copies of n numbers; what is written behind them is overwritten by
+ * the next, or room. */
+INLINE void l_store(Real *to, Vec value)
+{
+    memcpy(to, &value, sizeof value);
+}
+
+INLINE void l_fill(Vec *to, int at, Real value, int n)
+{
+    for (int i = 0; i < VECS(n); i++)
+        l_store((Real *)to + at + i * LANES, v_set(value));
+}
+
+INLINE void l_tile(Vec *to, const Vec *from, int m, int n)
+{
+    for (int r = 0; r < m; r++)
+        for (int i = 0; i < VECS(n); i++)
+            l_store((Real *)to + r * n + i * LANES, from[i]);
+}
+
+INLINE Real l_first(Vec a)
+{
+    return (Real)v_lane(a, 0);
+}
+
+/* m arrays of n numbers: entry (r, c) is from[r * row + c * col]; zeros behind the last number of each. */
+INLINE void l_pack(Vec *to, const Real *from, int m, int n, ptrdiff_t row, ptrdiff_t col)
+{
+    for (int r = 0; r < m; r++, to += VECS(n)) {
+        to[VECS(n) - 1] = v_set(0);
+        for (int c = 0; c < n; c++)
+            SET_ELEMENT(to, c, from[r * row + c * col]);
+    }
+}
+
+/* Number e of a per-sample array, of which lane 0 is read and all lanes are written. */
+INLINE Real l_get(const NdeRef *from, int e)
+{
+    return ((const Real *)from->at)[(ptrdiff_t)e * TILE];
+}
+
+INLINE void l_put(const NdeRef *to, int e, Real value)
+{
+    for (int q = 0; q < NV; q++)
+        ((Vec *)to->at)[(ptrdiff_t)e * NV + q] = v_set(value);
+}
+
+/* ---- products that would be long as straight code ----
+ * y = W x with W by columns, [k][vecs]: outputs in lanes, V vectors of them in registers, in two sums each. */
+#define COLUMN_BLOCK(V)                                                                 \
+    INLINE void l_columns_##V(Vec *y, const Vec *w, const Real *x, int vecs, int k)     \
+    {                                                                                   \
+        Vec even[V], odd[V];                                                            \
+        UNROLL for (int v = 0; v < V; v++) even[v] = odd[v] = v_set(0);                 \
+        int l = 0;                                                                      \
+        for (; l + 2 <= k; l += 2, w += 2 * (ptrdiff_t)vecs) {                          \
+            UNROLL for (int v = 0; v < V; v++) even[v] += w[v] * v_set(x[l]);           \
+            UNROLL for (int v = 0; v < V; v++) odd[v] += w[vecs + v] * v_set(x[l + 1]); \
+        }                                                                               \
+        if (l < k)                                                                      \
+            UNROLL for (int v = 0; v < V; v++) even[v] += w[v] * v_set(x[l]);           \
+        UNROLL for (int v = 0; v < V; v++) y[v] = even[v] + odd[v];                     \
+    }
+COLUMN_BLOCK(6)
+COLUMN_BLOCK(3)
+COLUMN_BLOCK(1)
+
+KERNEL void l_columns(Vec *y, const Vec *w, const Real *x, int m, int k)
+{
+    int vecs = VECS(m), v = 0;
+    for (; v + 6 <= vecs; v += 6)
+        l_columns_6(y + v, w + v, x, vecs, k);
+    for (; v + 3 <= vecs; v += 3)
+        l_columns_3(y + v, w + v, x, vecs, k);
+    for (; v < vecs; v++)
+        l_columns_1(y + v, w + v, x, vecs, k);
+}
+
+/* y = W x with W by rows, [m][VECS(k)], zeros behind the last column: four rows at a time. */
+KERNEL void l_rows(Vec *y, const Vec *w, const Vec *x, int m, int k)
+{
+    int vecs = VECS(k);
+    for (int r = 0; r < m; r += 4) {
+        Vec sum[4];
+        UNROLL for (int s = 0; s < 4; s++) sum[s] = v_set(0);
+        for (int i = 0; i < vecs; i++) {
+            Vec column = l_masked(x[i], i, k);
+            UNROLL for (int s = 0; s < 4; s++) sum[s] += w[(ptrdiff_t)(r + s < m ? r + s : r) * vecs + i] * column;
+        }
+        for (int s = 0; s < 4 && r + s < m; s++)
+            SET_ELEMENT(y, r + s, l_sum(sum[s]));
+    }
+}
+
+/* ---- the choice of steps ---- */
+
+/* To 0.0077: the exponent, and the best parabola through log2 at 1 and 2. */
+INLINE double l_log2(double a)
+{
+    uint64_t bits;
+    memcpy(&bits, &a, sizeof bits);
+    double exponent = (double)(int)(bits >> 52);
+    bits = (bits & 0xfffffffffffffu) | 0x3ff0000000000000u;
+    memcpy(&a, &bits, sizeof a);
+    a -= 1;
+    return exponent - 1023 + a * (1.3466 - 0.3466 * a);
+}
+
+/* 2^a for |a| < 1000, to 3e-4: adding 1.5 2^52 rounds to an integer and leaves it in the low bits; the cubic is the
+ * best one that is 1 at 0. */
+INLINE double l_exp2(double a)
+{
+    double shifted = a + 0x1.8p52, rest = a - (shifted - 0x1.8p52);
+    double y = (1 + 0.69215 * rest) + rest * rest * (0.241407 + 0.059006 * rest);
+    uint64_t bits, whole;
+    memcpy(&bits, &y, sizeof bits);
+    memcpy(&whole, &shifted, sizeof whole);
+    bits += whole << 52;
+    memcpy(&y, &bits, sizeof y);
+    return y;
+}
+
+typedef struct Pace {
+    double t, end, h;     /* of the attempt; between attempts h is what the controller wants */
+    double wanted;        /* where the attempt was cut: what the controller wanted */
+    double way;           /* 1 or -1 */
+    double sliver, least; /* the rest of the span that is no step of its own; a step that needs a look */
+    double last, bias;    /* log2 of the squared norm of the step before; what it says of the next factor */
+    double stretch, most; /* as control.def has them for after a rejection or not */
+    bool is_cut, is_lost; /* the attempt is shorter than wanted; the ordinary way is to be gone */
+    long attempts, rejected;
+} Pace;
+
+/* way: 1 or -1, which the compiler knows of the span in the file. */
+INLINE Pace l_begin(const NdeLatency *s, double way)
+{
+    Pace p = {.t = s->t0, .end = s->t0, .way = way, .stretch = s->stretch, .most = s->factor_most};
+    double scale = fmax(fabs(s->t0), fabs(s->t1));
+    p.sliver = 100 * DBL_EPSILON * scale;
+    p.least = fmax(s->least, 4 * DBL_EPSILON * scale);
+    p.last = s->floor;
+    p.bias = s->safety + (s->b2 - s->b3) * s->floor;
+    return p;
+}
+
+/* The attempt that begins at t, with the size that is wanted, cut or stretched to `stop` as solve.c does. What happens
+ * in few steps is in branches, so that nothing else waits for it. */
+INLINE bool l_choose(const NdeLatency *s, Pace *p, double stop)
+{
+    double size = p->h * p->way, left = (stop - p->t) * p->way;
+    if (RARELY(!(size >= p->least && size <= s->most))) {
+        size = size < s->least ? s->least : size < s->most ? size : s->most;
+        p->h = p->way * size;
+        if (p->t + p->h == p->t)
+            return false;
+    }
+    p->end = p->t + p->h;
+    if (RARELY(left <= size * p->stretch + p->sliver)) {
+        p->end = stop;
+        p->wanted = p->h;
+        p->is_cut = left < 0.999 * size;
+        p->h = stop - p->t;
+    }
+    return p->attempts++ < s->limit;
+}
+
+/* The attempt to the next point of the grid of fixed steps. */
+INLINE bool l_choose_fixed(const NdeLatency *s, Pace *p, double stop)
+{
+    double k = floor((p->t - s->t0) * p->way / s->fixed + 1e-9) + 1;
+    p->h = p->way * s->fixed;
+    p->end = s->t0 + p->h * k;
+    if ((stop - p->end) * p->way <= 1e-9 * s->fixed)
+        p->end = stop;
+    p->h = p->end == p->t + p->h ? p->h : p->end - p->t;
+    return p->end != p->t && p->attempts++ < s->limit;
+}
+
+/* A rejected attempt is repeated with its own norm alone; a step that gets too small is left to the ordinary way. */
+INLINE void l_reject(const NdeLatency *s, Pace *p, double square)
+{
+    double g = square < HUGE_VAL ? s->safety - s->b1 * l_log2(square) : s->factor_least;
+    double tried = fabs(p->h);
+    p->h *= l_exp2(fmin(0, fmax(s->factor_least, g)));
+    p->stretch = 1; /* or it would try the same again */
+    p->most = s->factor_again;
+    p->is_cut = false;
+    p->rejected++;
+    double size = fabs(p->h), scale = fmax(fabs(p->t), fabs(s->t1 - s->t0));
+    p->is_lost = size <= 16 * DBL_EPSILON * scale || p->t + p->h == p->t || (size < s->least && tried <= s->least);
+}
+
+/* Accepts or rejects by the squared norm of the scaled error, and sets the next wanted step. */
+INLINE bool l_judge(const NdeLatency *s, Pace *p, double square)
+{
+    if (RARELY(!(square <= 1))) {
+        l_reject(s, p, square);
+        return false;
+    }
+    double l = l_log2(square), g = p->bias - s->b1 * l;
+    g = g < p->most ? g : p->most;
+    g = g > s->factor_least ? g : s->factor_least;
+    p->h *= l_exp2(g);
+    if (RARELY(p->is_cut) && fabs(p->h) < fabs(p->wanted)) /* cut to a stop: not the size that was wanted */
+        p->h = p->wanted;
+    p->bias = s->safety - s->b3 * p->last;
+    p->last = l > s->floor ? l : s->floor;
+    p->bias += s->b2 * p->last;
+    p->stretch = s->stretch;
+    p->most = s->factor_most;
+    p->is_cut = false;
+    p->t = p->end;
+    return true;
+}
+
+/* Are the saved times in order, and in the span? */
+INLINE bool l_are_ordered(const NdeLatency *s, int n, double way)
+{
+    double before = s->t0;
+    for (int i = 0; i < n; before = s->save[i++])
+        if (!((s->save[i] - before) * way >= 0))
+            return false;
+    return (s->t1 - before) * way >= 0;
+}
+
+INLINE void l_end(NdeLatency *s, const Pace *p)
+{
+    s->accepted = p->attempts - p->rejected;
+    s->rejected = p->rejected;
+}
+
+#endif
