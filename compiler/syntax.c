@@ -241,6 +241,17 @@ static bool report_name(Parse *p, const Wrong *w)
     return true;
 }
 
+/* The n words of the clause: the nearest one, or all if they are few. */
+static void help_words(Parse *p, const Wrong *w, const char *const *word, int n)
+{
+    const char *nearest = str_nearest(w->token.text, word, n), *list = word[0];
+    for (int i = 1; i < n; i++)
+        list = str_format(p->arena, "%s%s%s", list, i + 1 < n ? ", " : " or ", word[i]);
+    if (!nearest && n <= 3)
+        diag_help(p->diags, "a word that can stand there is %s", list);
+    help_nearest(p, nearest);
+}
+
 static void help_expected(Parse *p, const Wrong *w)
 {
     const Level *level = parse_level(p);
@@ -266,7 +277,7 @@ static void help_expected(Parse *p, const Wrong *w)
     else if (can(w, ':') && !can(w, TOKEN_NUMBER) && !can(w, '*'))
         diag_help(p->diags, "a type stands after the name, as in  x : real[3]");
     else if (is_found(w, TOKEN_NAME) && n)
-        help_nearest(p, str_nearest(w->token.text, level->clause->word, n));
+        help_words(p, w, level->clause->word, n);
     else if (is_keyword(w) && can(w, TOKEN_NUMBER))
         diag_help(p->diags, "this is a word of the language, never a name");
 }

@@ -124,10 +124,13 @@ START_TEST(a_bound_changes_no_bit)
         open();
         engine.setting[SET_ATOL] = engine.setting[SET_RTOL] = 1e-7;
         bound(bytes_for(room[k]));
+        long allocations = 0;
         for (int again = 0; again < 2; again++) {
             ck_assert_msg(run(&bounded) == 0, "%s", error.text);
             ck_assert_mem_eq(&free, &bounded, sizeof free);
             check_bound(bytes_for(room[k]));
+            ck_assert(again == 0 || engine.allocations == allocations);
+            allocations = engine.allocations;
         }
         nde_engine_close(&engine);
     }
