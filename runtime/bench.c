@@ -275,14 +275,6 @@ static double median(const Row *r, Part part)
     return 0.5 * (t[(r->rounds - 1) / 2] + t[r->rounds / 2]);
 }
 
-static size_t tape_bytes(const NdeEngine *e)
-{
-    size_t sum = 0;
-    for (int i = 0; i < e->model->n_solve; i++)
-        sum += nde_tape_bytes(&e->flow[i].tape);
-    return sum;
-}
-
 static const char *const column[] = {"what",     "batch",     "threads",    "rounds",        "repeats",
                                      "ms",       "ms_least",  "ms_most",    "us_evaluation", "evaluations",
                                      "accepted", "rejected",  "load_ms",    "forward_ms",    "reverse_ms",
@@ -312,7 +304,7 @@ static void numbers(const Row *r, double out[COLUMNS - 1])
                                        ms[REVERSE],
                                        ms[REST],
                                        ms[UPDATE],
-                                       (double)tape_bytes(e),
+                                       (double)nde_tapes_bytes(e),
                                        (double)e->block_bytes};
     memcpy(out, value, sizeof value);
 }
