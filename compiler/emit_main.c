@@ -391,6 +391,9 @@ static void emit_head(Emit *e)
                      "without a name. */");
     if (e->p->is_double)
         text_line(e->to, "#define NDE_DOUBLE");
+    const Train *train = e->p->model->train_block;
+    if (train && !plan_has_products(e->p)) /* how many vectors a tile has: see nde_vector.h */
+        text_line(e->to, "#define NDE_BATCH %.0f", e->p->model->settings.at[train->set_batch].value);
     text_line(e->to, "#include \"nde_latency.h\"");
     text_add(e->to, "\n");
 }

@@ -514,6 +514,20 @@ Plan *plan_build(const Model *model)
     return p;
 }
 
+bool plan_has_products(const Plan *p)
+{
+    for (int i = 0; i < p->fns.n; i++) {
+        const PlanFn *f = p->fns.at[i];
+        for (int v = 0; f->kind == FN_top && v < f->fn->ins.n; v++) {
+            const Ins *ins = &f->fn->ins.at[v];
+            if (op_info[ins->op].op_class == CLASS_product && ins->type.is_batched && f->ride[v] == RIDE_none &&
+                (!f->is_absorbed[v] || type_size(ins->type) > RIDE_MOST))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* ---- printing ---- */
 static const char *const where_name[] = {"", "leaf", "view", "local", "work", "kept", "shared", "out"};
 static const char *const kind_name[] = {"loop", "number", "kernel", "concat", "copy", "sum", "add", "call", "solve"};

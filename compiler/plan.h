@@ -55,6 +55,7 @@ typedef struct Place {
 } Place;
 
 typedef enum Ride { RIDE_none, RIDE_map, RIDE_fold, RIDE_add } Ride; /* ride.c */
+enum { RIDE_MOST = 512 /* elements of a sum over the batch that is collected in lanes */ };
 
 typedef struct Pack { /* weights that a top-level function packs */
     Val weights;
@@ -115,6 +116,7 @@ const Solve *plan_solve_of(const Model *model, int vjp);
 int plan_step_vjp_set(const Solve *s, const SolveVjp *vjp);
 PlanFn *plan_callee(Plan *p, const Fn *fn);
 PlanFn *plan_top(Plan *p, const Fn *fn, int n_set);
+bool plan_has_products(const Plan *p); /* does a top-level function run a product kernel on samples? */
 int plan_size(const PlanFn *f, Val v);
 bool plan_is_number(const PlanFn *f, Val v); /* shared, one element: a double */
 bool plan_is_leaf(const PlanFn *f, Val v);

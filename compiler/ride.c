@@ -9,7 +9,7 @@
  * Elsewhere: which loop (group.c), the statements (emit_group.c). */
 #include "plan.h"
 
-enum { SHORT = 4, LANED_MOST = 512 /* elements of a sum */ };
+enum { SHORT = 4 };
 
 int plan_ride_size(const PlanFn *f, Val v)
 {
@@ -75,7 +75,7 @@ void ride_fn(Plan *p, PlanFn *f)
         if (f->is_absorbed[v])
             f->ride[v] = RIDE_none;
         f->is_laned[v] =
-            f->kind == FN_top && f->root[v] == (Val)v && plan_size(f, (Val)v) > 1 && plan_size(f, (Val)v) <= LANED_MOST;
+            f->kind == FN_top && f->root[v] == (Val)v && plan_size(f, (Val)v) > 1 && plan_size(f, (Val)v) <= RIDE_MOST;
     }
     for (int v = 0; v < n; v++)
         if (f->root[v] != NO_VAL && plan_is_contribution(f, (Val)v) && !can_add(f, (Val)v))

@@ -51,8 +51,24 @@ typedef uint64_t LaneBits;
 #else
 typedef uint32_t LaneBits;
 #endif
+/* Vectors of a tile: two, which give a product kernel enough sums to work on. A model without such products, whose
+ * batches (NDE_BATCH samples) would leave the second vector of the last of few tiles empty, takes one. */
+#ifdef NDE_DOUBLE
+#define NDE_BATCH_LANES (NDE_VECTOR_BYTES / 8)
+#else
+#define NDE_BATCH_LANES (NDE_VECTOR_BYTES / 4)
+#endif
+#ifdef NDE_BATCH
+#define NDE_BATCH_VECTORS ((NDE_BATCH + NDE_BATCH_LANES - 1) / NDE_BATCH_LANES)
+#endif
+#if defined(NDE_BATCH) && NDE_BATCH_VECTORS < 8 && NDE_BATCH_VECTORS % 2 == 1
+#define NDE_NV 1
+#else
+#define NDE_NV 2
+#endif
+
 #if NDE_HAS_VECTORS
-enum { LANES = NDE_VECTOR_BYTES / sizeof(Real), NV = 2 };
+enum { LANES = NDE_VECTOR_BYTES / sizeof(Real), NV = NDE_NV };
 typedef Real Vec __attribute__((vector_size(NDE_VECTOR_BYTES), may_alias));
 typedef Real VecAnywhere __attribute__((vector_size(NDE_VECTOR_BYTES), may_alias, aligned(sizeof(Real))));
 typedef LaneBits VecBits __attribute__((vector_size(NDE_VECTOR_BYTES), may_alias));
