@@ -9,12 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void put_sample(NdeEngine *e, NdeRef field, int n, int place, const double *value)
+/* The samples of tile k, element by element; value: [TILE][n], rows behind the last sample hold that one. */
+static void put_tile(NdeEngine *e, NdeRef field, int n, int k, const double *value)
 {
     int lanes = e->model->tile;
-    Real *tile = (Real *)(void *)((char *)field.at + (size_t)(place / lanes) * field.step);
+    Real *to = (Real *)(void *)((char *)field.at + (size_t)k * field.step);
     for (int i = 0; i < n; i++)
-        tile[(size_t)i * (size_t)lanes + (size_t)(place % lanes)] = (Real)value[i];
+        for (int l = 0; l < lanes; l++)
+            *to++ = (Real)value[(size_t)l * (size_t)n + (size_t)i];
 }
 
 int nde_batch_fill(NdeEngine *e, const NdeSet *set, const unsigned char *needs, const long *index, int count)
@@ -24,13 +26,16 @@ int nde_batch_fill(NdeEngine *e, const NdeSet *set, const unsigned char *needs, 
     for (int i = 0; i < m->n_data; i++) {
         if (!needs[i])
             continue;
-        double *value = nde_allocate((size_t)m->data[i].n, sizeof *value, e->error);
+        int n = m->data[i].n;
+        double *value = nde_allocate((size_t)n * (size_t)m->tile, sizeof *value, e->error);
         if (!value)
             return e->error->exit_code;
-        for (int k = 0; k < e->run.n_tile * m->tile; k++) {
-            if (k < count)
-                nde_data_get(set->data, i, index[k], value);
-            put_sample(e, e->data[i], m->data[i].n, k, value);
+        for (int k = 0; k < e->run.n_tile; k++) {
+            for (int l = 0; l < m->tile; l++) {
+                int sample = k * m->tile + l < count ? k * m->tile + l : count - 1;
+                nde_data_get(set->data, i, index[sample], value + (size_t)l * (size_t)n);
+            }
+            put_tile(e, e->data[i], n, k, value);
         }
         free(value);
     }

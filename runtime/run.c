@@ -283,13 +283,11 @@ static char *group_sum(const NdeEngine *e, const NdeFn *fn, int group)
     return e->frame[fn->index].sum + (size_t)group * rounded(fn->sum_bytes);
 }
 
-static void zero_sums(NdeEngine *e, const NdeFn *fn, const NdePart *part, bool gathered)
+static void zero_sums(NdeEngine *e, const NdeFn *fn, const NdePart *part, bool gathered, int group)
 {
-    int groups = (int)group_count(e->run.n_tile);
     for (int i = 0; i < part->n_sum; i++)
         if (is_gathered(fn, &part->sum[i]) == gathered)
-            for (int g = 0; g < groups; g++)
-                memset(group_sum(e, fn, g) + part->sum[i].from, 0, sum_bytes(&part->sum[i]));
+            memset(group_sum(e, fn, group) + part->sum[i].from, 0, sum_bytes(&part->sum[i]));
 }
 
 static void add_lanes(const NdeSum *sum, const Real *from, Real *to, bool adds)
@@ -344,8 +342,10 @@ static void reduce_sums(NdeEngine *e, const NdeFn *fn, const NdePart *part, cons
     }
 }
 
+/* The group's sums start at zero here, where they stay in the cache of who adds to them. */
 static void run_group(NdeEngine *e, const NdeFn *fn, const NdePart *part, int group, int thread)
 {
+    zero_sums(e, fn, part, false, group);
     const NdeFrame *frame = &e->frame[fn->index];
     int groups = (int)group_count(e->run.n_tile), tiles = e->run.n_tile;
     NdeTile at = {.frame = frame, .run = &e->run, .sum = group_sum(e, fn, group), .work = e->work[thread]};
@@ -386,7 +386,8 @@ static void run_tiles(NdeEngine *e, const NdeFn *fn, const NdePart *part)
 void nde_sums_begin(NdeEngine *e, const NdeFn *fn)
 {
     for (int i = 0; i < fn->n_part; i++)
-        zero_sums(e, fn, &fn->part[i], true);
+        for (int g = 0; g < (int)group_count(e->run.n_tile); g++)
+            zero_sums(e, fn, &fn->part[i], true, g);
 }
 
 int nde_sums_run(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *out)
@@ -401,7 +402,6 @@ int nde_sums_run(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *
         int status = part->shared ? part->shared(frame) : 0;
         if (status)
             return status;
-        zero_sums(e, fn, part, false);
         if (part->tile)
             run_tiles(e, fn, part);
         reduce_sums(e, fn, part, out, false);
