@@ -55,7 +55,7 @@ static Fn *reverse_step(Module *m, const Fn *step, const Pair *p, const char *na
 {
     Fn *to = fn_new(m, name, step->span);
     const Fn *bwd = p->bwd;
-    Val *map = ARENA_NEW(m->arena, Val, bwd->ins.n + 1), *seed = ARENA_NEW(m->arena, Val, step->out.n + 1);
+    Val *map = ARENA_NEW(m->arena, Val, bwd->n_in + 1), *seed = ARENA_NEW(m->arena, Val, step->out.n + 1);
     Val *rest = ARENA_NEW(m->arena, Val, p->fwd->out.n + 1);
     for (int i = 0; i < step->n_in; i++)
         fn_input(m, to, step->ins.at[i].type, step->ins.at[i].name);
@@ -72,8 +72,7 @@ static Fn *reverse_step(Module *m, const Fn *step, const Pair *p, const char *na
         Takes t = p->takes.at[i];
         map[i] = t.kind == TAKES_ARG ? (Val)t.index : t.kind == TAKES_SEED ? seed[t.index] : rest[t.index];
     }
-    for (int v = bwd->n_in; v < bwd->ins.n; v++)
-        fn_copy(m, to, bwd, (Val)v, map, false);
+    map = fn_append(m, to, bwd, map, false);
     for (int i = 0; i < bwd->out.n; i++)
         fn_out(m, to, map[bwd->out.at[i]], bwd->out_name.at[i]);
     return canon(m, to);

@@ -26,19 +26,6 @@ void step_field(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Val
 }
 
 /* ---- opening ---- */
-static Fn *without_calls(Check *c, const Fn *fn)
-{
-    Fn *to = fn_new(c->module, str_format(c->arena, "%s_open", fn->name), fn->span);
-    Val *map = ARENA_NEW(c->arena, Val, fn->ins.n + 1);
-    for (int i = 0; i < fn->n_in; i++)
-        map[i] = fn_input(c->module, to, fn->ins.at[i].type, fn->ins.at[i].name);
-    for (int v = fn->n_in; v < fn->ins.n; v++)
-        fn_copy(c->module, to, fn, (Val)v, map, true);
-    for (int i = 0; i < fn->out.n; i++)
-        fn_out(c->module, to, map[fn->out.at[i]], fn->out_name.at[i]);
-    return canon(c->module, to);
-}
-
 static bool is_output(const Fn *fn, Val v)
 {
     for (int i = 0; i < fn->out.n; i++)
@@ -50,7 +37,7 @@ static bool is_output(const Fn *fn, Val v)
 Field field_open(Check *c, const Problem *p)
 {
     Field f = {.c = c, .p = p, .fn = p->field};
-    Fn *open = without_calls(c, p->field);
+    Fn *open = fn_flat(c->module, p->field, str_format(c->arena, "%s_open", p->field->name));
     if (open->ins.n * p->solve->method->stages > MOST_WRITTEN)
         return f;
     f.is_written = true;
@@ -62,17 +49,6 @@ Field field_open(Check *c, const Problem *p)
         }
     f.fn = module_add(c->module, open);
     return f;
-}
-
-/* fn's instructions at the end of b: value -> value of b. */
-static Val *write_out(Check *c, Builder *b, const Fn *fn, const Val *arg)
-{
-    Val *map = ARENA_NEW(c->arena, Val, fn->ins.n + 1);
-    for (int i = 0; i < fn->n_in; i++)
-        map[i] = arg[i];
-    for (int v = fn->n_in; v < fn->ins.n; v++)
-        fn_copy(c->module, b->fn, fn, (Val)v, map, false);
-    return map;
 }
 
 /* ---- values ---- */
@@ -115,7 +91,7 @@ Changes changes_at(const Field *f, Builder *b, const Problem *p, const Val *u, V
     s.first = base == s.d.base ? 0 : s.first;
     s.base = ARENA_NEW(c->arena, Val, base->out.n + 1);
     if (f->is_written) {
-        const Val *map = write_out(c, b, base, s.arg);
+        const Val *map = fn_append(c->module, b->fn, base, s.arg, false);
         for (int i = 0; i < base->out.n; i++)
             s.base[i] = map[base->out.at[i]];
         return s;
@@ -142,7 +118,7 @@ void changes_of(const Changes *s, const Val *d, Val dt, Val *out, Val *inner)
             arg[i] = t.index < n ? d[t.index] : dt;
     }
     if (s->field->is_written) {
-        const Val *map = write_out(c, s->b, change, arg);
+        const Val *map = fn_append(c->module, s->b->fn, change, arg, false);
         for (int j = 0; j < n; j++)
             out[j] = map[change->out.at[j]];
         for (int k = 0; k < s->field->n_inner; k++)

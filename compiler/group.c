@@ -8,9 +8,9 @@
  * Elsewhere: memory (store.c). */
 #include "plan.h"
 
-#include <string.h>
+#include "../runtime/nde.h" /* NDE_MAX_TERMS */
 
-enum { MOST_TERMS = 8 }; /* NDE_MAX_TERMS of the runtime */
+#include <string.h>
 
 typedef struct Grouping {
     Plan *p;
@@ -110,7 +110,7 @@ static int find_products(Grouping *s, Val v, Val product)
     const Fn *fn = s->f->fn;
     for (int g = 0; g < s->made.n; g++) {
         const Group *group = s->made.at[g];
-        if (group->kind != GROUP_sum || group->ins.n == MOST_TERMS || s->f->root[group->ins.at[0]] != s->f->root[v])
+        if (group->kind != GROUP_sum || group->ins.n == NDE_MAX_TERMS || s->f->root[group->ins.at[0]] != s->f->root[v])
             continue;
         Val other = plan_absorbed(s->f, group->ins.at[0]);
         if (other == NO_VAL || fn->ins.at[other].op != fn->ins.at[product].op)

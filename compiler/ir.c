@@ -253,6 +253,28 @@ void fn_copy(Module *m, Fn *to, const Fn *from, Val v, Val *map, bool expands)
     to->ins.at[map[v]].name = ins.name;
 }
 
+Val *fn_append(Module *m, Fn *to, const Fn *from, const Val *in, bool expands)
+{
+    Val *map = ARENA_NEW(m->arena, Val, from->ins.n + 1);
+    for (int i = 0; i < from->n_in; i++)
+        map[i] = in[i];
+    for (int v = from->n_in; v < from->ins.n; v++)
+        fn_copy(m, to, from, (Val)v, map, expands);
+    return map;
+}
+
+Fn *fn_flat(Module *m, const Fn *fn, const char *name)
+{
+    Fn *to = fn_new(m, name, fn->span);
+    Val *in = ARENA_NEW(m->arena, Val, fn->n_in + 1);
+    for (int i = 0; i < fn->n_in; i++)
+        in[i] = fn_input(m, to, fn->ins.at[i].type, fn->ins.at[i].name);
+    const Val *map = fn_append(m, to, fn, in, true);
+    for (int i = 0; i < fn->out.n; i++)
+        fn_out(m, to, map[fn->out.at[i]], fn->out_name.at[i]);
+    return canon(m, to);
+}
+
 /* ---- regions ---- */
 int region_n_result(const Module *m, const Ins *ins)
 {

@@ -114,8 +114,8 @@ struct Solve {
     int quantity_how[8]; /* for each q: 0 sum, 1 mean, 2 max over accepted steps */
     Fn *init, *guess, *step, *step_keep, *dense, *scaled, *lift;
     /* Settings (index into the settings table, -1: not given). */
-    int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit,
-        set_save0, set_memory; /* saves: n_save settings; memory: MiB */
+    int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save0,
+        set_memory; /* saves: n_save settings; memory: MiB */
     bool is_initial_warm;
     const char *controller;       /* row of control.def */
     const char *reduction;        /* for `explain`: what reduce.c did, or why not */
@@ -227,6 +227,10 @@ void fn_out(Module *m, Fn *fn, Val v, const char *name);
 /* Appends instruction v of `from` to `to`, its operands through map; calls are expanded if `expands` (their results are
  * then found through the same map). map[v] becomes the new value. */
 void fn_copy(Module *m, Fn *to, const Fn *from, Val v, Val *map, bool expands);
+/* All instructions of `from` at the end of `to`, with `in` for its inputs: value of from -> value of to. */
+Val *fn_append(Module *m, Fn *to, const Fn *from, const Val *in, bool expands);
+/* fn without calls, canonical. */
+Fn *fn_flat(Module *m, const Fn *fn, const char *name);
 Type fn_type(const Fn *fn, Val v);
 void fn_verify(const Fn *fn);         /* BUG on a broken invariant */
 void fn_print(Text *t, const Fn *fn); /* --dump */

@@ -64,24 +64,13 @@ int *latency_depth(const Model *model, const Fn *fn)
 }
 
 /* ---- the functions ---- */
-/* All of `from`, appended to `to`, its inputs being given. */
-static Val *append_all(Module *m, Fn *to, const Fn *from, const Val *in)
-{
-    Val *map = ARENA_NEW(m->arena, Val, from->ins.n + 1);
-    for (int v = 0; v < from->n_in; v++)
-        map[v] = in[v];
-    for (int v = from->n_in; v < from->ins.n; v++)
-        fn_copy(m, to, from, (Val)v, map, true);
-    return map;
-}
-
 static Fn *flat(Module *m, const Fn *from)
 {
     Fn *to = fn_new(m, from->name, from->span);
     Val *in = ARENA_NEW(m->arena, Val, from->n_in + 1);
     for (int v = 0; v < from->n_in; v++)
         in[v] = fn_input(m, to, fn_type(from, (Val)v), NULL);
-    Val *map = append_all(m, to, from, in);
+    Val *map = fn_append(m, to, from, in, true);
     for (int i = 0; i < from->out.n; i++)
         fn_out(m, to, map[from->out.at[i]], NULL);
     return canon(m, to);
@@ -144,7 +133,7 @@ static Fn *start_of(Module *m, const Solve *s, bool is_guessed)
     u[n_u] = t;
     for (n = 0; n < s->n_arg; n++)
         u[n_u + 1 + n] = p[n];
-    const Val *map = s->init ? append_all(m, to, s->init, u) : NULL;
+    const Val *map = s->init ? fn_append(m, to, s->init, u, true) : NULL;
     for (int i = 0; i < s->n_carry; i++)
         fn_out(m, to, map[s->init->out.at[i]], NULL);
     if (is_guessed) {
@@ -154,7 +143,7 @@ static Fn *start_of(Module *m, const Solve *s, bool is_guessed)
         u[before - 1] = span;
         for (n = 0; n < s->n_arg; n++)
             u[before + n] = p[n];
-        map = append_all(m, to, s->guess, u);
+        map = fn_append(m, to, s->guess, u, true);
         fn_out(m, to, map[s->guess->out.at[0]], NULL);
     }
     return canon(m, to);

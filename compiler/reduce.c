@@ -53,19 +53,6 @@ static Fn *split(Reduce *r, const Fn *fn)
     return canon(r->m, to);
 }
 
-static Fn *flatten(Reduce *r, const Fn *fn)
-{
-    Fn *to = fn_new(r->m, fn->name, fn->span);
-    Val *map = ARENA_NEW(r->c->arena, Val, fn->ins.n + 1);
-    for (int i = 0; i < fn->n_in; i++)
-        map[i] = fn_input(r->m, to, fn->ins.at[i].type, fn->ins.at[i].name);
-    for (int v = fn->n_in; v < fn->ins.n; v++)
-        fn_copy(r->m, to, fn, (Val)v, map, true);
-    for (int i = 0; i < fn->out.n; i++)
-        fn_out(r->m, to, map[fn->out.at[i]], NULL);
-    return split(r, canon(r->m, to));
-}
-
 /* ---- is it of the form? ---- */
 static void mark_depends(Reduce *r)
 {
@@ -388,7 +375,7 @@ Reduction *reduce_field(Check *c, Builder *main, Solve *solve, Fn *field, Keys *
     }
     solve->state_reduction = ARENA_NEW(c->arena, const char *, r.n);
     r.field = field;
-    r.flat = flatten(&r, field);
+    r.flat = split(&r, fn_flat(c->module, field, field->name));
     mark_depends(&r);
     read_rates(&r);
     return decide(&r) ? reduce_build(&r, start) : NULL;
