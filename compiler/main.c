@@ -16,6 +16,7 @@ enum { EXIT_MODEL = 1, EXIT_USAGE = 2 };
 typedef struct Options {
     const char *command, *file, *output, *dump;
     const Isa *isa; /* NULL: not given */
+    bool is_draft;
     Choices choices;
     int n_rest;
     char **rest; /* behind -- */
@@ -47,9 +48,13 @@ static void help(FILE *to)
             "  --no-difference                   no error estimates from differences (float32, fine tolerances)\n"
             "  --isa NAME                        the instruction set of the program (build, run): ");
     isa_list(to);
-    fprintf(to, "  --help, --version\n\n"
-                "exit codes: 0 ok, 1 the model is wrong, 2 usage or files, 3 numerical failure, 4 data,\n"
-                "            5 interrupted with its state saved, 70 a fault of ndec\n");
+    fprintf(
+        to,
+        "  --draft                           a program that is compiled in a third of the time and runs several times\n"
+        "                                    slower: to check gradients or data (build, run)\n"
+        "  --help, --version\n\n"
+        "exit codes: 0 ok, 1 the model is wrong, 2 usage or files, 3 numerical failure, 4 data,\n"
+        "            5 interrupted with its state saved, 70 a fault of ndec\n");
 }
 
 static int usage_error(const char *what, const char *word)
@@ -185,15 +190,15 @@ static bool has_option(const Options *o, const char *name)
     return false;
 }
 
-static const Isa *wanted_isa(const Options *o)
+static Target wanted(const Options *o)
 {
-    return o->isa ? o->isa : &isa_row[ISA_native];
+    return (Target){o->isa ? o->isa : &isa_row[ISA_native], o->is_draft};
 }
 
 static int command_run(Arena *a, const Options *o, const Model *model)
 {
     int code, n = 0;
-    const char *binary = toolchain_cached(a, model, wanted_isa(o), &code), *slash = strrchr(o->file, '/');
+    const char *binary = toolchain_cached(a, model, wanted(o), &code), *slash = strrchr(o->file, '/');
     if (!binary)
         return code;
     char **argv = ARENA_NEW(a, char *, o->n_rest + 5);
@@ -220,7 +225,7 @@ static int with_model(Arena *a, const Options *o)
     if (!model || o->dump)
         return code;
     if (str_eq(o->command, "build"))
-        return toolchain_build(a, model, wanted_isa(o), o->output ? o->output : stem(a, o->file));
+        return toolchain_build(a, model, wanted(o), o->output ? o->output : stem(a, o->file));
     if (str_eq(o->command, "emit"))
         return command_emit(a, o, model);
     if (str_eq(o->command, "run"))
@@ -250,7 +255,9 @@ static int parse_options(int argc, char **argv, Options *o)
             o->isa = isa_find(argv[i]);
             if (!o->isa)
                 return EXIT_USAGE;
-        } else if (!strncmp(at, "--dump=", 7))
+        } else if (str_eq(at, "--draft"))
+            o->is_draft = true;
+        else if (!strncmp(at, "--dump=", 7))
             o->dump = at + 7;
         else if (str_eq(at, "--no-reduce"))
             o->choices.no_reduce = true;
@@ -291,6 +298,8 @@ static int check_options(const Options *o)
         return usage_error("-o belongs to build and emit, not to", o->command);
     if (o->isa && !str_eq(o->command, "build") && !str_eq(o->command, "run"))
         return usage_error("--isa belongs to build and run, not to", o->command);
+    if (o->is_draft && !str_eq(o->command, "build") && !str_eq(o->command, "run"))
+        return usage_error("--draft belongs to build and run, not to", o->command);
     if (o->n_rest && !str_eq(o->command, "run"))
         return usage_error("only run takes arguments behind --, not", o->command);
     for (size_t i = 0; o->dump; i++) {

@@ -150,6 +150,7 @@ typedef struct Build {
     int n_variant;
     Unit unit[MOST_UNITS];
     int n_unit;
+    bool is_draft;
 } Build;
 
 /* The ranges of values take gcc 12 more than half of its time on the steps of a model that is trained, and find nothing
@@ -164,6 +165,7 @@ static bool is_long(const char *c_file)
 /* Starts a compiler; isa NULL: for the least machine. Without errno a root is an instruction. */
 static void compile(Build *b, const char *c_file, const char *object, const char *level, const Isa *isa)
 {
+    level = b->is_draft ? "-O0" : level;
     enum { N = 12 };
     const char *argv[N + 4] = {
         b->cc,  "-std=c11", level, "-ffp-contract=fast", "-fno-math-errno", "-w", "-I", b->home.include, "-c",
@@ -294,12 +296,13 @@ static bool can_write(Arena *a, const char *path)
     return access(dir, W_OK) == 0 || failed(dir, "cannot write to the folder");
 }
 
-int toolchain_build(Arena *a, const Model *model, const Isa *isa, const char *binary)
+int toolchain_build(Arena *a, const Model *model, Target target, const char *binary)
 {
-    Build b = {.a = a, .model = model};
+    Build b = {.a = a, .model = model, .is_draft = target.is_draft};
     const char *tmp = getenv("TMPDIR");
     char *dir = ARENA_NEW(a, char, 4096);
-    if (!find_home(a, &b.home) || !(b.cc = find_compiler(a)) || !can_write(a, binary) || !choose_variants(&b, isa))
+    if (!find_home(a, &b.home) || !(b.cc = find_compiler(a)) || !can_write(a, binary) ||
+        !choose_variants(&b, target.isa))
         return EXIT_FILES;
     snprintf(dir, 4096, "%s/ndec-XXXXXX", tmp && *tmp ? tmp : "/tmp");
     if (!mkdtemp(dir)) {
@@ -336,7 +339,7 @@ static bool make_dirs(Arena *a, const char *path)
         }
 }
 
-const char *toolchain_cached(Arena *a, const Model *model, const Isa *isa, int *code)
+const char *toolchain_cached(Arena *a, const Model *model, Target target, int *code)
 {
     const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     Home runtime;
@@ -349,13 +352,14 @@ const char *toolchain_cached(Arena *a, const Model *model, const Isa *isa, int *
     uint64_t h = hash_text(0xcbf29ce484222325u, toolchain_text(a, model, model->is_double, true));
     if (stat(runtime.library, &st) == 0) /* another runtime makes another program */
         h = hash_text(h, str_format(a, "%s %lld %lld", runtime.library, (long long)st.st_mtime, (long long)st.st_size));
-    h = hash_text(hash_text(h, isa->name), isa_processor(a));
+    h = hash_text(hash_text(h, target.isa->name), isa_processor(a));
+    h = hash_text(h, target.is_draft ? "draft" : "");
     const char *dir = str_format(a, "%s/ndec/%016llx", base, (unsigned long long)h);
     const char *binary = str_format(a, "%s/%s", dir, model->name);
     if (access(binary, X_OK) == 0)
         return binary;
     if (!make_dirs(a, dir))
         return NULL;
-    *code = toolchain_build(a, model, isa, binary);
+    *code = toolchain_build(a, model, target, binary);
     return *code ? NULL : binary;
 }

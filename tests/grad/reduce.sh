@@ -54,8 +54,8 @@ numbers() { sed -n 's/^{"step":\([0-9]*\),"loss":\([^,]*\),"reg":\([^,]*\),"nfe"
 
 check() { # name, regularize clauses, solve clauses, arguments
     model "$2" "$3" >"$1.nde"
-    if ! "$ndec" build "$1.nde" -o "$1" >out 2>err; then fail "$1: build"; return; fi
-    if ! "$ndec" build --no-reduce "$1.nde" -o "$1_plain" >out 2>err; then fail "$1: build --no-reduce"; return; fi
+    if ! "$ndec" build --draft "$1.nde" -o "$1" >out 2>err; then fail "$1: build"; return; fi
+    if ! "$ndec" build --draft --no-reduce "$1.nde" -o "$1_plain" >out 2>err; then fail "$1: build --no-reduce"; return; fi
     for form in "$1" "$1_plain"; do
         "./$form" train --out "$form.run" >out 2>err || fail "$form: train"
         numbers "$form.run/log.jsonl" >"$form.log"

@@ -25,7 +25,7 @@ echo '1,1' >start.csv
 
 # measure METHOD ORDER EVALUATIONS
 measure() {
-    "$ndec" build "$1.nde" -o "$1" 2>err || { fail "$1: build"; return; }
+    "$ndec" build --draft "$1.nde" -o "$1" 2>err || { fail "$1: build"; return; }
     : >errors
     case $2 in # powers of 2: exact steps. Small enough for the leading term to rule, and above rounding
     1) steps='512 1024 2048 4096' ;;
