@@ -15,8 +15,8 @@ if [ ! -s "$data/train-images-idx3-ubyte" ] || [ ! -s "$data/train-labels-idx1-u
     data=$work/data
     mnist_like data
 fi
-{ echo 'precision f64'; cat "$examples/mnist_ode.nde"; } >f64.nde
-sed 's/regularize error, unbiased,/regularize error, unbiased, at accepted,/' "$examples/mnist_ode.nde" >f32_accepted.nde
+{ echo 'precision f64'; sed 's/ at accepted, weight .*/ weight exponential(2.5, 1.0)/' "$examples/mnist_ode.nde"; } >f64.nde
+sed 's/ weight 0.1/ weight exponential(2.5, 1.0)/' "$examples/mnist_ode.nde" >f32_accepted.nde
 sed '/regularize/d' "$examples/mnist_ode.nde" >f32_alone.nde
 for f in f64 f32_accepted f32_alone; do passes "build $f" "$ndec" build "$f.nde"; done
 compare() { # program, tolerance, first and last weight, limit, size of the step
