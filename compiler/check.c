@@ -194,6 +194,10 @@ static void make_train(Check *c)
     if (c->losses.n == 0)
         return;
     Val reg = total(c, c->penalties.at, c->penalties.n);
+    if (model->choices->is_compared && c->penalties.n) {
+        Value factor = {.kind = VALUE_setting, .index = setting_add(c, "regularize", 1, true, fn->span)};
+        reg = fn_op2(c->module, fn, OP_mul, reg, build_val(c, c->main, &factor));
+    }
     Val loss = fn_op2(c->module, fn, OP_add, total(c, c->losses.at, c->losses.n), reg);
     Val *grad = ARENA_NEW(c->arena, Val, model->params.n + 1);
     fn_out(c->module, fn, loss, "loss");

@@ -253,7 +253,7 @@ static void read_one(Block *k, Node *clause)
         {"time", read_time},       {"method", read_method},  {"tolerance", read_tolerance},   {"step", read_step},
         {"batching", read_choice}, {"adjoint", read_choice}, {"controller", read_controller}, {"memory", read_memory}};
     if (str_eq(clause->text, "regularize")) {
-        if (k->c->training)
+        if (k->c->training && !k->c->model->choices->no_regularize)
             regularize_read(k->c, k->outer, k->solve, clause, &k->terms);
         return;
     }

@@ -1,10 +1,9 @@
 /* main.c: the command `ndec`: options, and compile(), the stages in order.
  *
  * Elsewhere: each stage; the host's C compiler (toolchain.c); what `explain` says (explain.c). */
+#include "compare.h"
 #include "explain.h"
 #include "plan.h"
-#include "toolchain.h"
-#include "trees.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,8 +12,8 @@
 
 enum { EXIT_MODEL = 1, EXIT_USAGE = 2 };
 
-/* Options with a value, and which commands take them, by letters: o output, i instruction set, c a clause of the model.
- */
+/* Options with a value, and which commands take them, by letters: o output, i instruction set, c a clause of the model,
+ * m several of them. */
 static const struct {
     char letter;
     const char *name, *missing;
@@ -25,6 +24,9 @@ static const struct {
     {'c', "--controller", "which --controller? The name of one must follow"},
     {'c', "--batching", "which --batching? What the clause says must follow, such as joint"},
     {'c', "--adjoint", "which --adjoint? What the clause says must follow, such as discrete"},
+    {'m', "--methods", "which --methods? Their names must follow, separated by commas"},
+    {'m', "--adjoints", "which --adjoints? What the clause says must follow, separated by commas"},
+    {'m', "--batchings", "which --batchings? What the clause says must follow, separated by commas"},
 };
 enum { OPTIONS = sizeof option_row / sizeof *option_row };
 
@@ -46,6 +48,8 @@ static const struct {
     {"emit", "emit FILE [-o DIR]", "oc", "writes the generated C"},
     {"run", "run FILE [-- COMMAND ARGS]", "ic-",
      "builds if needed and runs the program in the model's folder (default: train)"},
+    {"compare", "compare FILE [-o BINARY] [-- ARGS]", "oicm-",
+     "methods, adjoints and batchings side by side: what each costs and how exact it is"},
     {"explain", "explain FILE", "c", "parameters, costs, memory, settings and each default that was taken"},
     {"list", "list operators|methods", "", "the operators, or the methods of the prelude"},
 };
@@ -57,14 +61,16 @@ static void help(FILE *to)
 {
     fprintf(to, "ndec %s: a compiler for neural differential equations.\n\nusage: ndec COMMAND ...\n\n", NDEC_VERSION);
     for (int i = 0; i < N_COMMAND; i++)
-        fprintf(to, "  ndec %-28s %s\n", command_row[i].usage, command_row[i].what);
+        fprintf(to, "  ndec %-36s %s\n", command_row[i].usage, command_row[i].what);
     fprintf(to,
             "\n  --dump=STAGE                      prints a stage of the compilation: ast, ir, plan, c\n"
             "  --no-reduce                       every solve in the state as written (explain tells the difference)\n"
             "  --no-difference                   no error estimates from differences (float32, fine tolerances)\n"
             "  --method, --controller, --batching, --adjoint CLAUSE\n"
             "                                    in place of that clause of every solve, such as --method dopri5\n"
-            "  --isa NAME                        the instruction set of the program (build, run): ");
+            "  --methods LIST, --adjoints LIST, --batchings LIST\n"
+            "                                    what compare tries, separated by commas (default: all that fit)\n"
+            "  --isa NAME                        the instruction set of the program (build, run, compare): ");
     isa_list(to);
     fprintf(to, "  --help, --version\n\n"
                 "exit codes: 0 ok, 1 the model is wrong, 2 usage or files, 3 numerical failure, 4 data,\n"
@@ -104,27 +110,31 @@ static bool dumps(const Options *o, const char *stage)
     return o->dump && str_eq(o->dump, stage);
 }
 
-/* Text to Model, with dumps; NULL after messages or a dump. */
-static Model *compile(Arena *a, const Options *o, int *code)
+typedef struct Compiled {
+    Trees trees;
+    Choices choices;
+    Model *model; /* NULL after messages */
+} Compiled;
+
+/* Text to Model, with dumps; an exit code. */
+static int compile(Arena *a, const Options *o, Compiled *out)
 {
     Diags *d = diag_new(a);
-    Trees trees;
-    Choices choices = o->choices;
-    *code = EXIT_USAGE;
-    if (!trees_read(a, d, o->file, &trees))
-        return NULL;
+    out->choices = o->choices;
+    out->model = NULL;
+    if (!trees_read(a, d, o->file, &out->trees))
+        return EXIT_USAGE;
     if (dumps(o, "ast")) {
         Text t = text_new(a);
-        ast_print(&t, trees.file);
+        ast_print(&t, out->trees.file);
         print_text(&t);
     }
     for (int i = 0; i < OPTIONS; i++)
         if (o->value[i] && option_row[i].letter == 'c')
-            trees_choose(a, d, &choices, option_row[i].name, o->value[i]);
-    Model *model = trees_check(a, d, &trees, &choices);
-    *code = diag_print(d, stderr, isatty(2) && !getenv("NO_COLOR")) ? EXIT_MODEL : 0;
-    if (!model || *code)
-        return NULL;
+            trees_choose(a, d, &out->choices, option_row[i].name, o->value[i]);
+    Model *model = trees_check(a, d, &out->trees, &out->choices);
+    if (diag_print(d, stderr, isatty(2) && !getenv("NO_COLOR")) || !model)
+        return EXIT_MODEL;
     if (dumps(o, "ir"))
         dump_ir(a, model->module);
     if (dumps(o, "plan")) {
@@ -134,7 +144,8 @@ static Model *compile(Arena *a, const Options *o, int *code)
     }
     if (dumps(o, "c"))
         fputs(toolchain_text(a, model, model->is_double, true), stdout);
-    return model;
+    out->model = model;
+    return 0;
 }
 
 /* ---- commands ---- */
@@ -164,19 +175,22 @@ static bool has_option(const Options *o, const char *name)
     return false;
 }
 
-static int command_run(Arena *a, const Options *o, const Model *model)
+/* Runs the program from the cache with the arguments behind --, or with the one command and these, in the model's
+ * folder.
+ */
+static int run_cached(Arena *a, const Options *o, const Program *program, const char *command)
 {
     int code, n = 0;
-    const char *binary = toolchain_cached(a, model, o->isa, &code), *slash = strrchr(o->file, '/');
+    const char *binary = toolchain_cached(a, program, o->isa, &code), *slash = strrchr(o->file, '/');
     if (!binary)
         return code;
     char **argv = ARENA_NEW(a, char *, o->n_rest + 5);
     argv[n++] = (char *)str_copy(a, binary, strlen(binary));
-    if (o->n_rest == 0)
-        argv[n++] = (char *)str_copy(a, "train", 5);
+    if (command)
+        argv[n++] = (char *)str_copy(a, command, strlen(command));
     for (int i = 0; i < o->n_rest; i++)
         argv[n++] = o->rest[i];
-    bool takes_data = o->n_rest == 0 || o->rest[0][0] != '-';
+    bool takes_data = command || o->rest[0][0] != '-';
     if (takes_data && !has_option(o, "--data") && !has_option(o, "--help")) {
         argv[n++] = (char *)str_copy(a, "--data", 6);
         argv[n++] = (char *)(slash ? str_copy(a, o->file, (size_t)(slash - o->file)) : str_copy(a, ".", 1));
@@ -187,20 +201,36 @@ static int command_run(Arena *a, const Options *o, const Model *model)
     return EXIT_USAGE;
 }
 
+static int command_compare(Arena *a, const Options *o, const Compiled *c)
+{
+    Program program;
+    const char *list[COMPARE_PARTS] = {o->value[find_option("--methods")], o->value[find_option("--adjoints")],
+                                       o->value[find_option("--batchings")]};
+    if (!o->isa->flag)
+        return usage_error("compare takes one instruction set, not --isa", o->isa->name);
+    int code = compare_program(a, &c->trees, &c->choices, c->model, list, &program);
+    if (code)
+        return code;
+    return output_of(o) ? toolchain_build(a, &program, o->isa, output_of(o)) : run_cached(a, o, &program, "compare");
+}
+
 static int with_model(Arena *a, const Options *o)
 {
-    int code;
-    const Model *model = compile(a, o, &code);
-    if (!model || o->dump)
+    Compiled c;
+    int code = compile(a, o, &c);
+    if (code || o->dump)
         return code;
+    Program program = {.model = c.model};
     if (str_eq(o->command, "build"))
-        return toolchain_build(a, model, o->isa, output_of(o) ? output_of(o) : stem(a, o->file));
+        return toolchain_build(a, &program, o->isa, output_of(o) ? output_of(o) : stem(a, o->file));
     if (str_eq(o->command, "emit"))
-        return command_emit(a, o, model);
+        return command_emit(a, o, c.model);
     if (str_eq(o->command, "run"))
-        return command_run(a, o, model);
+        return run_cached(a, o, &program, o->n_rest ? NULL : "train");
+    if (str_eq(o->command, "compare"))
+        return command_compare(a, o, &c);
     if (str_eq(o->command, "explain"))
-        explain_model(a, model, stdout);
+        explain_model(a, c.model, stdout);
     return code;
 }
 
@@ -317,6 +347,7 @@ int main(int argc, char **argv)
         code = check_options(&o);
     if (code)
         return code;
+    o.choices.is_compared = str_eq(o.command, "compare");
     o.choices.only_check = str_eq(o.command, "check") && !o.dump;
     Arena *a = arena_new();
     if (str_eq(o.command, "list"))

@@ -60,8 +60,10 @@ typedef LIST(Node *) Clauses;
  * from the stages themselves. */
 typedef struct Choices {
     bool no_reduce, no_difference;
-    bool only_check; /* messages alone: the programs are not made, for they cannot fail any more */
-    Clauses clauses; /* of the command line: each in place of that clause of every solve */
+    bool no_regularize; /* `regularize` clauses are not read */
+    bool is_compared;   /* a setting, `regularize`, is a factor of all regularisers: the losses can be compared alone */
+    bool only_check;    /* messages alone: the programs are not made, for they cannot fail any more */
+    Clauses clauses;    /* of the command line: each in place of that clause of every solve */
 } Choices;
 
 typedef struct Model {
@@ -87,5 +89,7 @@ Model *model_check(Arena *a, Diags *d, Node *const *prelude, int n_prelude, Node
 
 /* emit.c: the C file. is_double: the number type to emit for (the model's own, or float64 for check-gradient). */
 void emit_model(Text *out, const Model *model, bool is_double, bool with_main);
+/* emit_name.c: a text as a C string literal. */
+const char *emit_string(Arena *a, const char *s, size_t n);
 
 #endif
