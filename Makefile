@@ -14,7 +14,7 @@ CFLAGS ?= -O2 -g
 ALL     = $(CSTD) $(WARN) $(CFLAGS) -MMD -MP -iquote compiler -iquote $(B)/gen -iquote runtime
 
 # The runtime without a number type, the part that is compiled for float and for double, and the compiler.
-REAL    = $(patsubst runtime/%.c,%,$(shell grep -l '"\(run\|batch\|optim\|param\)\.h"' runtime/*.c))
+REAL    = $(patsubst runtime/%.c,%,$(shell grep -l '"\(run\|batch\|optim\|param\|timing\|trial\)\.h"' runtime/*.c))
 PLAIN   = $(filter-out $(REAL),$(patsubst runtime/%.c,%,$(wildcard runtime/*.c)))
 RUNTIME = $(PLAIN:%=$(B)/runtime/%.o) $(REAL:%=$(B)/runtime/%_f32.o) $(REAL:%=$(B)/runtime/%_f64.o)
 NDEC    = $(patsubst compiler/%.c,$(B)/compiler/%.o,$(wildcard compiler/*.c)) $(B)/gen/parser.o $(B)/gen/lexer.o \

@@ -81,6 +81,8 @@ enum { AST_DEPTH = 1000 };
 Node *parse(Arena *a, const Source *source, Diags *d);
 /* Parses one expression (a derivative rule). */
 Node *parse_expr(Arena *a, const Source *source, Diags *d);
+/* Parses one clause of a solve, an option of the command line such as `--method dopri5`. */
+Node *parse_clause(Arena *a, const Source *source, Diags *d);
 
 /* ast.c */
 Node *ast_new(Arena *a, NodeKind kind, Span span, const char *text, int n, Node **kid);

@@ -97,6 +97,9 @@ void diag_report(Diags *d, DiagId id, Span span, const char *format, ...) __attr
 void diag_note(Diags *d, Span span, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void diag_help(Diags *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int diag_errors(const Diags *d);
+/* Is there a message of this row? The first error's sentence, or NULL. */
+bool diag_has(const Diags *d, DiagId id);
+const char *diag_first_error(const Diags *d);
 /* Sorted by file and position, doubles dropped, at most 20, colours only if `color`. Returns the number of errors. */
 int diag_print(Diags *d, FILE *to, bool color);
 #define DIAG_AT(d, id, span, ...) diag_report((d), DIAG_##id, (span), diag_text_##id, __VA_ARGS__)

@@ -194,6 +194,10 @@ static void make_train(Check *c)
     if (c->losses.n == 0)
         return;
     Val reg = total(c, c->penalties.at, c->penalties.n);
+    if (model->choices->is_compared && c->penalties.n) {
+        Value factor = {.kind = VALUE_setting, .index = setting_add(c, "regularize", 1, true, fn->span)};
+        reg = fn_op2(c->module, fn, OP_mul, reg, build_val(c, c->main, &factor));
+    }
     Val loss = fn_op2(c->module, fn, OP_add, total(c, c->losses.at, c->losses.n), reg);
     Val *grad = ARENA_NEW(c->arena, Val, model->params.n + 1);
     fn_out(c->module, fn, loss, "loss");
@@ -288,8 +292,11 @@ Model *model_check(Arena *a, Diags *d, Node *const *prelude, int n_prelude, Node
 {
     Module *m = ARENA_NEW(a, Module, 1);
     Model *model = ARENA_NEW(a, Model, 1);
+    Choices *own = ARENA_NEW(a, Choices, 1);
+    *own = *choices;
     *m = (Module){.arena = a, .diags = d};
     *model = (Model){.name = identifier(a, file->span.source->name), .source = file->span.source, .module = m};
+    model->choices = own;
     Check c = {.arena = a,
                .diags = d,
                .module = m,
@@ -306,6 +313,8 @@ Model *model_check(Arena *a, Diags *d, Node *const *prelude, int n_prelude, Node
     walk(&c, file, true);
     if (model->train_block && c.losses.n == 0 && !diag_errors(d))
         DIAG_PLAIN(d, NO_LOSS, model->train_block->span);
+    for (int i = 0; i < choices->clauses.n && c.solves.n == 0 && !diag_errors(d); i++)
+        DIAG_AT(d, NO_SOLVE, choices->clauses.at[i]->span, choices->clauses.at[i]->text);
     train_hyper(&c);
     if (diag_errors(d))
         return NULL;

@@ -253,7 +253,7 @@ static void read_one(Block *k, Node *clause)
         {"time", read_time},       {"method", read_method},  {"tolerance", read_tolerance},   {"step", read_step},
         {"batching", read_choice}, {"adjoint", read_choice}, {"controller", read_controller}, {"memory", read_memory}};
     if (str_eq(clause->text, "regularize")) {
-        if (k->c->training)
+        if (k->c->training && !k->c->model->choices->no_regularize)
             regularize_read(k->c, k->outer, k->solve, clause, &k->terms);
         return;
     }
@@ -266,29 +266,53 @@ static void read_one(Block *k, Node *clause)
             row[i].read(k, clause);
 }
 
+static bool is_clause(const Node *node, const char *name)
+{
+    return node->kind == NODE_CLAUSE && str_eq(node->text, name);
+}
+
+/* The clause of the command line that stands in place of this one, or NULL. */
+static Node *chosen(const Block *k, const char *name)
+{
+    const Choices *choices = k->c->model->choices;
+    for (int i = 0; i < choices->clauses.n; i++)
+        if (str_eq(choices->clauses.at[i]->text, name))
+            return choices->clauses.at[i];
+    return NULL;
+}
+
+static void report_twice(Block *k)
+{
+    for (int i = 0; i < k->node->n; i++)
+        for (int j = 0; j < i && k->node->kid[i]->kind == NODE_CLAUSE; j++) {
+            Node *at = k->node->kid[i], *before = k->node->kid[j];
+            if (!is_clause(before, at->text) || is_clause(at, "regularize"))
+                continue;
+            DIAG_AT(k->c->diags, CLAUSE_TWICE, at->name, at->text);
+            diag_note(k->c->diags, before->name, "first given here");
+        }
+}
+
+/* Saved times are checked against the span, terms against the method. */
 void clause_read(Block *k)
 {
-    for (int i = 0; i < k->node->n; i++) {
-        Node *at = k->node->kid[i];
-        if (at->kind != NODE_CLAUSE)
-            continue;
-        for (int j = 0; j < i && !str_eq(at->text, "regularize"); j++)
-            if (k->node->kid[j]->kind == NODE_CLAUSE && str_eq(k->node->kid[j]->text, at->text)) {
-                DIAG_AT(k->c->diags, CLAUSE_TWICE, at->name, at->text);
-                diag_note(k->c->diags, k->node->kid[j]->name, "first given here");
-            }
-        if (str_eq(at->text, "time"))
-            read_one(k, at); /* save times are checked against the span, terms against the method */
-    }
+    static const char *const first[] = {"time", "method", NULL};
+    Clauses all = {0};
+    report_twice(k);
     for (int i = 0; i < k->node->n; i++)
-        if (k->node->kid[i]->kind == NODE_CLAUSE && str_eq(k->node->kid[i]->text, "method"))
-            read_one(k, k->node->kid[i]);
-    for (int i = 0; i < k->node->n; i++) {
-        Node *at = k->node->kid[i];
-        if (at->kind == NODE_CLAUSE && !str_eq(at->text, "time") && !str_eq(at->text, "method"))
-            read_one(k, at);
-    }
+        if (k->node->kid[i]->kind == NODE_CLAUSE && !chosen(k, k->node->kid[i]->text))
+            list_push(k->c->arena, all, k->node->kid[i]);
+    for (int i = 0; i < k->c->model->choices->clauses.n; i++)
+        list_push(k->c->arena, all, k->c->model->choices->clauses.at[i]);
+    for (const char *const *name = first; *name; name++)
+        for (int i = 0; i < all.n; i++)
+            if (str_eq(all.at[i]->text, *name))
+                read_one(k, all.at[i]);
+    for (int i = 0; i < all.n; i++)
+        if (!str_eq(all.at[i]->text, first[0]) && !str_eq(all.at[i]->text, first[1]))
+            read_one(k, all.at[i]);
 }
+
 void clause_presets(Block *k)
 {
     Solve *s = k->solve;

@@ -23,6 +23,7 @@ typedef struct Note {
 } Note;
 
 typedef struct Message {
+    DiagId id;
     Severity severity;
     Span span;
     const char *text;
@@ -91,6 +92,7 @@ void diag_report(Diags *d, DiagId id, Span span, const char *format, ...)
     va_start(args, format);
     m->text = format_text(d->arena, format, args);
     va_end(args);
+    m->id = id;
     m->severity = severity_of[id];
     m->span = span;
     m->order = d->messages.n;
@@ -127,6 +129,22 @@ void diag_help(Diags *d, const char *format, ...)
 int diag_errors(const Diags *d)
 {
     return d->errors;
+}
+
+bool diag_has(const Diags *d, DiagId id)
+{
+    for (int i = 0; i < d->messages.n; i++)
+        if (d->messages.at[i]->id == id)
+            return true;
+    return false;
+}
+
+const char *diag_first_error(const Diags *d)
+{
+    for (int i = 0; i < d->messages.n; i++)
+        if (d->messages.at[i]->severity == SEVERITY_error)
+            return d->messages.at[i]->text;
+    return NULL;
 }
 
 /* Messages without a place first, then by file name and position. */

@@ -50,7 +50,6 @@ const char *emit_kernel_of(Emit *e, const Fn *fn, Val v, const char *const *arg,
                            const char *more);
 int emit_line_of(const Emit *e, Span span);                  /* line of the model file, or that of the function, or 0 */
 const char *emit_comment(Arena *a, const char *s, size_t n); /* without what would end a comment */
-const char *emit_string(Arena *a, const char *s, size_t n);  /* as a C string literal */
 
 /* ---- emit_group.c ---- */
 void emit_groups(Emit *e); /* all groups of the part */

@@ -24,11 +24,21 @@ static const char *file_name(const char *path)
 }
 
 /* FNV-1a, 64 bits (Fowler, Noll & Vo). */
-static uint64_t hash_of(const Source *s)
+static uint64_t hash_text(uint64_t h, const char *text, size_t n)
 {
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < s->n; i++)
-        h = (h ^ (unsigned char)s->text[i]) * 0x100000001b3u;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ (unsigned char)text[i]) * 0x100000001b3u;
+    return h;
+}
+
+/* Of the file, and of the clauses that the command line put into it. */
+static uint64_t hash_of(const Model *m)
+{
+    uint64_t h = hash_text(0xcbf29ce484222325u, m->source->text, m->source->n);
+    for (int i = 0; i < m->choices->clauses.n; i++) {
+        Span at = m->choices->clauses.at[i]->span;
+        h = hash_text(h, at.source->text + at.at, at.n);
+    }
     return h;
 }
 
@@ -363,7 +373,7 @@ static void emit_model_table(Emit *e, size_t n_param_count, int n_fn, int n_solv
     text_open(e->to, "const NdeModel NDE_MODEL = {");
     text_line(e->to, "%s, %s, nde_source, \"ndec %s\",", quoted(e, m->name), quoted(e, file_name(m->source->name)),
               NDEC_VERSION);
-    text_line(e->to, "UINT64_C(0x%016llx), TILE, %s, NDE_ISA_TEXT, NDE_NEEDS,", (unsigned long long)hash_of(m->source),
+    text_line(e->to, "UINT64_C(0x%016llx), TILE, %s, NDE_ISA_TEXT, NDE_NEEDS,", (unsigned long long)hash_of(m),
               truth(m->is_double));
     text_line(e->to, "%d, %d, %d, %d, %d, %d, %d, %d,", m->params.n, m->settings.n, m->data.n, m->samples.n, n_fn,
               n_solve, m->metric_names.n, m->output_names.n);

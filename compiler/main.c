@@ -1,10 +1,9 @@
 /* main.c: the command `ndec`: options, and compile(), the stages in order.
  *
  * Elsewhere: each stage; the host's C compiler (toolchain.c); what `explain` says (explain.c). */
+#include "compare.h"
 #include "explain.h"
 #include "plan.h"
-#include "prelude.h"
-#include "toolchain.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,25 +12,47 @@
 
 enum { EXIT_MODEL = 1, EXIT_USAGE = 2 };
 
+/* Options with a value, and which commands take them, by letters: o output, i instruction set, c a clause of the model,
+ * m several of them. */
+static const struct {
+    char letter;
+    const char *name, *missing;
+} option_row[] = {
+    {'o', "-o", "what does -o name? A file or folder must follow"},
+    {'i', "--isa", "which --isa? The name of an instruction set must follow"},
+    {'c', "--method", "which --method? The name of one must follow (`ndec list methods`)"},
+    {'c', "--controller", "which --controller? The name of one must follow"},
+    {'c', "--batching", "which --batching? What the clause says must follow, such as joint"},
+    {'c', "--adjoint", "which --adjoint? What the clause says must follow, such as discrete"},
+    {'m', "--methods", "which --methods? Their names must follow, separated by commas"},
+    {'m', "--adjoints", "which --adjoints? What the clause says must follow, separated by commas"},
+    {'m', "--batchings", "which --batchings? What the clause says must follow, separated by commas"},
+};
+enum { OPTIONS = sizeof option_row / sizeof *option_row };
+
 typedef struct Options {
-    const char *command, *file, *output, *dump;
-    const Isa *isa; /* NULL: not given */
+    const char *command, *file, *dump;
+    const char *value[OPTIONS]; /* NULL: not given */
+    const Isa *isa;
     bool is_draft;
     Choices choices;
     int n_rest;
     char **rest; /* behind -- */
 } Options;
 
+/* letters: the options; - arguments of the program. */
 static const struct {
-    const char *name, *usage, *what;
+    const char *name, *usage, *letters, *what;
 } command_row[] = {
-    {"check", "check FILE", "says what is wrong with a model; nothing if it is right"},
-    {"build", "build FILE [-o BINARY]", "makes a program that trains, evaluates, predicts and solves"},
-    {"emit", "emit FILE [-o DIR]", "writes the generated C"},
-    {"run", "run FILE [-- COMMAND ARGS]",
+    {"check", "check FILE", "c", "says what is wrong with a model; nothing if it is right"},
+    {"build", "build FILE [-o BINARY]", "oic", "makes a program that trains, evaluates, predicts and solves"},
+    {"emit", "emit FILE [-o DIR]", "oc", "writes the generated C"},
+    {"run", "run FILE [-- COMMAND ARGS]", "ic-",
      "builds if needed and runs the program in the model's folder (default: train)"},
-    {"explain", "explain FILE", "parameters, costs, memory, settings and each default that was taken"},
-    {"list", "list operators|methods", "the operators, or the methods of the prelude"},
+    {"compare", "compare FILE [-o BINARY] [-- ARGS]", "oicm-",
+     "methods, adjoints and batchings side by side: what each costs and how exact it is"},
+    {"explain", "explain FILE", "c", "parameters, costs, memory, settings and each default that was taken"},
+    {"list", "list operators|methods", "", "the operators, or the methods of the prelude"},
 };
 enum { N_COMMAND = sizeof command_row / sizeof *command_row };
 
@@ -41,20 +62,23 @@ static void help(FILE *to)
 {
     fprintf(to, "ndec %s: a compiler for neural differential equations.\n\nusage: ndec COMMAND ...\n\n", NDEC_VERSION);
     for (int i = 0; i < N_COMMAND; i++)
-        fprintf(to, "  ndec %-28s %s\n", command_row[i].usage, command_row[i].what);
+        fprintf(to, "  ndec %-36s %s\n", command_row[i].usage, command_row[i].what);
     fprintf(to,
             "\n  --dump=STAGE                      prints a stage of the compilation: ast, ir, plan, c\n"
             "  --no-reduce                       every solve in the state as written (explain tells the difference)\n"
             "  --no-difference                   no error estimates from differences (float32, fine tolerances)\n"
-            "  --isa NAME                        the instruction set of the program (build, run): ");
+            "  --method, --controller, --batching, --adjoint CLAUSE\n"
+            "                                    in place of that clause of every solve, such as --method dopri5\n"
+            "  --methods LIST, --adjoints LIST, --batchings LIST\n"
+            "                                    what compare tries, separated by commas (default: all that fit)\n"
+            "  --isa NAME                        the instruction set of the program (build, run, compare): ");
     isa_list(to);
-    fprintf(
-        to,
-        "  --draft                           a program that is compiled in a third of the time and runs several times\n"
-        "                                    slower: to check gradients or data (build, run)\n"
-        "  --help, --version\n\n"
-        "exit codes: 0 ok, 1 the model is wrong, 2 usage or files, 3 numerical failure, 4 data,\n"
-        "            5 interrupted with its state saved, 70 a fault of ndec\n");
+    fprintf(to,
+            "  --draft                           compiled in a third of the time, runs several times slower: to check\n"
+            "                                    gradients or data (build, run, compare)\n"
+            "  --help, --version\n\n"
+            "exit codes: 0 ok, 1 the model is wrong, 2 usage or files, 3 numerical failure, 4 data,\n"
+            "            5 interrupted with its state saved, 70 a fault of ndec\n");
 }
 
 static int usage_error(const char *what, const char *word)
@@ -63,43 +87,12 @@ static int usage_error(const char *what, const char *word)
     return EXIT_USAGE;
 }
 
-/* ---- sources ---- */
-const Source *source_read(Arena *a, const char *path)
+static int find_option(const char *name)
 {
-    FILE *f = fopen(path, "rb");
-    size_t room = 1 << 16, n = 0, got;
-    char *text = ARENA_NEW(a, char, room);
-    if (!f)
-        return NULL;
-    while ((got = fread(text + n, 1, room - n, f)) > 0) {
-        n += got;
-        if (n == room) {
-            char *larger = ARENA_NEW(a, char, room * 2);
-            memcpy(larger, text, n);
-            text = larger;
-            room *= 2;
-        }
-        if (n > 1u << 26) /* 64 MiB: no model is that long */
-            break;
-    }
-    bool failed = ferror(f) != 0;
-    fclose(f);
-    if (failed || n > 1u << 26)
-        return NULL;
-    Source *source = ARENA_NEW(a, Source, 1);
-    *source = (Source){str_copy(a, path, strlen(path)), str_copy(a, text, n), n, false};
-    return source;
-}
-
-static int read_prelude(Arena *a, Diags *d, Node **file)
-{
-    int n = 0;
-    for (; prelude_file[n].name; n++) {
-        Source *source = ARENA_NEW(a, Source, 1);
-        *source = (Source){prelude_file[n].name, prelude_file[n].text, strlen(prelude_file[n].text), true};
-        file[n] = parse(a, source, d);
-    }
-    return n;
+    for (int i = 0; i < OPTIONS; i++)
+        if (str_eq(option_row[i].name, name))
+            return i;
+    return str_eq(name, "--output") ? 0 : -1;
 }
 
 /* ---- the stages ---- */
@@ -121,41 +114,31 @@ static bool dumps(const Options *o, const char *stage)
     return o->dump && str_eq(o->dump, stage);
 }
 
-static bool has_differences(const Model *model)
-{
-    for (int i = 0; i < model->module->solves.n; i++)
-        if (model->module->solves.at[i]->has_differences)
-            return true;
-    return false;
-}
+typedef struct Compiled {
+    Trees trees;
+    Choices choices;
+    Model *model; /* NULL after messages */
+} Compiled;
 
-/* Text to Model, with dumps; NULL after messages or a dump. */
-static Model *compile(Arena *a, const Options *o, int *code)
+/* Text to Model, with dumps; an exit code. */
+static int compile(Arena *a, const Options *o, Compiled *out)
 {
     Diags *d = diag_new(a);
-    Node *prelude[16];
-    const Source *source = source_read(a, o->file);
-    *code = EXIT_USAGE;
-    if (!source) {
-        fprintf(stderr, "ndec: cannot read '%s': %s\n", o->file, errno ? strerror(errno) : "it is too large");
-        return NULL;
-    }
-    int n_prelude = read_prelude(a, d, prelude);
-    Node *file = parse(a, source, d);
+    out->choices = o->choices;
+    out->model = NULL;
+    if (!trees_read(a, d, o->file, &out->trees))
+        return EXIT_USAGE;
     if (dumps(o, "ast")) {
         Text t = text_new(a);
-        ast_print(&t, file);
+        ast_print(&t, out->trees.file);
         print_text(&t);
     }
-    Model *model = model_check(a, d, prelude, n_prelude, file, &o->choices);
-    *code = diag_print(d, stderr, isatty(2) && !getenv("NO_COLOR")) ? EXIT_MODEL : 0;
-    if (!model || *code)
-        return NULL;
-    model->exact = model;
-    if (!o->choices.only_check && has_differences(model)) {
-        Choices exact = {o->choices.no_reduce, true, false};
-        model->exact = model_check(a, diag_new(a), prelude, n_prelude, file, &exact);
-    }
+    for (int i = 0; i < OPTIONS; i++)
+        if (o->value[i] && option_row[i].letter == 'c')
+            trees_choose(a, d, &out->choices, option_row[i].name, o->value[i]);
+    Model *model = trees_check(a, d, &out->trees, &out->choices);
+    if (diag_print(d, stderr, isatty(2) && !getenv("NO_COLOR")) || !model)
+        return EXIT_MODEL;
     if (dumps(o, "ir"))
         dump_ir(a, model->module);
     if (dumps(o, "plan")) {
@@ -165,7 +148,8 @@ static Model *compile(Arena *a, const Options *o, int *code)
     }
     if (dumps(o, "c"))
         fputs(toolchain_text(a, model, model->is_double, true), stdout);
-    return model;
+    out->model = model;
+    return 0;
 }
 
 /* ---- commands ---- */
@@ -175,9 +159,14 @@ static const char *stem(Arena *a, const char *path)
     return str_copy(a, from, dot && dot > from ? (size_t)(dot - from) : strlen(from));
 }
 
+static const char *output_of(const Options *o)
+{
+    return o->value[find_option("-o")];
+}
+
 static int command_emit(Arena *a, const Options *o, const Model *model)
 {
-    const char *dir = o->output ? o->output : ".";
+    const char *dir = output_of(o) ? output_of(o) : ".";
     const char *path = str_format(a, "%s/%s.c", dir, model->name);
     return toolchain_write(a, path, toolchain_text(a, model, model->is_double, true)) ? 0 : EXIT_USAGE;
 }
@@ -190,24 +179,22 @@ static bool has_option(const Options *o, const char *name)
     return false;
 }
 
-static Target wanted(const Options *o)
-{
-    return (Target){o->isa ? o->isa : &isa_row[ISA_native], o->is_draft};
-}
-
-static int command_run(Arena *a, const Options *o, const Model *model)
+/* Runs the program from the cache with the arguments behind --, or with the one command and these, in the model's
+ * folder.
+ */
+static int run_cached(Arena *a, const Options *o, const Program *program, const char *command)
 {
     int code, n = 0;
-    const char *binary = toolchain_cached(a, model, wanted(o), &code), *slash = strrchr(o->file, '/');
+    const char *binary = toolchain_cached(a, program, o->isa, &code), *slash = strrchr(o->file, '/');
     if (!binary)
         return code;
     char **argv = ARENA_NEW(a, char *, o->n_rest + 5);
     argv[n++] = (char *)str_copy(a, binary, strlen(binary));
-    if (o->n_rest == 0)
-        argv[n++] = (char *)str_copy(a, "train", 5);
+    if (command)
+        argv[n++] = (char *)str_copy(a, command, strlen(command));
     for (int i = 0; i < o->n_rest; i++)
         argv[n++] = o->rest[i];
-    bool takes_data = o->n_rest == 0 || o->rest[0][0] != '-';
+    bool takes_data = command || o->rest[0][0] != '-';
     if (takes_data && !has_option(o, "--data") && !has_option(o, "--help")) {
         argv[n++] = (char *)str_copy(a, "--data", 6);
         argv[n++] = (char *)(slash ? str_copy(a, o->file, (size_t)(slash - o->file)) : str_copy(a, ".", 1));
@@ -218,20 +205,37 @@ static int command_run(Arena *a, const Options *o, const Model *model)
     return EXIT_USAGE;
 }
 
+static int command_compare(Arena *a, const Options *o, const Compiled *c)
+{
+    Program program;
+    const char *list[COMPARE_PARTS] = {o->value[find_option("--methods")], o->value[find_option("--adjoints")],
+                                       o->value[find_option("--batchings")]};
+    if (!o->isa->flag)
+        return usage_error("compare takes one instruction set, not --isa", o->isa->name);
+    int code = compare_program(a, &c->trees, &c->choices, c->model, list, &program);
+    if (code)
+        return code;
+    program.is_draft = o->is_draft;
+    return output_of(o) ? toolchain_build(a, &program, o->isa, output_of(o)) : run_cached(a, o, &program, "compare");
+}
+
 static int with_model(Arena *a, const Options *o)
 {
-    int code;
-    const Model *model = compile(a, o, &code);
-    if (!model || o->dump)
+    Compiled c;
+    int code = compile(a, o, &c);
+    if (code || o->dump)
         return code;
+    Program program = {.model = c.model, .is_draft = o->is_draft};
     if (str_eq(o->command, "build"))
-        return toolchain_build(a, model, wanted(o), o->output ? o->output : stem(a, o->file));
+        return toolchain_build(a, &program, o->isa, output_of(o) ? output_of(o) : stem(a, o->file));
     if (str_eq(o->command, "emit"))
-        return command_emit(a, o, model);
+        return command_emit(a, o, c.model);
     if (str_eq(o->command, "run"))
-        return command_run(a, o, model);
+        return run_cached(a, o, &program, o->n_rest ? NULL : "train");
+    if (str_eq(o->command, "compare"))
+        return command_compare(a, o, &c);
     if (str_eq(o->command, "explain"))
-        explain_model(a, model, stdout);
+        explain_model(a, c.model, stdout);
     return code;
 }
 
@@ -240,21 +244,16 @@ static int parse_options(int argc, char **argv, Options *o)
 {
     for (int i = 1; i < argc; i++) {
         const char *at = argv[i];
+        int valued = find_option(at);
         if (str_eq(at, "--")) {
             o->rest = argv + i + 1;
             o->n_rest = argc - i - 1;
             return 0;
         }
-        if (str_eq(at, "-o") || str_eq(at, "--output")) {
-            if (++i == argc)
-                return usage_error("what does -o name? A file or folder must follow", "");
-            o->output = argv[i];
-        } else if (str_eq(at, "--isa")) {
-            if (++i == argc)
-                return usage_error("which --isa? The name of an instruction set must follow", "");
-            o->isa = isa_find(argv[i]);
-            if (!o->isa)
-                return EXIT_USAGE;
+        if (valued >= 0) {
+            if (++i == argc || !argv[i][0])
+                return usage_error(option_row[valued].missing, "");
+            o->value[valued] = argv[i];
         } else if (str_eq(at, "--draft"))
             o->is_draft = true;
         else if (!strncmp(at, "--dump=", 7))
@@ -275,17 +274,52 @@ static int parse_options(int argc, char **argv, Options *o)
     return 0;
 }
 
-static int check_options(const Options *o)
+/* "build, run and compare": the commands that take the letter. */
+static void takers(char letter, char out[100])
 {
-    const char *name[N_COMMAND];
-    bool known = false;
+    int n = 0, left = 0;
+    for (int i = 0; i < N_COMMAND; i++)
+        left += strchr(command_row[i].letters, letter) != NULL;
+    for (int i = 0; i < N_COMMAND; i++)
+        if (strchr(command_row[i].letters, letter)) {
+            left--;
+            n += snprintf(out + n, 100 - (size_t)n, "%s%s", command_row[i].name, left > 1 ? ", " : left ? " and " : "");
+        }
+}
+
+static int refuse(const char *option, char letter, const char *command)
+{
+    char commands[100], text[200];
+    takers(letter, commands);
+    snprintf(text, sizeof text, "%s belongs to %s, not to", option, commands);
+    return usage_error(text, command);
+}
+
+static int check_values(Options *o, const char *letters)
+{
+    for (int i = 0; i < OPTIONS; i++)
+        if (o->value[i] && !strchr(letters, option_row[i].letter))
+            return refuse(option_row[i].name, option_row[i].letter, o->command);
+    if (o->is_draft && !strchr(letters, 'i'))
+        return refuse("--draft", 'i', o->command);
+    if (o->n_rest && !strchr(letters, '-'))
+        return refuse("--", '-', o->command);
+    const char *isa = o->value[find_option("--isa")];
+    o->isa = isa ? isa_find(isa) : &isa_row[ISA_native];
+    return o->isa ? 0 : EXIT_USAGE;
+}
+
+static int check_options(Options *o)
+{
+    const char *name[N_COMMAND], *letters = NULL;
     for (int i = 0; i < N_COMMAND; i++) {
         name[i] = command_row[i].name;
-        known |= o->command && str_eq(o->command, name[i]);
+        if (o->command && str_eq(o->command, name[i]))
+            letters = command_row[i].letters;
     }
     if (!o->command)
         return usage_error("say what to do", "");
-    if (!known) {
+    if (!letters) {
         const char *near = str_nearest(o->command, name, N_COMMAND);
         if (near)
             fprintf(stderr, "ndec: there is no command '%s'. Did you mean '%s'?\n", o->command, near);
@@ -294,21 +328,14 @@ static int check_options(const Options *o)
     if (!o->file)
         return usage_error(
             str_eq(o->command, "list") ? "list what? operators or methods" : "which model? Name a .nde file", "");
-    if (o->output && !str_eq(o->command, "build") && !str_eq(o->command, "emit"))
-        return usage_error("-o belongs to build and emit, not to", o->command);
-    if (o->isa && !str_eq(o->command, "build") && !str_eq(o->command, "run"))
-        return usage_error("--isa belongs to build and run, not to", o->command);
-    if (o->is_draft && !str_eq(o->command, "build") && !str_eq(o->command, "run"))
-        return usage_error("--draft belongs to build and run, not to", o->command);
-    if (o->n_rest && !str_eq(o->command, "run"))
-        return usage_error("only run takes arguments behind --, not", o->command);
-    for (size_t i = 0; o->dump; i++) {
+    int code = check_values(o, letters);
+    for (size_t i = 0; !code && o->dump; i++) {
         if (i == sizeof stage_name / sizeof *stage_name)
             return usage_error("the stages are ast, ir, plan and c, not", o->dump);
         if (str_eq(o->dump, stage_name[i]))
             break;
     }
-    return 0;
+    return code;
 }
 
 int main(int argc, char **argv)
@@ -329,6 +356,7 @@ int main(int argc, char **argv)
         code = check_options(&o);
     if (code)
         return code;
+    o.choices.is_compared = str_eq(o.command, "compare");
     o.choices.only_check = str_eq(o.command, "check") && !o.dump;
     Arena *a = arena_new();
     if (str_eq(o.command, "list"))

@@ -2,6 +2,7 @@
 #ifndef NDEC_MODEL_H
 #define NDEC_MODEL_H
 
+#include "ast.h"
 #include "ir.h"
 
 typedef struct Param {
@@ -53,9 +54,22 @@ typedef struct Train {
     Span span;
 } Train;
 
+typedef LIST(Node *) Clauses;
+
+/* How a file is compiled. no_reduce keeps every solve in the user's state, no_difference forms every error estimate
+ * from the stages themselves. */
+typedef struct Choices {
+    bool no_reduce, no_difference;
+    bool no_regularize; /* `regularize` clauses are not read */
+    bool is_compared;   /* a setting, `regularize`, is a factor of all regularisers: the losses can be compared alone */
+    bool only_check;    /* messages alone: the programs are not made, for they cannot fail any more */
+    Clauses clauses;    /* of the command line: each in place of that clause of every solve */
+} Choices;
+
 typedef struct Model {
     const char *name; /* C identifier from the file's name */
     const Source *source;
+    const Choices *choices;
     bool is_double;
     LIST(Param) params;
     LIST(Setting) settings;
@@ -70,15 +84,12 @@ typedef struct Model {
 } Model;
 
 /* check.c: the file's meaning, with all programs lowered, differentiated and canonical. NULL after reporting errors.
- * `prelude` holds parsed FILE nodes; no_reduce keeps every solve in the user's state, no_difference forms every error
- * estimate from the stages themselves. */
-typedef struct Choices {
-    bool no_reduce, no_difference;
-    bool only_check; /* messages alone: the programs are not made, for they cannot fail any more */
-} Choices;
+ * `prelude` holds parsed FILE nodes. */
 Model *model_check(Arena *a, Diags *d, Node *const *prelude, int n_prelude, Node *file, const Choices *choices);
 
 /* emit.c: the C file. is_double: the number type to emit for (the model's own, or float64 for check-gradient). */
 void emit_model(Text *out, const Model *model, bool is_double, bool with_main);
+/* emit_name.c: a text as a C string literal. */
+const char *emit_string(Arena *a, const char *s, size_t n);
 
 #endif

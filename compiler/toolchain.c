@@ -133,24 +133,22 @@ static bool finished(pid_t pid)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-enum { MOST_UNITS = ISA_COUNT + 2, MOST_WORDS = MOST_UNITS + 12 };
-
 /* A file that is compiled: its text may be compiled for several instruction sets. */
 typedef struct Unit {
     const char *c_file, *object;
-    pid_t pid;
+    pid_t pid; /* 0: it has ended */
 } Unit;
 
 typedef struct Build {
     Arena *a;
-    const Model *model;
+    const Program *program;
     Home home;
-    const char *cc, *dir, *log;
+    const char *cc, *dir, *log, *stem;
     const Isa *variant[ISA_COUNT]; /* the best first */
     int n_variant;
-    Unit unit[MOST_UNITS];
-    int n_unit;
-    bool is_draft;
+    LIST(Unit) units;
+    int running; /* compilers */
+    bool has_failed;
 } Build;
 
 /* The ranges of values take gcc 12 more than half of its time on the steps of a model that is trained, and find nothing
@@ -162,22 +160,53 @@ static bool is_long(const char *c_file)
     return stat(c_file, &st) == 0 && st.st_size > LONG;
 }
 
-/* Starts a compiler; isa NULL: for the least machine. Without errno a root is an instruction. */
-static void compile(Build *b, const char *c_file, const char *object, const char *level, const Isa *isa)
+static void wait_for_one(Build *b)
 {
-    level = b->is_draft ? "-O0" : level;
+    int status = 0;
+    pid_t pid = waitpid(-1, &status, 0);
+    for (int i = 0; i < b->units.n; i++)
+        if (b->units.at[i].pid == pid) {
+            b->units.at[i].pid = 0;
+            b->running--;
+            b->has_failed |= !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+        }
+    if (pid < 0 && errno != EINTR) {
+        b->has_failed = true;
+        b->running = 0;
+    }
+}
+
+/* Starts a compiler once a processor is free; isa NULL: for the least machine; alternative NULL: the model itself.
+ * Without errno a root is an instruction. */
+static void compile(Build *b, const char *c_file, const char *object, const char *level, const Isa *isa,
+                    const char *alternative)
+{
     enum { N = 12 };
-    const char *argv[N + 4] = {
-        b->cc,  "-std=c11", level, "-ffp-contract=fast", "-fno-math-errno", "-w", "-I", b->home.include, "-c",
-        c_file, "-o",       object};
+    const char *argv[N + 5] = {b->cc,
+                               "-std=c11",
+                               b->program->is_draft ? "-O0" : level,
+                               "-ffp-contract=fast",
+                               "-fno-math-errno",
+                               "-w",
+                               "-I",
+                               b->home.include,
+                               "-c",
+                               c_file,
+                               "-o",
+                               object};
     int n = N;
     if (isa) {
         argv[n++] = isa->flag;
         argv[n++] = str_format(b->a, "-DNDE_ISA=%s", isa->name);
     }
+    if (alternative)
+        argv[n++] = str_format(b->a, "-DNDE_ALTERNATIVE=%s", alternative);
     if (is_long(c_file))
         argv[n++] = "-fno-tree-vrp";
-    b->unit[b->n_unit++] = (Unit){c_file, object, start(argv, b->log)};
+    while (b->running > 0 && b->running >= sysconf(_SC_NPROCESSORS_ONLN))
+        wait_for_one(b);
+    b->running++;
+    list_push(b->a, b->units, ((Unit){c_file, object, start(argv, b->log)}));
 }
 
 static int trouble(const Build *b)
@@ -185,15 +214,15 @@ static int trouble(const Build *b)
     fprintf(stderr,
             "ndec: the C compiler did not accept what ndec made of %s. This is our fault, not the model's.\n"
             "      Please report it with the folder %s (the C files, and %s).\n",
-            b->model->source->name, b->dir, b->log);
+            b->program->model->source->name, b->dir, b->log);
     return EXIT_FAULT;
 }
 
 static void clear(const Build *b)
 {
-    for (int i = 0; i < b->n_unit; i++) {
-        unlink(b->unit[i].c_file); /* once more for a second variant: no harm */
-        unlink(b->unit[i].object);
+    for (int i = 0; i < b->units.n; i++) {
+        unlink(b->units.at[i].c_file); /* once more for a second variant: no harm */
+        unlink(b->units.at[i].object);
     }
     unlink(b->log);
     rmdir(b->dir);
@@ -221,60 +250,143 @@ static bool choose_variants(Build *b, const Isa *isa)
     return b->n_variant > 0;
 }
 
+/* The table of a model: nde_model_f32_native, or nde_model_f32_native_3 of an alternative. */
+static const char *table_name(Arena *a, bool is_double, const Isa *isa, const char *alternative)
+{
+    return str_format(a, "nde_model_%s_%s%s%s", is_double ? "f64" : "f32", isa->name, alternative ? "_" : "",
+                      alternative ? alternative : "");
+}
+
 /* The program's main, in a file of its own: it must run on a machine for which the rest is too much. */
 static const char *main_text(const Build *b)
 {
-    const char *own = b->model->is_double ? "nde_model_f64" : "nde_model_f32";
+    Arena *a = b->a;
+    bool is_double = b->program->model->is_double;
     const Isa *least = b->variant[b->n_variant - 1];
-    Text t = text_new(b->a);
+    Text t = text_new(a);
     text_add(&t, "#include \"nde.h\"\n\n");
     for (int i = 0; i < b->n_variant; i++)
-        text_line(&t, "extern const NdeModel %s_%s;", own, b->variant[i]->name);
-    if (!b->model->is_double)
-        text_line(&t, "extern const NdeModel nde_model_f64_%s;", least->name);
+        text_line(&t, "extern const NdeModel %s;", table_name(a, is_double, b->variant[i], NULL));
+    if (!is_double)
+        text_line(&t, "extern const NdeModel %s;", table_name(a, true, least, NULL));
     text_add(&t, "\n");
     text_add(&t, "int main(int argc, char **argv)\n{\n    static const NdeVariant variant[] = {\n");
     for (int i = 0; i < b->n_variant; i++)
-        text_add(&t, "        {&%s_%s, &nde_model_f64_%s},\n", own, b->variant[i]->name,
-                 (b->model->is_double ? b->variant[i] : least)->name);
+        text_add(&t, "        {&%s, &%s},\n", table_name(a, is_double, b->variant[i], NULL),
+                 table_name(a, true, is_double ? b->variant[i] : least, NULL));
     text_add(&t, "    };\n    return nde_main(argc, argv, %d, variant);\n}\n", b->n_variant);
     return t.at;
 }
 
-/* Compiles everything side by side: the model for each variant; its float64 half, which only serves check-gradient, for
- * the least one. */
-static int compile_all(Build *b)
+static const char *quoted(Arena *a, const char *text)
+{
+    return text ? emit_string(a, text, strlen(text)) : "NULL";
+}
+
+static const char *alternative_name(Arena *a, int i)
+{
+    return i ? str_format(a, "%d", i) : NULL; /* the first one is the model itself */
+}
+
+/* The main of a program that holds alternatives. Its float64 half is the reference alone. */
+static const char *comparison_text(const Build *b)
 {
     Arena *a = b->a;
-    const char *stem = str_format(a, "%s/%s", b->dir, b->model->name);
-    const char *own = str_format(a, "%s.c", stem), *exact = str_format(a, "%s_f64.c", stem);
-    const char *start_file = str_format(a, "%s_main.c", stem);
-    bool has_f32 = !b->model->is_double, ok = true;
-    if (!toolchain_write(a, own, toolchain_text(a, b->model, b->model->is_double, false)) ||
-        (has_f32 && !toolchain_write(a, exact, toolchain_text(a, b->model, true, false))) ||
-        !toolchain_write(a, start_file, main_text(b)))
-        return EXIT_FILES;
+    const Program *p = b->program;
+    bool is_double = p->model->is_double;
+    const Isa *isa = b->variant[0];
+    const char *own = table_name(a, is_double, isa, NULL), *reference = table_name(a, true, isa, "reference");
+    Text t = text_new(a);
+    text_add(&t, "#include \"nde.h\"\n\n");
+    for (int i = 0; i < p->alternatives.n; i++)
+        if (p->alternatives.at[i].model)
+            text_line(&t, "extern const NdeModel %s;", table_name(a, is_double, isa, alternative_name(a, i)));
+    text_line(&t, "extern const NdeModel %s;\n", reference);
+    text_add(&t, "int main(int argc, char **argv)\n{\n    static const NdeAlternative row[] = {\n");
+    for (int i = 0; i < p->alternatives.n; i++) {
+        const Alternative *row = &p->alternatives.at[i];
+        const char *table = table_name(a, is_double, isa, alternative_name(a, i));
+        text_add(&t, "        {%s, %s, %s, %s, %s},\n", quoted(a, row->method), quoted(a, row->adjoint),
+                 quoted(a, row->batching), row->model ? str_format(a, "&%s", table) : "NULL", quoted(a, row->refusal));
+    }
+    text_add(&t, "    };\n    static const NdeVariant variant = {&%s, %s};\n", own,
+             is_double ? str_format(a, "&%s", own) : "NULL");
+    text_add(&t, "    static const NdeComparison comparison = {row, %d, &%s};\n", p->alternatives.n, reference);
+    text_add(&t, "    return nde_main_compare(argc, argv, &variant, &comparison);\n}\n");
+    return t.at;
+}
+
+/* The C text of a model, compiled once for each variant. */
+static bool compile_model(Build *b, const Model *model, const char *alternative, const char *level)
+{
+    const char *name = alternative ? str_format(b->a, "%s_%s", b->stem, alternative) : b->stem;
+    const char *c_file = str_format(b->a, "%s.c", name);
+    bool is_double = model->is_double || (alternative && model == b->program->reference);
+    if (!toolchain_write(b->a, c_file, toolchain_text(b->a, model, is_double, false)))
+        return false;
     for (int i = 0; i < b->n_variant; i++)
-        compile(b, own, str_format(a, "%s_%s.o", stem, b->variant[i]->name), "-O3", b->variant[i]);
-    if (has_f32)
-        compile(b, exact, str_format(a, "%s_f64.o", stem), "-O1", b->variant[b->n_variant - 1]);
-    compile(b, start_file, str_format(a, "%s_main.o", stem), "-O1", NULL);
-    for (int i = 0; i < b->n_unit; i++)
-        ok = finished(b->unit[i].pid) && ok;
-    return ok ? 0 : trouble(b);
+        compile(b, c_file, str_format(b->a, "%s_%s.o", name, b->variant[i]->name), level, b->variant[i], alternative);
+    return true;
+}
+
+/* The float64 half of a program, which only serves check-gradient, for the least machine. */
+static bool compile_exact(Build *b)
+{
+    const char *c_file = str_format(b->a, "%s_f64.c", b->stem);
+    if (!toolchain_write(b->a, c_file, toolchain_text(b->a, b->program->model, true, false)))
+        return false;
+    compile(b, c_file, str_format(b->a, "%s_f64.o", b->stem), "-O1", b->variant[b->n_variant - 1], NULL);
+    return true;
+}
+
+static bool compile_alternatives(Build *b)
+{
+    const Program *p = b->program;
+    int n = 2, k = 0; /* of all models that are compiled; the reference is one more */
+    for (int i = 1; i < p->alternatives.n; i++)
+        n += p->alternatives.at[i].model != NULL;
+    fprintf(stderr, "ndec: compiling %s with %d choices and a reference\n", p->model->source->name, n - 1);
+    for (int i = 0; i < p->alternatives.n; i++) {
+        const Alternative *row = &p->alternatives.at[i];
+        if (!row->model)
+            continue;
+        fprintf(stderr, "ndec: %d of %d: %s, adjoint %s, batching %s\n", ++k, n, row->method, row->adjoint,
+                row->batching);
+        if (!compile_model(b, row->model, alternative_name(b->a, i), "-O3"))
+            return false;
+    }
+    fprintf(stderr, "ndec: %d of %d: the reference, %s in float64\n", n, n,
+            p->reference->module->solves.at[0]->method->name);
+    return compile_model(b, p->reference, "reference", "-O2");
+}
+
+/* Compiles everything side by side. */
+static int compile_all(Build *b)
+{
+    const Program *p = b->program;
+    const char *start_file = str_format(b->a, "%s_main.c", b->stem);
+    bool is_comparison = p->alternatives.n > 0;
+    bool ok = is_comparison ? compile_alternatives(b)
+                            : compile_model(b, p->model, NULL, "-O3") && (p->model->is_double || compile_exact(b));
+    ok = ok && toolchain_write(b->a, start_file, is_comparison ? comparison_text(b) : main_text(b));
+    if (ok)
+        compile(b, start_file, str_format(b->a, "%s_main.o", b->stem), "-O1", NULL, NULL);
+    while (b->running > 0)
+        wait_for_one(b);
+    return !ok ? EXIT_FILES : b->has_failed ? trouble(b) : 0;
 }
 
 static int link_all(const Build *b, const char *binary)
 {
     const char *part = str_format(b->a, "%s.part.%ld", binary, (long)getpid());
-    const char *argv[MOST_WORDS] = {b->cc},
-               *rest[] = {b->home.library, "-o", part, "-pthread", "-lz", "-lcjson", "-lm"};
-    int n = 1;
-    for (int i = 0; i < b->n_unit; i++)
-        argv[n++] = b->unit[i].object;
+    const char *rest[] = {b->home.library, "-o", part, "-pthread", "-lz", "-lcjson", "-lm", NULL};
+    LIST(const char *) argv = {0};
+    list_push(b->a, argv, b->cc);
+    for (int i = 0; i < b->units.n; i++)
+        list_push(b->a, argv, b->units.at[i].object);
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
-        argv[n++] = rest[i];
-    if (!finished(start(argv, b->log)))
+        list_push(b->a, argv, rest[i]);
+    if (!finished(start(argv.at, b->log)))
         return trouble(b);
     if (rename(part, binary) == 0)
         return 0;
@@ -296,13 +408,12 @@ static bool can_write(Arena *a, const char *path)
     return access(dir, W_OK) == 0 || failed(dir, "cannot write to the folder");
 }
 
-int toolchain_build(Arena *a, const Model *model, Target target, const char *binary)
+int toolchain_build(Arena *a, const Program *program, const Isa *isa, const char *binary)
 {
-    Build b = {.a = a, .model = model, .is_draft = target.is_draft};
+    Build b = {.a = a, .program = program};
     const char *tmp = getenv("TMPDIR");
     char *dir = ARENA_NEW(a, char, 4096);
-    if (!find_home(a, &b.home) || !(b.cc = find_compiler(a)) || !can_write(a, binary) ||
-        !choose_variants(&b, target.isa))
+    if (!find_home(a, &b.home) || !(b.cc = find_compiler(a)) || !can_write(a, binary) || !choose_variants(&b, isa))
         return EXIT_FILES;
     snprintf(dir, 4096, "%s/ndec-XXXXXX", tmp && *tmp ? tmp : "/tmp");
     if (!mkdtemp(dir)) {
@@ -310,6 +421,7 @@ int toolchain_build(Arena *a, const Model *model, Target target, const char *bin
         return EXIT_FILES;
     }
     b.dir = dir;
+    b.stem = str_format(a, "%s/%s", dir, program->model->name);
     b.log = str_format(a, "%s/compiler.log", dir);
     int code = compile_all(&b);
     if (!code)
@@ -339,7 +451,19 @@ static bool make_dirs(Arena *a, const char *path)
         }
 }
 
-const char *toolchain_cached(Arena *a, const Model *model, Target target, int *code)
+static uint64_t hash_program(Arena *a, const Program *p)
+{
+    uint64_t h = hash_text(0xcbf29ce484222325u, toolchain_text(a, p->model, p->model->is_double, true));
+    for (int i = 0; i < p->alternatives.n; i++) {
+        const Alternative *row = &p->alternatives.at[i];
+        h = hash_text(h, str_format(a, "%s, %s, %s: ", row->method, row->adjoint, row->batching));
+        h = hash_text(h, row->model ? toolchain_text(a, row->model, row->model->is_double, false) : row->refusal);
+    }
+    h = hash_text(h, p->is_draft ? "draft" : "");
+    return p->reference ? hash_text(h, toolchain_text(a, p->reference, true, false)) : h;
+}
+
+const char *toolchain_cached(Arena *a, const Program *program, const Isa *isa, int *code)
 {
     const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     Home runtime;
@@ -349,17 +473,16 @@ const char *toolchain_cached(Arena *a, const Model *model, Target target, int *c
         return NULL;
     if (!base || !*base)
         base = str_format(a, "%s/.cache", home && *home ? home : "/tmp");
-    uint64_t h = hash_text(0xcbf29ce484222325u, toolchain_text(a, model, model->is_double, true));
+    uint64_t h = hash_program(a, program);
     if (stat(runtime.library, &st) == 0) /* another runtime makes another program */
         h = hash_text(h, str_format(a, "%s %lld %lld", runtime.library, (long long)st.st_mtime, (long long)st.st_size));
-    h = hash_text(hash_text(h, target.isa->name), isa_processor(a));
-    h = hash_text(h, target.is_draft ? "draft" : "");
+    h = hash_text(hash_text(h, isa->name), isa_processor(a));
     const char *dir = str_format(a, "%s/ndec/%016llx", base, (unsigned long long)h);
-    const char *binary = str_format(a, "%s/%s", dir, model->name);
+    const char *binary = str_format(a, "%s/%s", dir, program->model->name);
     if (access(binary, X_OK) == 0)
         return binary;
     if (!make_dirs(a, dir))
         return NULL;
-    *code = toolchain_build(a, model, target, binary);
+    *code = toolchain_build(a, program, isa, binary);
     return *code ? NULL : binary;
 }

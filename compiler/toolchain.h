@@ -5,17 +5,28 @@
 #include "isa.h"
 #include "model.h"
 
-typedef struct Target {
-    const Isa *isa;
-    bool is_draft; /* compiled quickly: the C compiler does not optimise */
-} Target;
+/* A row of `compare`: the file with other choices, as its clauses would say them. */
+typedef struct Alternative {
+    const char *method, *adjoint, *batching;
+    const Model *model;  /* NULL: these choices do not go together */
+    const char *refusal; /* why */
+} Alternative;
 
-/* Compiles the model for an instruction set to the program `binary` (written under another name and renamed). 0, or an
+/* What a program is made of: a model, and for the command `compare` alternatives, of which the first one is the model
+ * itself, and a model whose float64 code is taken for the truth. */
+typedef struct Program {
+    const Model *model;
+    LIST(Alternative) alternatives;
+    const Model *reference;
+    bool is_draft; /* compiled quickly: the C compiler does not optimise */
+} Program;
+
+/* Compiles a program for an instruction set to the file `binary` (written under another name and renamed). 0, or an
  * exit code after a message on stderr. The C compiler's own words go into a file that the message names. */
-int toolchain_build(Arena *a, const Model *model, Target target, const char *binary);
-/* The path of a program for the model, built unless the cache holds it: $XDG_CACHE_HOME/ndec or ~/.cache/ndec. NULL
+int toolchain_build(Arena *a, const Program *program, const Isa *isa, const char *binary);
+/* The path of the program, built unless the cache holds it: $XDG_CACHE_HOME/ndec or ~/.cache/ndec. NULL
  * after a message, with the exit code in *code. */
-const char *toolchain_cached(Arena *a, const Model *model, Target target, int *code);
+const char *toolchain_cached(Arena *a, const Program *program, const Isa *isa, int *code);
 /* The generated C, for the model's own number type or for float64. */
 const char *toolchain_text(Arena *a, const Model *model, bool is_double, bool with_main);
 /* Writes a file under a temporary name, syncs and renames it. False after a message. */

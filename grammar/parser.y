@@ -131,7 +131,7 @@ static Node *noise(Parse *p, Span span, const char *kind, Node *amplitude);
     bool yes;
 }
 
-%token START_FILE START_EXPR
+%token START_FILE START_EXPR START_CLAUSE
 %token NL "the end of the line"
 %token <text> NAME "a name" NUMBER "a number" STRING "a string" HEAD "a clause" WORD "a word of the clause"
 %token CONST "'const'" DATA "'data'" PARAM "'param'" SAMPLE "'sample'" FN "'fn'" LAYER "'layer'" LET "'let'"
@@ -151,6 +151,7 @@ static Node *noise(Parse *p, Span span, const char *kind, Node *amplitude);
 start
     : START_FILE list               { p->tree = LIST_NODE(FILE, @2, NULL, $2); }
     | START_EXPR expr NL            { p->tree = $2; }
+    | START_CLAUSE clause NL        { p->tree = $2; }
     ;
 
 list
@@ -581,4 +582,9 @@ Node *parse(Arena *a, const Source *source, Diags *d)
 Node *parse_expr(Arena *a, const Source *source, Diags *d)
 {
     return run(a, source, d, TOKEN_START_EXPR);
+}
+
+Node *parse_clause(Arena *a, const Source *source, Diags *d)
+{
+    return run(a, source, d, TOKEN_START_CLAUSE);
 }

@@ -184,7 +184,10 @@ static int find_residuals(Reverse *r, int slot, NdeRef *to)
         return 0;
     if (!nde_tape_rest(r->e, &f->tape, slot, s->n_state + s->n_carry, s->n_residual, to))
         return r->e->error->exit_code;
-    return nde_tape_keeps(&f->tape, slot) ? 0 : nde_frame_run(r->e, s->again, f->step_in, to);
+    if (nde_tape_keeps(&f->tape, slot))
+        return 0;
+    r->e->reverse_evaluations += s->evaluations_step;
+    return nde_frame_run(r->e, s->again, f->step_in, to);
 }
 
 /* Arguments of step_vjp, after those of the step: cotangents of u1, of carries, of quantities, of d; residuals. */
@@ -246,6 +249,7 @@ static int reverse_step(Reverse *r, int slot)
     if (status)
         return status;
     fill_out(r, r->before, true);
+    r->e->reverse_evaluations += s->evaluations_step;
     status = nde_sums_run(r->e, r->vjp->step_vjp, f->call_in, f->call_out);
     if (status)
         return status;

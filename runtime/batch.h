@@ -6,6 +6,7 @@
 
 #define nde_session_open NDE_NAME(nde_session_open)
 #define nde_session_open_any NDE_NAME(nde_session_open_any)
+#define nde_session_first NDE_NAME(nde_session_first)
 #define nde_session_chosen NDE_NAME(nde_session_chosen)
 #define nde_session_close NDE_NAME(nde_session_close)
 #define nde_session_engine NDE_NAME(nde_session_engine)
@@ -54,6 +55,8 @@ int nde_session_engine(NdeSession *s, int most, bool needs_weights);
 void nde_session_close(NdeSession *s);
 /* The batch size: of --batch, or the train block's, or a usual one; at most the number of samples, if there are any. */
 int nde_session_batch(const NdeSession *s, long count);
+/* The training samples in the order of the first epoch, to be freed; NULL: no memory. */
+long *nde_session_first(const NdeSession *s);
 /* The samples to predict for and to evaluate on: the test data, or all of the data where there is none. */
 const NdeSet *nde_session_chosen(const NdeSession *s);
 

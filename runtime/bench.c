@@ -4,16 +4,17 @@
  * Every row is a piece of work with an engine of its own. A round runs each row once in turn, so that whatever else the
  * machine does meets all of them; a row whose run is short repeats it within its round. Counts are those of the last
  * run: the weights stay as they are, and so does the batch, which is the first one of training.
- * Elsewhere: marks in the run (NdeStopwatch in run.h; solve.c, adjoint.c), a training step's parts (train.c). */
+ * Elsewhere: measuring (timing.c), a training step's parts (train.c). */
 #include "batch.h"
 #include "command.h"
+#include "timing.h"
 #include "train.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum Part { TOTAL, LOAD, FORWARD, REVERSE, REST, UPDATE, PARTS } Part;
+typedef enum Part { TOTAL, LOAD, FORWARD, REVERSE, REST, UPDATE, PARTS } Part; /* of a round: NDE_TIMES of them */
 
 typedef struct Row Row;
 
@@ -24,9 +25,8 @@ typedef struct Kind {
     NdeWhat data;
     const unsigned char *(*needs)(const NdeModel *m);
     int (*open)(Row *r);
-    int (*load)(Row *r);
-    int (*run)(Row *r);
-    int (*update)(Row *r); /* or NULL */
+    NdeTimed *load, *run;
+    NdeTimed *update; /* or NULL */
 } Kind;
 
 struct Row {
@@ -36,9 +36,8 @@ struct Row {
     Real *weights;      /* as they were: an update is undone */
     NdeOutputs outputs;
     int batch;
-    long repeats;        /* runs in a round */
-    double *time[PARTS]; /* [rounds] of one run, seconds */
-    long rounds, room;
+    long repeats;  /* runs in a round */
+    NdeTimes time; /* of one run, by Part */
     NdeFigures counts;
 };
 
@@ -75,20 +74,23 @@ static int open_train(Row *r)
     return 0;
 }
 
-static int load_train(Row *r)
+static int load_train(void *row)
 {
+    Row *r = row;
     return r->has_data ? nde_trainer_batch(&r->trainer) : 0;
 }
 
-static int run_train(Row *r)
+static int run_train(void *row)
 {
+    Row *r = row;
     int status = nde_gradient(&r->trainer.session.engine, &r->trainer.gradient);
     r->counts = r->trainer.gradient.figures;
     return status;
 }
 
-static int update_train(Row *r)
+static int update_train(void *row)
 {
+    Row *r = row;
     NdeTrainer *t = &r->trainer;
     const NdeFn *hyper = t->session.model->hyper_fn;
     int status = hyper ? nde_frame_run(&t->session.engine, hyper, NULL, t->hyper_out) : 0;
@@ -126,8 +128,9 @@ static int open_predict(Row *r)
     return nde_outputs_open(&s->engine, &r->outputs, 0, s->error);
 }
 
-static int load_predict(Row *r)
+static int load_predict(void *row)
 {
+    Row *r = row;
     NdeSession *s = &r->trainer.session;
     if (!r->has_data)
         return 0;
@@ -137,8 +140,9 @@ static int load_predict(Row *r)
     return status;
 }
 
-static int run_predict(Row *r)
+static int run_predict(void *row)
 {
+    Row *r = row;
     NdeEngine *e = &r->trainer.session.engine;
     NdeFigures sum = {0};
     int status = nde_frame_run(e, e->model->predict_fn, NULL, r->outputs.ref);
@@ -160,49 +164,24 @@ enum { KINDS = sizeof kind / sizeof *kind };
 
 /* ---- one round of a row ---- */
 
-static int repeat(Row *r, int (*work)(Row *r), long n, double *seconds)
-{
-    double began = nde_clock();
-    int status = 0;
-    for (long i = 0; work && !status && i < n; i++)
-        status = work(r);
-    *seconds = nde_clock() - began;
-    return status;
-}
-
-/* The runs, and how their time is shared out. A clock that is read twice in a run of microseconds shows in its time, so
- * such runs are timed as a whole, and once more for the shares. */
-static int time_runs(Row *r, double part[PARTS])
-{
-    NdeEngine *e = &r->trainer.session.engine;
-    NdeStopwatch watch = {{0}};
-    double run = 0, whole = 0;
-    int status = r->repeats > 1 ? repeat(r, r->kind->run, r->repeats, &run) : 0;
-    e->stopwatch = &watch;
-    if (!status)
-        status = repeat(r, r->kind->run, r->repeats, &whole);
-    e->stopwatch = NULL;
-    if (r->repeats == 1)
-        run = whole;
-    part[FORWARD] = run * watch.seconds[NDE_PHASE_FORWARD] / whole;
-    part[REVERSE] = run * watch.seconds[NDE_PHASE_REVERSE] / whole;
-    part[REST] = run - part[FORWARD] - part[REVERSE];
-    return status;
-}
-
 static int measure(Row *r, double part[PARTS])
 {
     NdeEngine *e = &r->trainer.session.engine;
-    int status = repeat(r, r->kind->load, r->repeats, &part[LOAD]);
+    double share[NDE_PHASES + 1] = {0};
+    int status = nde_time_repeat(r->kind->load, r, r->repeats, &part[LOAD]);
     if (!status)
-        status = time_runs(r, part);
-    if (!status)
-        status = repeat(r, r->kind->update, r->repeats, &part[UPDATE]);
+        status = nde_time_runs(e, r->kind->run, r, r->repeats, share);
+    part[FORWARD] = share[NDE_PHASE_FORWARD];
+    part[REVERSE] = share[NDE_PHASE_REVERSE];
+    part[REST] = share[NDE_PHASES];
+    part[UPDATE] = 0;
+    if (!status && r->kind->update)
+        status = nde_time_repeat(r->kind->update, r, r->repeats, &part[UPDATE]);
     if (r->weights)
         memcpy(e->param, r->weights, e->model->param_count * sizeof *r->weights);
     part[TOTAL] = 0;
     for (int i = TOTAL + 1; i < PARTS; i++) {
-        part[i] = r->kind->update || i != UPDATE ? part[i] / (double)r->repeats : 0;
+        part[i] /= (double)r->repeats;
         part[TOTAL] += part[i];
     }
     if (!r->has_data) /* the clock's own time */
@@ -214,19 +193,7 @@ static int one_round(Row *r)
 {
     double part[PARTS];
     int status = measure(r, part);
-    if (!status && r->rounds == r->room) {
-        r->room = r->room ? 2 * r->room : 64;
-        for (int i = 0; i < PARTS; i++) {
-            double *more = nde_enlarge(r->time[i], (size_t)r->room, sizeof *more, r->trainer.session.error);
-            if (!more)
-                return r->trainer.session.error->exit_code;
-            r->time[i] = more;
-        }
-    }
-    for (int i = 0; !status && i < PARTS; i++)
-        r->time[i][r->rounds] = part[i];
-    r->rounds++;
-    return status;
+    return status ? status : nde_times_add(&r->time, part, PARTS, r->trainer.session.error);
 }
 
 /* Runs twice unmeasured, for the tape grows in the first run, and chooses the repeats: about a millisecond a round. */
@@ -263,18 +230,6 @@ static int all_rounds(Row *row)
 
 /* ---- the table ---- */
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(const Row *r, Part part)
-{
-    const double *t = r->time[part];
-    return 0.5 * (t[(r->rounds - 1) / 2] + t[r->rounds / 2]);
-}
-
 static const char *const column[] = {"what",     "batch",     "threads",    "rounds",        "repeats",
                                      "ms",       "ms_least",  "ms_most",    "us_evaluation", "evaluations",
                                      "accepted", "rejected",  "load_ms",    "forward_ms",    "reverse_ms",
@@ -287,14 +242,14 @@ static void numbers(const Row *r, double out[COLUMNS - 1])
     const NdeEngine *e = &r->trainer.session.engine;
     double ms[PARTS];
     for (int i = 0; i < PARTS; i++)
-        ms[i] = 1e3 * median(r, (Part)i);
+        ms[i] = 1e3 * nde_times_median(&r->time, i);
     const double value[COLUMNS - 1] = {r->batch,
                                        e->threads,
-                                       (double)r->rounds,
+                                       (double)r->time.n,
                                        (double)r->repeats,
                                        ms[TOTAL],
-                                       1e3 * r->time[TOTAL][0],
-                                       1e3 * r->time[TOTAL][r->rounds - 1],
+                                       1e3 * r->time.at[TOTAL][0],
+                                       1e3 * r->time.at[TOTAL][r->time.n - 1],
                                        r->counts.nfe > 0 ? 1e3 * ms[TOTAL] / r->counts.nfe : 0,
                                        r->counts.nfe,
                                        r->counts.accepted,
@@ -366,8 +321,7 @@ static int write_csv(const Row *row, NdeError *e)
 static int give(Row *row, NdeError *e)
 {
     for (int k = 0; k < KINDS; k++)
-        for (int i = 0; row[k].is_open && i < PARTS; i++)
-            qsort(row[k].time[i], (size_t)row[k].rounds, sizeof(double), ascending);
+        nde_times_sort(&row[k].time);
     show(row);
     return row[0].trainer.session.options->output ? write_csv(row, e) : 0;
 }
@@ -390,8 +344,7 @@ static void close_row(Row *r)
     nde_outputs_close(r->trainer.session.model, &r->outputs);
     nde_trainer_close(&r->trainer);
     free(r->weights);
-    for (int i = 0; i < PARTS; i++)
-        free(r->time[i]);
+    nde_times_free(&r->time);
 }
 
 static int check(const NdeModel *m, const NdeOptions *o, NdeError *e)

@@ -226,6 +226,9 @@ static int read_option(const NdeModel *m, NdeOptions *o, const Option *row, cons
     case 'i': o->input = value; break;
     case 'O': o->output = value; break;
     case 'e': o->solve = value; break;
+    case 'L': o->tolerances = value; break;
+    case 'C': o->csv = value; break;
+    case 'G': o->svg = value; break;
     default: o->is_quiet = true; break;
     }
     return 0;

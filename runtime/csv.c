@@ -249,8 +249,7 @@ int nde_csv_table(const char *path, const NdeReadOptions *o, NdeTable *out, NdeE
 
 /* ---- the way out ---- */
 
-/* Quotes a name that would otherwise be read as something else. */
-static void print_name(FILE *to, const char *name)
+void nde_csv_text(FILE *to, const char *name)
 {
     if (!strpbrk(name, ",\"\r\n") && name[0] != ' ') {
         fputs(name, to);
@@ -270,7 +269,7 @@ void nde_csv_print(FILE *to, const NdeCells *cells)
     for (int i = 0; cells->column && i < cells->n_column; i++) {
         if (i)
             fputc(',', to);
-        print_name(to, cells->column[i]);
+        nde_csv_text(to, cells->column[i]);
     }
     if (cells->column)
         fputc('\n', to);

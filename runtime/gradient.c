@@ -7,8 +7,6 @@
 #include "batch.h"
 #include "command.h"
 
-#include "rng.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,17 +99,14 @@ static int write_sheet(NdeSession *s, const NdeGradient *g, const double *batch,
 /* The batch of the first training step. */
 static int first_batch(NdeSession *s, double *batch, int count)
 {
-    long *order = nde_allocate((size_t)s->train.count, sizeof *order, s->error);
-    if (!order)
+    long *index = nde_session_first(s);
+    if (!index)
         return s->error->exit_code;
-    nde_permutation(s->seed, 1, s->train.count, order);
-    for (long i = 0; i < count; i++) {
-        order[i] = s->train.index[order[i]];
-        batch[i] = (double)order[i];
-    }
-    int status = nde_batch_fill(&s->engine, &s->train, s->model->train_needs, order, count);
+    for (int i = 0; i < count; i++)
+        batch[i] = (double)index[i];
+    int status = nde_batch_fill(&s->engine, &s->train, s->model->train_needs, index, count);
     nde_batch_noise(&s->engine, NDE_FOR_TRAINING, 1);
-    free(order);
+    free(index);
     return status;
 }
 

@@ -159,6 +159,8 @@ typedef struct NdeCells {
     bool is_float;       /* the shortest text that is exact for a float, instead of a double */
 } NdeCells;
 int nde_csv_write(const char *path, const NdeCells *cells, NdeError *e); /* atomic */
+/* A cell that is a text, in quotes if it would otherwise be read as something else. */
+void nde_csv_text(FILE *to, const char *text);
 void nde_csv_print(FILE *to, const NdeCells *cells);                     /* the caller checks ferror */
 
 /* ---- data.c: the fields of a model bound to files ---- */

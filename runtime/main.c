@@ -2,8 +2,9 @@
  *
  * Needs: the models of the generated files. Gives: an exit code.
  * Elsewhere: everything else. */
-#include "variant.h"
+#include "compare.h"
 #include "program.h"
+#include "variant.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -37,7 +38,17 @@ static void catch_signals(void)
     sigaction(SIGPIPE, &action, NULL);
 }
 
-static int perform(const NdeVariant *variant, NdeOptions *o, NdeError *e)
+static int compare(const NdeModel *model, const NdeComparison *comparison, NdeOptions *o, NdeError *e)
+{
+    if (!comparison)
+        return nde_fail(e, NDE_EXIT_FILE,
+                        "this program holds one method, adjoint and batching. One that holds others to compare is made "
+                        "and run by\n  ndec compare %s",
+                        model->file);
+    return model->is_double ? nde_compare_f64(comparison, model, o, e) : nde_compare_f32(comparison, model, o, e);
+}
+
+static int perform(const NdeVariant *variant, const NdeComparison *comparison, NdeOptions *o, NdeError *e)
 {
     const NdeModel *model = variant->model;
     if (o->task == NDE_TASK_TRAIN)
@@ -47,10 +58,12 @@ static int perform(const NdeVariant *variant, NdeOptions *o, NdeError *e)
                         "this program was built without its float64 half, which check-gradient needs");
     if (o->task == NDE_TASK_CHECK)
         return nde_perform_f64(variant->model_f64, o, e);
+    if (o->task == NDE_TASK_COMPARE)
+        return compare(model, comparison, o, e);
     return model->is_double ? nde_perform_f64(model, o, e) : nde_perform_f32(model, o, e);
 }
 
-int nde_main(int argc, char **argv, int n, const NdeVariant *variant)
+static int run(int argc, char **argv, int n, const NdeVariant *variant, const NdeComparison *comparison)
 {
     NdeError error = {0};
     NdeOptions options = {.program = argc > 0 ? argv[0] : variant->model->name};
@@ -59,11 +72,21 @@ int nde_main(int argc, char **argv, int n, const NdeVariant *variant)
     variant = nde_variant_choose(n, variant, wanted && *wanted ? wanted : NULL, nde_machine_features(), &error);
     int status = variant ? nde_command_read(argc, argv, variant->model, &options, &is_done, &error) : error.exit_code;
     if (!status && !is_done)
-        status = perform(variant, &options, &error);
+        status = perform(variant, comparison, &options, &error);
     if (!status && (fflush(stdout) || ferror(stdout)))
         status = nde_fail(&error, NDE_EXIT_FILE, "the standard output cannot be written");
     if (status && error.text[0])
         fprintf(stderr, "%s: %s\n", options.program, error.text);
     nde_command_free(&options);
     return status;
+}
+
+int nde_main(int argc, char **argv, int n, const NdeVariant *variant)
+{
+    return run(argc, argv, n, variant, NULL);
+}
+
+int nde_main_compare(int argc, char **argv, const NdeVariant *variant, const NdeComparison *comparison)
+{
+    return run(argc, argv, 1, variant, comparison);
 }

@@ -269,13 +269,18 @@ typedef struct NdeModel {
 
 /* ---- the program ----
  * A model's file may be compiled for several instruction sets: each is given by -DNDE_ISA=NAME, and the model's table
- * has the name at its end, so that all fit one program. Without it there is one variant, with no such end. */
+ * has the name at its end, so that all fit one program. Without it there is one variant, with no such end. A model with
+ * other choices of method, adjoint or batching is given by -DNDE_ALTERNATIVE=NAME besides. */
 #define NDE_JOIN_(a, b) a##_##b
 #define NDE_JOIN(a, b) NDE_JOIN_(a, b)
 #define NDE_TEXT_(name) #name
 #define NDE_TEXT(name) NDE_TEXT_(name)
 #ifdef NDE_ISA
+#ifdef NDE_ALTERNATIVE
+#define NDE_MODEL NDE_JOIN(NDE_JOIN(NDE_NAME(nde_model), NDE_ISA), NDE_ALTERNATIVE)
+#else
 #define NDE_MODEL NDE_JOIN(NDE_NAME(nde_model), NDE_ISA)
+#endif
 #define NDE_ISA_TEXT NDE_TEXT(NDE_ISA)
 #else
 #define NDE_MODEL NDE_NAME(nde_model)
@@ -292,5 +297,21 @@ typedef struct NdeVariant {
  * a file that is compiled for the least machine. The library holds float and double versions of every object, so
  * nothing else is needed. Returns the exit code. */
 int nde_main(int argc, char **argv, int n, const NdeVariant *variant);
+
+/* A row of the command `compare`: the model with one other choice, each as the model file would say it. */
+typedef struct NdeAlternative {
+    const char *method, *adjoint, *batching;
+    const NdeModel *model;     /* NULL: these do not go together */
+    const char *refusal;       /* why */
+} NdeAlternative;
+
+typedef struct NdeComparison {
+    const NdeAlternative *row; /* the first one is the program's own model */
+    int n;
+    const NdeModel *reference; /* in float64, with adaptive steps and the discrete adjoint, without regularisers */
+} NdeComparison;
+
+/* nde_main of a program that has the command `compare`. */
+int nde_main_compare(int argc, char **argv, const NdeVariant *variant, const NdeComparison *comparison);
 
 #endif

@@ -24,7 +24,7 @@ typedef enum NdeTask {
 typedef struct NdeOptions {
     const char *program; /* as it was called */
     NdeTask task;
-    const char *weights, *data, *out, *resume, *input, *output, *solve;
+    const char *weights, *data, *out, *resume, *input, *output, *solve, *tolerances, *csv, *svg;
     bool has_seed, is_quiet;
     uint64_t seed;
     int threads; /* 0: all */

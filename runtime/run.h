@@ -56,6 +56,7 @@
 #define nde_tape_rest NDE_NAME(nde_tape_rest)
 #define nde_tape_bytes NDE_NAME(nde_tape_bytes)
 #define nde_tapes_bytes NDE_NAME(nde_tapes_bytes)
+#define nde_tape_drop NDE_NAME(nde_tape_drop)
 #define nde_tape_free NDE_NAME(nde_tape_free)
 #define nde_replay_begin NDE_NAME(nde_replay_begin)
 #define nde_replay_free NDE_NAME(nde_replay_free)
@@ -128,6 +129,8 @@ int nde_tape_add(NdeEngine *e, NdeTape *tape, double t);
 size_t nde_tape_bytes(const NdeTape *tape);
 size_t nde_tapes_bytes(const NdeEngine *e);
 void nde_tape_free(NdeTape *tape);
+/* Gives the memory of the steps back, and forgets how much there was; another solve can begin. */
+void nde_tape_drop(NdeTape *tape);
 
 /* ---- solve.c ---- */
 
@@ -235,6 +238,7 @@ struct NdeEngine {
     NdeReplay replay;
     NdeWatch watch;
     NdeStopwatch *stopwatch; /* or NULL */
+    long reverse_evaluations; /* of fields and of their derivatives in reverses, since somebody set it to 0 */
     long allocations;
 };
 

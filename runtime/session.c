@@ -26,6 +26,17 @@ const NdeSet *nde_session_chosen(const NdeSession *s)
     return s->test.count ? &s->test : &s->train;
 }
 
+long *nde_session_first(const NdeSession *s)
+{
+    long *order = nde_allocate((size_t)s->train.count, sizeof *order, s->error);
+    if (!order)
+        return NULL;
+    nde_permutation(s->seed, 1, s->train.count, order);
+    for (long i = 0; i < s->train.count; i++)
+        order[i] = s->train.index[order[i]];
+    return order;
+}
+
 static int open_source(NdeSession *s, const NdeSource *source, int n, NdeData *out)
 {
     NdeSourceSpec *spec = nde_allocate((size_t)n, sizeof *spec, s->error);

@@ -64,6 +64,8 @@ static int run_step(NdeEngine *e, NdeFlow *f, int slot, double t, double h)
     int first = n + 1 + s->n_quantity + (s->records_dense ? s->n_dense : 0);
     if (slot == f->tape.n)
         nde_tape_keep(&f->tape);
+    else
+        e->reverse_evaluations += s->evaluations_step;
     if (!nde_tape_rest(e, &f->tape, slot, n, s->n_residual, f->step_out + first))
         return e->error->exit_code;
     return nde_frame_run(e, s->record, f->step_in, f->step_out);

@@ -316,6 +316,18 @@ int nde_tape_begin(NdeEngine *e, NdeFlow *f, bool is_kept, double t0)
     return nde_tape_open(e, tape, 0) ? 0 : e->error->exit_code;
 }
 
+void nde_tape_drop(NdeTape *tape)
+{
+    NdeTape laid = {.slot_bytes = tape->slot_bytes, .turn_bytes = tape->turn_bytes, .rest_bytes = tape->rest_bytes};
+    laid.offset = tape->offset;
+    laid.step = tape->step;
+    laid.is_turning = tape->is_turning;
+    laid.turn = tape->turn;
+    laid.budget = tape->budget;
+    nde_tape_free(tape);
+    *tape = laid;
+}
+
 void nde_tape_free(NdeTape *tape)
 {
     for (int i = 0; i < tape->n_chunk; i++)

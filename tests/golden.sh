@@ -1,6 +1,7 @@
 #!/bin/sh
 # golden.sh NDEC [--bless]: compares what the compiler says with the files in tests/golden.
-#   bad/X.nde  `ndec check` says exactly bad/X.txt on its standard error, and ends with 1 if that has an error, else 0.
+#   bad/X.nde  `ndec check` says exactly bad/X.txt on its standard error, and ends with 1 if that has an error, else 0;
+#              bad/X.args, if it is there, holds further words of the command, one a line.
 #   ok/X.nde   gives no message; ok/X.ast is its dump of that stage, ok/X.FN.ir the function FN of its dump `ir`.
 # Every row of compiler/diag.def must be in some .txt, by its sentence; a row that is all placeholders needs a file with
 # its name, as bad/npy_read.nde. --bless writes the files instead: the diff is the review. Ends with the counts.
@@ -38,8 +39,12 @@ compare() {
 cd "$root/tests/golden/bad"
 for nde in *.nde; do
     name=${nde%.nde} code=0 wanted=0
-    timeout 20 "$ndec" check "$nde" >"$work/out" 2>"$work/err" </dev/null || code=$?
-    if grep -q '^[^ ]*: error: \|^error: ' "$work/err"; then wanted=1; fi
+    set -- "$nde"
+    args=/dev/null
+    [ ! -e "$name.args" ] || args=$name.args
+    while read -r word; do set -- "$@" "$word"; done <"$args"
+    timeout 20 "$ndec" check "$@" >"$work/out" 2>"$work/err" </dev/null || code=$?
+    if grep -q '^[^ ].*: error: \|^error: ' "$work/err"; then wanted=1; fi
     if [ "$code" -ne "$wanted" ]; then
         fail "bad/$name" "exit code $code, not $wanted"
     elif [ -s "$work/out" ]; then

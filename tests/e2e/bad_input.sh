@@ -13,7 +13,7 @@ ends 2 'a model that is not there' "none.nde" "$ndec" check none.nde
 ends 2 'an unknown command' "did you mean 'check'|Did you mean 'check'" "$ndec" chek wrong.nde
 ends 2 'an unknown option' "hasty" "$ndec" check wrong.nde --hasty
 ends 2 'no command' "ndec --help" "$ndec"
-ends 2 '--draft with another command' 'belongs to build and run' "$ndec" check --draft wrong.nde
+ends 2 '--draft with another command' 'belongs to build, run' "$ndec" check --draft wrong.nde
 ends 2 'no place for the program' "no/such/folder" "$ndec" build "$examples/lorenz.nde" -o no/such/folder/lorenz
 ends 2 'no C compiler' "C compiler" env PATH=/nowhere "$ndec" build "$examples/lorenz.nde"
 ends 2 'a C compiler that is not there' "gcc-0" env CC=gcc-0 "$ndec" build "$examples/lorenz.nde"
