@@ -252,6 +252,7 @@ typedef struct Problem { /* what a step needs of its solve, in the builder where
     int n_arg;                  /* those that the field takes */
     const Reduction *reduction; /* NULL: the states are the user's */
     const Val *origin;          /* the user's states where the reduced ones are 0 */
+    const Val *second;          /* what the method carries beside the state; NULL: it is equal to it */
     const Val *slope;           /* the first slope of the user's states, if it is held: not part of the reduced ones */
 } Problem;
 typedef struct Start {    /* where a step begins, for one state each */
@@ -281,7 +282,7 @@ Start step_start(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Pr
 Internals step_local(Check *c, Builder *b, const Problem *p, const Start *at, const Val *held, Val t, Val h);
 /* Can the first slope be held in the reduced form? */
 bool step_can_hold(const Problem *p);
-/* init, guess, step, step_keep, dense of a solve. */
+/* init, guess, step, step_keep, inverse, dense of a solve. */
 typedef struct Terms Terms;
 void step_functions(Check *c, const Problem *p, Keys *keys, Builder *parent, Scope *s, const Terms *terms);
 

@@ -132,6 +132,7 @@ static void read_method(Block *k, Node *clause)
             return;
         if (symbol->value.kind == VALUE_tableau) {
             k->solve->method = symbol->value.tableau;
+            k->solve->is_reversible = k->solve->method && k->solve->method->is_reversible;
             return;
         }
     }
@@ -232,10 +233,40 @@ static void read_memory(Block *k, Node *clause)
     DIAG_AT(k->c->diags, CLAUSE_VALUE, clause->span, "memory", "memory 64 MiB");
 }
 
-/* batching and adjoint: one choice so far. */
+/* All methods of which it is said, for a message. */
+static const char *reversible_names(const Check *c)
+{
+    const char *list = NULL;
+    for (int i = 0; i < c->prelude->symbols.n; i++) {
+        const Value *v = &c->prelude->symbols.at[i]->value;
+        if (v->kind == VALUE_tableau && v->tableau && v->tableau->is_reversible)
+            list = list ? str_format(c->arena, "%s, %s", list, v->tableau->name) : v->tableau->name;
+    }
+    return list;
+}
+
+/* discrete: from kept steps; reversible: from steps that are undone, where the method can. */
+static void read_adjoint(Block *k, Node *clause)
+{
+    Solve *s = k->solve;
+    Node *group = clause->n ? clause->kid[0] : clause;
+    for (int i = 0; i < group->n; i++) {
+        Node *at = group->kid[i];
+        bool is_known = is_word(at, "discrete") || is_word(at, "reversible");
+        if (!is_known || at->n)
+            clause_not_yet(k, at, str_format(k->c->arena, "'adjoint %s'", at->text ? at->text : "…"));
+        s->is_reversible = is_word(at, "reversible");
+        if (s->is_reversible && s->method && !s->method->is_reversible) {
+            DIAG_AT(k->c->diags, NOT_REVERSIBLE, at->span, s->method->name, reversible_names(k->c));
+            s->is_reversible = false;
+        }
+    }
+}
+
+/* batching: one choice so far. */
 static void read_choice(Block *k, Node *clause)
 {
-    const char *only = str_eq(clause->text, "batching") ? "joint" : "discrete";
+    const char *only = "joint";
     Node *group = clause->n ? clause->kid[0] : clause;
     for (int i = 0; i < group->n; i++) {
         Node *at = group->kid[i];
@@ -250,8 +281,8 @@ static void read_one(Block *k, Node *clause)
         const char *name;
         void (*read)(Block *, Node *);
     } row[] = {
-        {"time", read_time},       {"method", read_method},  {"tolerance", read_tolerance},   {"step", read_step},
-        {"batching", read_choice}, {"adjoint", read_choice}, {"controller", read_controller}, {"memory", read_memory}};
+        {"time", read_time},       {"method", read_method},   {"tolerance", read_tolerance},   {"step", read_step},
+        {"batching", read_choice}, {"adjoint", read_adjoint}, {"controller", read_controller}, {"memory", read_memory}};
     if (str_eq(clause->text, "regularize")) {
         if (k->c->training && !k->c->model->choices->no_regularize)
             regularize_read(k->c, k->outer, k->solve, clause, &k->terms);
@@ -340,6 +371,11 @@ bool clause_check(Block *k)
         s->set_rtol = preset(k, "tolerance.rel", 1e-6);
     if (s->set_atol < 0)
         s->set_atol = preset(k, "tolerance.abs", 1e-6);
+    if (s->is_reversible && s->set_memory >= 0) {
+        DIAG_PLAIN(c->diags, REVERSIBLE_MEMORY, c->model->settings.at[s->set_memory].span);
+        diag_help(c->diags, "leave the line out, or add  adjoint discrete");
+        return false;
+    }
     if (s->set_limit < 0)
         s->set_limit = preset(k, "step.limit", 10000);
     s->has_estimate = s->method && s->method->e && s->set_fixed < 0;
@@ -349,7 +385,9 @@ bool clause_check(Block *k)
         return false;
     }
     double rtol = c->model->settings.at[s->set_rtol].value;
-    s->has_differences = s->has_estimate && !c->model->is_double && !c->no_difference && rtol < FINE_TOLERANCE;
+    bool has_changes =
+        s->has_estimate && !s->method->share && (!s->method->slope || s->method->fsal); /* from f(u, t) */
+    s->has_differences = has_changes && !c->model->is_double && !c->no_difference && rtol < FINE_TOLERANCE;
     if (!c->model->is_double && s->has_estimate && rtol < 1.2e-7 && rtol > 0)
         DIAG_AT(c->diags, TOLERANCE_FINE, k->node->name, s->name, num_text(c->arena, rtol, false));
     return s->method != NULL;

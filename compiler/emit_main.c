@@ -124,11 +124,11 @@ static const char *read_back_table(Emit *e, const Solve *s, const SolveVjp *v)
     return table(e, "bool", str_format(e->a, "%s_read_back", emit_solve_name(e, s)), n, item);
 }
 
-/* Evaluations of the field: a method that is first-same-as-last takes k1 from the step before, and `init` makes the
- * first one; `guess` needs k1 and one evaluation more (Hairer, Norsett & Wanner 1993, II.4). */
+/* Evaluations of the field: a method that carries k1 takes it from the step before, and `init` makes the first one; `guess` needs k1 and one evaluation more (Hairer, Norsett & Wanner 1993, II.4). */
 static void emit_solve_table(Emit *e, const Solve *s, int index)
 {
     const Tableau *method = s->method;
+    int has_k1 = method->slope != NULL;
     const char *state = value_table(e, s, "state", s->step, false, 0, s->n_state);
     const char *carry = value_table(e, s, "carry", s->step, false, s->n_state, s->n_carry);
     const char *arg = value_table(e, s, "arg", s->step, false, s->n_state + s->n_carry + 2, s->n_arg);
@@ -152,13 +152,13 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
     text_line(e->to, ".init = %s, .guess = %s,", whole_ref(e, s->init), whole_ref(e, s->guess));
     text_line(e->to, ".step = %s, .step_keep = %s,", whole_ref(e, s->step), whole_ref(e, s->step_keep));
     text_line(e->to, ".dense = %s, .scaled = %s,", whole_ref(e, s->dense), whole_ref(e, s->scaled));
-    text_line(e->to, ".lift = %s,", whole_ref(e, s->lift));
+    text_line(e->to, ".lift = %s, .inverse = %s,", whole_ref(e, s->lift), whole_ref(e, s->inverse));
     text_line(e->to, ".record = %s, .again = %s, .n_residual = %d, .residual = %s,", whole_ref(e, v ? v->record : NULL),
               whole_ref(e, v ? v->again : NULL), v ? v->n_residual : 0, residual);
     text_line(e->to, ".records_dense = %s, .is_read_back = %s,", truth(v && (v->seed_dense || s->saves_dense)), back);
     text_line(e->to, ".order = %d, .embedded = %d, .evaluations_step = %d, .evaluations_init = %d,", method->order,
-              method->embedded, method->stages - method->fsal, method->fsal);
-    text_line(e->to, ".evaluations_guess = %d,", s->guess ? 2 - method->fsal : 0);
+              method->embedded, method->stages - has_k1, has_k1);
+    text_line(e->to, ".evaluations_guess = %d,", s->guess ? 2 - has_k1 : 0);
     text_line(e->to, ".is_adaptive = %s, .keeps_dense = %s, .saves_exactly = %s,",
               truth(s->has_estimate && s->set_fixed < 0), truth(s->saves_dense), truth(s->saves_exactly));
     text_line(e->to, ".is_biased = %s, .is_initial_warm = %s,", truth(s->is_biased), truth(s->is_initial_warm));

@@ -61,7 +61,7 @@ static double fn_flops(const Plan *plan, const Fn *fn, int n_set)
 static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve *s, FILE *to)
 {
     const Tableau *t = s->method;
-    int evaluations = t->stages - t->fsal, state = 0, kept = 0, residual = 0;
+    int evaluations = t->stages - (t->slope != NULL), state = 0, kept = 0, residual = 0;
     const SolveVjp *v = plan_vjp_of(m, s);
     const bool *is_read = plan_read_back(a, s, v);
     for (int j = 0; j < s->n_state; j++)
@@ -74,7 +74,9 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
     fprintf(to, "solve %s\n", s->name);
     fprintf(to, "  %s: order %d, %s, %d stages, %d evaluations a step%s\n", t->name, t->order,
             t->e ? str_format(a, "embedded order %d", t->embedded) : "no error estimate", t->stages, evaluations,
-            t->fsal ? " (the last is the first of the next)" : "");
+            t->fsal    ? " (the last is the first of the next)"
+            : t->slope ? " (the first is carried)"
+                       : "");
     fprintf(to, "  %s operations a step and sample\n", human(a, fn_flops(plan, s->step, s->step->out.n)));
     if (s->reduction)
         fprintf(to, "  reduction: %s\n", s->reduction);
@@ -82,6 +84,11 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
         fprintf(to, "    %s: %s\n", s->state_name[j], s->state_reduction[j]);
     fprintf(to, "  error estimates %s\n",
             s->has_differences ? "from differences of the stages, for float32 at this tolerance" : "from the stages");
+    if (s->inverse) {
+        fprintf(to, "  %d numbers of state; the reverse undoes the steps: no state is kept", state);
+        fprintf(to, s->set_fixed < 0 ? ", only times, 24 bytes a step\n" : "\n");
+        return;
+    }
     fprintf(to, "  %d numbers of state; the tape keeps %d bytes a step and sample", state, bytes * kept);
     fprintf(to, residual ? ", and %d that are formed again where memory is short\n" : "\n", bytes * residual);
     if (s->set_memory < 0)
@@ -180,7 +187,8 @@ static void choices(const Model *m, FILE *to)
         const Solve *s = m->module->solves.at[i];
         if (!is_first(m, i))
             continue;
-        fprintf(to, "  %s.controller %s, batching joint, adjoint discrete, initial step %s\n", s->name, s->controller,
+        fprintf(to, "  %s.controller %s, batching joint, adjoint %s, initial step %s\n", s->name, s->controller,
+                s->is_reversible ? "reversible" : "discrete",
                 s->is_initial_warm    ? "warm"
                 : s->set_initial >= 0 ? "given"
                                       : "auto");

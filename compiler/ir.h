@@ -88,14 +88,15 @@ struct Fn {
 };
 
 /* A differential equation region. States u_i, carries c_j (what one accepted step hands to the next besides the state:
- * k1 of a method that is first-same-as-last), arguments p_k (whatever the equations use, shared or per sample).
+ * k1 of a method that is first-same-as-last, a second state), arguments p_k (whatever the equations use, shared or per sample).
  * Scalars t, h (signed step), theta are shared. `err` is the scaled norm of the local error (1 = the tolerance).
  *   init      (u.., t, p..)                     -> c..
  *   guess     (u.., c.., t, span, p..)          -> h          automatic initial step (Hairer, Norsett & Wanner II.4),
  * signed step      (u.., c.., t, h, p..)             -> u1.., c1.., err, q.. step_keep (u.., c.., t, h, p..) -> u1..,
  * c1.., err, q.., d..     d: what dense needs (stage derivatives) dense     (u.., u1.., d.., h, theta)        -> u(t +
  * theta h).. scaled    (u.., c.., t, h, p..)             -> the local error of each state the user wrote, over its
- * tolerance lift      (u.., p..)                        -> the states the user wrote (NULL: they are u) NULL where not
+ * tolerance lift      (u.., p..)                        -> the states the user wrote (NULL: they are u)
+ *   inverse   (u1.., c1.., t, h, p..)           -> u.., c..   from the end of a step of h at t to its start; or NULL: NULL where not
  * needed (no error estimate: guess and scaled NULL, err a constant 0). */
 struct Solve {
     const char *name;
@@ -110,9 +111,10 @@ struct Solve {
     bool has_differences; /* stages and error estimates are formed from differences */
     bool saves_dense;     /* each step keeps d, because times are saved */
     bool saves_exactly;
+    bool is_reversible;  /* `adjoint reversible`: the reverse keeps no states, but forms them by `inverse` */
     bool is_biased;      /* draws: false: uniform in the span (unbiased); true: start of an accepted step (biased) */
     int quantity_how[8]; /* for each q: 0 sum, 1 mean, 2 max over accepted steps */
-    Fn *init, *guess, *step, *step_keep, *dense, *scaled, *lift;
+    Fn *init, *guess, *step, *step_keep, *dense, *scaled, *lift, *inverse;
     /* Settings (index into the settings table, -1: not given). */
     int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save0,
         set_memory; /* saves: n_save settings; memory: MiB */

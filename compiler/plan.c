@@ -493,6 +493,7 @@ Plan *plan_build(const Model *model)
         plan_whole(p, s->step_keep);
         plan_whole(p, s->dense);
         plan_whole(p, s->scaled);
+        plan_whole(p, s->inverse);
         plan_whole(p, s->lift);
     }
     for (int i = 0; i < m->vjps.n; i++) {

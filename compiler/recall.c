@@ -43,6 +43,8 @@ const bool *plan_read_back(Arena *a, const Solve *s, const SolveVjp *v)
 {
     int n = s->n_state + s->n_carry;
     bool *is_read = ARENA_NEW(a, bool, n + 1);
+    if (s->inverse)
+        return is_read; /* what the reverse reads it forms again, step by step */
     for (int i = 0; i < n; i++) {
         is_read[i] = i < s->n_state ? v || s->is_biased : false;
         if (v && i >= s->n_state)

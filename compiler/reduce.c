@@ -273,7 +273,7 @@ static double cost(const Reduce *r)
 {
     enum { STEPS = 8, BATCH = 32 };
     const Choice *ch = &r->choice;
-    double evaluations = r->solve->method->stages - r->solve->method->fsal, field = 0, norms = 0, once = 0;
+    double evaluations = r->solve->method->stages - (r->solve->method->slope != NULL), field = 0, norms = 0, once = 0;
     for (int v = r->n; v < r->flat->ins.n; v++) {
         const Ins *ins = &r->flat->ins.at[v];
         if (ch->is_read[v] && !(reduce_is_left(r, (Val)v) && ch->is_reduced[ins->arg[1]]))

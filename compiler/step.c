@@ -1,7 +1,7 @@
-/* step.c: one step of a Runge-Kutta method as IR, and what goes with it.
+/* step.c: one step of a method as IR, and what goes with it.
  *
  * Needs: a proved tableau, the field as a function.  Gives: stages, new state, error norm and quantities as ordinary
- * instructions, which ad.c differentiates like any others; the five functions of a solve.
+ * instructions, which ad.c differentiates like any others; the functions of a solve.
  * Elsewhere: accept or reject, and the loop over steps (runtime/solve.c). */
 #include "ad.h"
 #include "field.h"
@@ -115,9 +115,18 @@ static Problem steep(Check *c, Builder *b, const Problem *p, Val h, double w)
     return out;
 }
 
+/* (1 - share) u + share w for one state; w, which a method may carry beside u, is u where a step begins anew. */
+static Val mixed(Check *c, Builder *b, const Problem *p, const Val *u, int state, double share)
+{
+    if (!p->second || share == 0)
+        return u[state];
+    Val rest = op2(c, b, OP_mul, num(c, b, 1 - share), u[state]);
+    return op2(c, b, OP_add, rest, op2(c, b, OP_mul, num(c, b, share), p->second[state]));
+}
+
 /* inner: what stands in for the inner values of the field at each stage, or NULL. */
-static Internals plain_internals(const Field *f, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h,
-                                 Val *const *inner)
+static Internals plain_internals(const Field *f, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t,
+                                 Val h, Val *const *inner)
 {
     Check *c = f->c;
     const Solve *solve = p->solve;
@@ -132,8 +141,8 @@ static Internals plain_internals(const Field *f, Builder *b, const Problem *p, c
         in.k[i] = ARENA_NEW(c->arena, Val, n);
         in.stage[i] = ARENA_NEW(c->arena, Val, n);
         for (int j = 0; j < n; j++) {
-            Val d = weighted(c, b, in.k, j, m->a[i], i, h);
-            in.stage[i][j] = d == NO_VAL ? u[j] : op2(c, b, OP_add, u[j], d);
+            Val d = weighted(c, b, in.k, j, m->a[i], i, h), base = mixed(c, b, p, u, j, m->share ? m->share[i] : 0);
+            in.stage[i][j] = d == NO_VAL ? base : op2(c, b, OP_add, base, d);
         }
         if (i == 0 && k1) {
             for (int j = 0; j < n; j++)
@@ -375,11 +384,16 @@ typedef struct Frame { /* a function of a solve being built */
     Problem p;
 } Frame;
 
-/* Carries: k1 of each state if the last stage is the first of the next step; behind them the user's form of each
- * reduced state. */
+/* Carries: k1 and the second state of each state, as the method has them; behind them the user's form of each reduced
+ * state. */
 static int n_k1(const Solve *s)
 {
-    return s->method->fsal ? s->n_state : 0;
+    return s->method->slope ? s->n_state : 0;
+}
+
+static int n_second(const Solve *s)
+{
+    return s->method->share ? s->n_state : 0;
 }
 
 static const char *lifted_name(Check *c, const Solve *s, int state)
@@ -391,6 +405,7 @@ static Frame frame_new(Check *c, const Problem *p, Keys *keys, Builder *parent, 
 {
     Solve *s = p->solve;
     Frame f = {.b = build_new(c, str_format(c->arena, "%s_%s", s->name, what), s->span, parent, keys)};
+    f.p = *p;
     f.u = ARENA_NEW(c->arena, Val, s->n_state);
     f.user_u = ARENA_NEW(c->arena, Val, s->n_state);
     for (int i = 0; i < s->n_state; i++)
@@ -400,12 +415,14 @@ static Frame frame_new(Check *c, const Problem *p, Keys *keys, Builder *parent, 
         int at = 0;
         for (; at < n_k1(s); at++)
             f.carry[at] = build_input(c, f.b, s->state_type[at], str_format(c->arena, "k1_%s", s->state_name[at]));
+        f.p.second = n_second(s) ? f.carry + at : NULL;
+        for (int i = 0; i < n_second(s); i++)
+            f.carry[at++] = build_input(c, f.b, s->state_type[i], str_format(c->arena, "second_%s", s->state_name[i]));
         for (int i = 0; i < s->n_state; i++)
             if (is_lifted(p, i))
                 f.user_u[i] = f.carry[at++] =
                     build_input(c, f.b, p->reduction->state[i].start.type, lifted_name(c, s, i));
     }
-    f.p = *p;
     return f;
 }
 
@@ -441,6 +458,52 @@ static void keep_dense(Check *c, Frame *f, const Internals *in, Val end)
         fn_out(c->module, f->b->fn, f1[j], str_format(c->arena, "f1_%s", solve->state_name[j]));
 }
 
+/* sum_j w_j k_j for one state; a stage itself where the weights are those of one. */
+static Val combined(Check *c, Builder *b, Val *const *k, int state, const double *w, int n)
+{
+    Val sum = NO_VAL;
+    for (int j = 0; j < n; j++)
+        if (w[j] != 0)
+            sum = add(c, b, sum, w[j] == 1 ? k[j][state] : op2(c, b, OP_mul, num(c, b, w[j]), k[j][state]));
+    return sum == NO_VAL ? op2(c, b, OP_mul, num(c, b, 0), k[0][state]) : sum;
+}
+
+/* The state at the end of a step, and what is handed to the next one. */
+static void end_of_step(Check *c, Frame *f, const Internals *in, const Internals *user)
+{
+    const Solve *solve = f->p.solve;
+    const Tableau *m = solve->method;
+    Fn *fn = f->b->fn;
+    for (int j = 0; j < solve->n_state; j++)
+        fn_out(c->module, fn, in->u1[j], str_format(c->arena, "%s_1", solve->state_name[j]));
+    for (int j = 0; j < n_k1(solve); j++)
+        fn_out(c->module, fn, combined(c, f->b, in->k, j, m->slope, m->stages),
+               str_format(c->arena, "k1_%s_1", solve->state_name[j]));
+    for (int j = 0; j < n_second(solve); j++) {
+        Val w = mixed(c, f->b, &f->p, in->u0, j, m->share[m->stages]);
+        Val d = weighted(c, f->b, in->k, j, m->state, m->stages, in->h);
+        fn_out(c->module, fn, d == NO_VAL ? w : op2(c, f->b, OP_add, w, d),
+               str_format(c->arena, "second_%s_1", solve->state_name[j]));
+    }
+    for (int j = 0; j < solve->n_state; j++)
+        if (is_lifted(&f->p, j))
+            fn_out(c->module, fn, user->u1[j], str_format(c->arena, "%s_1", lifted_name(c, solve, j)));
+}
+
+/* The way back: a step of -h from its end. */
+static Fn *make_inverse(Check *c, const Problem *p, Keys *keys, Builder *parent)
+{
+    Frame f = frame_new(c, p, keys, parent, "inverse", true);
+    Val t = scalar_input(c, f.b, "t"), h = scalar_input(c, f.b, "h");
+    frame_args(c, &f, keys);
+    Internals in = step_internals(c, f.b, &f.p, f.u, n_k1(p->solve) ? f.carry : NULL, op2(c, f.b, OP_add, t, h),
+                                  op1(c, f.b, OP_neg, h));
+    Internals user = lifted(c, f.b, &f.p, &in, f.user_u);
+    end_of_step(c, &f, &in, &user);
+    f.b->fn->note = str_format(c->arena, "the way back from the end of a step of %s to its start", in.method->name);
+    return build_finish(c, f.b);
+}
+
 static Fn *make_step(Check *c, const Problem *p, Keys *keys, Builder *parent, Scope *s, const Terms *terms, bool keeps)
 {
     Solve *solve = p->solve;
@@ -450,13 +513,7 @@ static Fn *make_step(Check *c, const Problem *p, Keys *keys, Builder *parent, Sc
     frame_args(c, &f, keys);
     Internals in = step_internals(c, f.b, &f.p, f.u, n_k1(solve) ? f.carry : NULL, t, h);
     Internals user = lifted(c, f.b, &f.p, &in, f.user_u);
-    for (int j = 0; j < solve->n_state; j++)
-        fn_out(m, f.b->fn, in.u1[j], str_format(c->arena, "%s_1", solve->state_name[j]));
-    for (int j = 0; j < n_k1(solve); j++)
-        fn_out(m, f.b->fn, in.k[in.method->stages - 1][j], str_format(c->arena, "k1_%s_1", solve->state_name[j]));
-    for (int j = 0; j < solve->n_state; j++)
-        if (is_lifted(p, j))
-            fn_out(m, f.b->fn, user.u1[j], str_format(c->arena, "%s_1", lifted_name(c, solve, j)));
+    end_of_step(c, &f, &in, &user);
     fn_out(m, f.b->fn, step_error(c, f.b, &user), "err");
     for (int i = 0; i < terms->at.n; i++)
         if (terms->at.at[i].draws == 0)
@@ -477,6 +534,8 @@ static Fn *make_init(Check *c, const Problem *p, Keys *keys, Builder *parent)
         step_field(c, f.b, &f.p, f.u, t, k1);
     for (int j = 0; j < n_k1(p->solve); j++)
         fn_out(c->module, f.b->fn, k1[j], str_format(c->arena, "k1_%s", p->solve->state_name[j]));
+    for (int j = 0; j < n_second(p->solve); j++)
+        fn_out(c->module, f.b->fn, f.u[j], str_format(c->arena, "second_%s", p->solve->state_name[j]));
     for (int j = 0; j < p->solve->n_state; j++)
         if (is_lifted(p, j))
             fn_out(c->module, f.b->fn, f.p.origin[j], lifted_name(c, p->solve, j));
@@ -580,7 +639,7 @@ static Fn *make_lift(Check *c, const Problem *p, Keys *keys, Builder *parent)
 void step_functions(Check *c, const Problem *p, Keys *keys, Builder *parent, Scope *s, const Terms *terms)
 {
     Solve *solve = p->solve;
-    solve->n_carry = n_k1(solve);
+    solve->n_carry = n_k1(solve) + n_second(solve);
     for (int j = 0; j < solve->n_state; j++)
         solve->n_carry += is_lifted(p, j);
     solve->n_dense = solve->n_state * (solve->method->stages + (!solve->method->degree && !solve->method->fsal));
@@ -590,5 +649,6 @@ void step_functions(Check *c, const Problem *p, Keys *keys, Builder *parent, Sco
     solve->init = solve->n_carry ? make_init(c, p, keys, parent) : NULL;
     solve->dense = make_dense(c, p, parent);
     solve->scaled = solve->has_estimate ? make_scaled(c, p, keys, parent) : NULL;
+    solve->inverse = solve->is_reversible ? make_inverse(c, p, keys, parent) : NULL;
     solve->lift = p->reduction ? make_lift(c, p, keys, parent) : NULL;
 }

@@ -11,9 +11,8 @@
  * condition for each power of theta. */
 #include <math.h>
 
-#include "const.h"
+#include "tableau.h"
 
-#define MOST_ORDER 9
 #define MOST_STAGES 64
 #define MOST_DEGREE 16
 
@@ -24,52 +23,17 @@
 /* Only a decimal with this many digits counts as rounded: nobody writes 0.333 for a third. */
 #define ROUNDED_DIGITS 12
 
-/* What may stand in the block: PART(name, kind of node). */
-#define PARTS(PART)         \
-    PART(order, CLAUSE)     \
-    PART(fsal, CLAUSE)      \
-    PART(stability, CLAUSE) \
-    PART(c, ROW)            \
-    PART(a, ROW)            \
-    PART(b, ROW)            \
-    PART(bhat, ROW)         \
-    PART(interpolant, ROW)
-
-typedef enum Part {
-#define PART(name, kind) PART_##name,
-    PARTS(PART)
-#undef PART
-        PART_COUNT
-} Part;
-
-static const char *const part_name[] = {
-#define PART(name, kind) #name,
-    PARTS(PART)
-#undef PART
-};
-
 static const NodeKind part_kind[] = {
 #define PART(name, kind) NODE_##kind,
     PARTS(PART)
 #undef PART
 };
 
-/* The block while it is read: claims and exact coefficients. Matrices are row by row. */
-typedef struct Method {
-    Arena *arena;
-    Diags *diags;
-    RatLookup *lookup;
-    void *context;
-    const Node *node;
-    const Node *part[PART_COUNT];
-    bool is_broken; /* a message has been given */
-    bool is_rounded;
-    int stages, order, embedded, degree, interpolant_order;
-    double stability;
-    const Rat **c, **b, **bhat, **a, **interpolant; /* a: [stages][stages], interpolant: [stages][degree] */
-} Method;
-
-#define REPORT(m, id, span, ...) ((m)->is_broken = true, DIAG_AT((m)->diags, id, (span), __VA_ARGS__))
+const char *const part_name[] = {
+#define PART(name, kind) #name,
+    PARTS(PART)
+#undef PART
+};
 
 /* ---- reading ---- */
 
@@ -205,18 +169,20 @@ static void read_values(Method *m, const Node *list, const Rat **value)
     }
 }
 
-/* The row of one number for each stage, or NULL if there is none or after reporting. */
-static const Rat **read_row(Method *m, Part part)
+const Rat **tableau_row(Method *m, Part part, int n)
 {
     const Node *row = m->part[part];
     if (!row)
         return NULL;
-    if (row->n != m->stages) {
-        REPORT(m, TABLEAU_ENTRIES, row->span, part_name[part], row->n, m->stages);
+    if (row->n != n) {
+        if (n == m->stages)
+            REPORT(m, TABLEAU_ENTRIES, row->span, part_name[part], row->n, n);
+        else
+            REPORT(m, TABLEAU_SHARES, row->span, part_name[part], row->n, n);
         diag_note(m->diags, m->part[PART_b]->span, "'b' is here");
         return NULL;
     }
-    const Rat **value = ARENA_NEW(m->arena, const Rat *, m->stages);
+    const Rat **value = ARENA_NEW(m->arena, const Rat *, n);
     read_values(m, row, value);
     return value;
 }
@@ -311,9 +277,10 @@ static void read_method(Method *m)
     m->stages = b->n;
     if (is_whole && m->stages > 1)
         need_row(m, PART_a);
-    m->b = read_row(m, PART_b);
-    m->c = read_row(m, PART_c);
-    m->bhat = read_row(m, PART_bhat);
+    m->b = tableau_row(m, PART_b, m->stages);
+    m->c = tableau_row(m, PART_c, m->stages);
+    m->bhat = tableau_row(m, PART_bhat, m->stages);
+    carry_read(m);
     read_a(m);
     read_interpolant(m);
 }
@@ -574,16 +541,17 @@ static bool meets(Proof *p, int t, const Rat *const *weight, int stride, const m
     return sum_is(p, wanted);
 }
 
-static void prove_weights(Proof *p, int t, Part part, const mpq_t wanted)
+/* `weight`, if there is such a row, for the trees of at most `order` nodes. */
+static void prove_weights(Proof *p, int t, Part part, const Rat *const *weight, int order, const mpq_t wanted)
 {
     Method *m = p->m;
-    bool is_b = part == PART_b;
-    int order = is_b ? m->order : m->embedded;
-    if (m->is_broken || p->trees.at[t].order > order || meets(p, t, is_b ? m->b : m->bhat, 1, wanted))
+    bool is_embedded = part == PART_bhat;
+    if (m->is_broken || !weight || p->trees.at[t].order > order || meets(p, t, weight, 1, wanted))
         return;
     const char *name = part_name[part];
     const char *sum = sum_text(m->arena, &p->trees, t, str_format(m->arena, "%s_i", name));
-    const char *claim = str_format(m->arena, "%s %d", is_b ? "order" : "embedded order", order);
+    const char *claim =
+        str_format(m->arena, "%s %d", is_embedded ? "embedded order" : "order", is_embedded ? m->embedded : m->order);
     REPORT(m, TABLEAU_CONDITION, m->part[part]->span, m->node->text, claim, name, tree_text(m->arena, &p->trees, t),
            sum, number_text(m->arena, p->sum, 9), fraction_text(m->arena, wanted), off_text(p));
     diag_note(m->diags, m->part[PART_order]->span, "the order is claimed here");
@@ -624,9 +592,13 @@ static void prove_orders(Proof *p)
     for (int t = 0; t < p->trees.n && !m->is_broken; t++) {
         weigh(p, t);
         mpq_set_ui(wanted, 1, (unsigned long)p->trees.at[t].gamma);
-        prove_weights(p, t, PART_b, wanted);
-        prove_weights(p, t, PART_bhat, wanted);
+        prove_weights(p, t, PART_b, m->b, m->order, wanted);
+        prove_weights(p, t, PART_bhat, m->bhat, m->embedded, wanted);
         prove_interpolant(p, t, wanted);
+        prove_weights(p, t, PART_state, m->state, m->order - 1, wanted);
+        mpq_set_ui(wanted, (unsigned long)p->trees.at[t].order, (unsigned long)p->trees.at[t].gamma);
+        mpq_canonicalize(wanted); /* of h f(u, t) at the end of the step */
+        prove_weights(p, t, PART_slope, m->slope, m->order, wanted);
     }
     mpq_clear(wanted);
 }
@@ -636,6 +608,7 @@ static void prove(Method *m)
     Proof p = proof_new(m);
     prove_row_sums(&p);
     prove_fsal(m);
+    carry_prove(m);
     prove_estimate(m);
     prove_end(&p);
     prove_orders(&p);
@@ -657,12 +630,17 @@ static const Tableau *tableau_new(const Method *m)
     Arena *a = m->arena;
     int s = m->stages;
     Tableau *t = ARENA_NEW(a, Tableau, 1);
+    bool is_fsal = !m->slope && !m->share && fsal_difference(m) < 0;
     *t = (Tableau){.name = m->node->text,
                    .span = m->node->span,
                    .stages = s,
                    .order = m->order,
                    .embedded = m->embedded,
-                   .fsal = fsal_difference(m) < 0,
+                   .fsal = is_fsal,
+                   .is_reversible = carry_is_reversible(m),
+                   .slope = m->slope ? doubles(a, m->slope, s) : NULL,
+                   .state = m->share ? doubles(a, m->state, s) : NULL,
+                   .share = m->share ? doubles(a, m->share, s + 1) : NULL,
                    .stability = m->stability,
                    .c = doubles(a, m->c, s),
                    .b = doubles(a, m->b, s),
@@ -671,6 +649,10 @@ static const Tableau *tableau_new(const Method *m)
     t->a = ARENA_NEW(a, double *, s);
     for (int i = 0; i < s; i++)
         t->a[i] = doubles(a, m->a + i * s, s);
+    if (is_fsal) { /* k_1 of the next step is the last k */
+        t->slope = ARENA_NEW(a, double, s);
+        t->slope[s - 1] = 1;
+    }
     if (m->bhat) {
         t->e = ARENA_NEW(a, double, s);
         for (int i = 0; i < s; i++)

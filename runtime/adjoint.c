@@ -1,10 +1,10 @@
 /* adjoint.c: the reverse of a solve: its accepted steps backwards, each through the derivative of the step function.
  *
- * Needs: the tape of the solve's last run. Gives: the gradient of exactly what was computed, with the accepted step
- * sizes held constant; drawn times, the time left and step sizes carry no gradient.
- * A saved or drawn state inside step n is dense(u_n, u_n+1, d_n): its cotangent goes to those three, and that of d_n
- * into the derivative of the step. The loop owns its accumulators: no two of them are one array.
- * Elsewhere: the loop forwards (solve.c). */
+ * Needs: the tape of the solve's last run, or its end and steps that can be undone. Gives: the gradient of exactly what
+ * was computed, with the accepted step sizes held constant; drawn times, the time left and step sizes carry no
+ * gradient. A saved or drawn state inside step n is dense(u_n, u_n+1, d_n): its cotangent goes to those three, and that
+ * of d_n into the derivative of the step. The loop owns its accumulators: no two of them are one array. Elsewhere: the
+ * loop forwards (solve.c). */
 #include "run.h"
 
 #include <string.h>
@@ -156,7 +156,7 @@ static int add_moments(Reverse *r, int slot, bool *has_dense)
 static void add_start(Reverse *r)
 {
     const NdeSolve *s = r->s;
-    double t0 = r->f->tape.point[0].t;
+    double t0 = nde_tape_point(&r->f->tape, 0)->t;
     for (int i = 0; i < s->n_save; i++)
         if (r->e->setting[s->set_save + i] == t0)
             add_direct(r, (Moment){nde_result_saved(s, 0), i}, r->after);
@@ -235,12 +235,12 @@ static int reverse_step(Reverse *r, int slot)
 {
     NdeFlow *f = r->f;
     const NdeSolve *s = r->s;
-    NdePoint p = f->tape.point[slot];
-    bool has_dense = false;
-    r->end = f->tape.point[slot + 1].t;
-    int status = nde_solve_reach(r->e, f, slot, nde_tape_left(&f->tape));
+    bool has_dense = false, is_undone = f->tape.is_undone;
+    r->end = nde_tape_point(&f->tape, slot + 1)->t;
+    int status = is_undone ? nde_solve_undo(r->e, f, slot) : nde_solve_reach(r->e, f, slot, nde_tape_left(&f->tape));
     if (status)
         return status;
+    NdePoint p = *nde_tape_point(&f->tape, slot);
     nde_solve_fill(r->e, f, slot, p.t, p.h);
     status = add_moments(r, slot, &has_dense);
     if (status)
@@ -268,7 +268,7 @@ static int reverse_init(Reverse *r)
     NdeFlow *f = r->f;
     const NdeSolve *s = r->s;
     int k = 0;
-    f->t = f->tape.point[0].t;
+    f->t = nde_tape_point(&f->tape, 0)->t;
     for (int i = 0; i < s->n_state; i++)
         f->call_in[k++] = nde_tape_state(&f->tape, 0, i);
     f->call_in[k++] = (NdeRef){&f->t, 0};
@@ -287,7 +287,7 @@ static void begin(Reverse *r)
     const NdeSolve *s = r->s;
     int o = 0;
     for (int i = 0; i < s->n_state + s->n_carry; i++) {
-        NdeValue v = i < s->n_state ? s->state[i] : s->carry[i - s->n_state];
+        NdeValue v = nde_slot_value(s, i);
         NdeRef seed = i < s->n_state ? seed_of(r, i) : (NdeRef){0};
         if (seed.at)
             nde_value_copy(r->e, v, r->after[i], seed);
@@ -316,7 +316,7 @@ int nde_solve_vjp(NdeRun *run, const NdeSolveVjp *vjp, const NdeRef *in, const N
                  .after = f->lambda,
                  .before = f->lambda_new};
     double began = nde_phase_begin(e);
-    if (!f->tape.is_kept)
+    if (!f->tape.is_kept && !f->tape.is_undone)
         return nde_fail(e->error, NDE_EXIT_MEMORY, "the reverse of '%s' was asked for, but its steps were not kept",
                         s->name);
     e->solves++;

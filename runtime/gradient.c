@@ -42,7 +42,7 @@ static void add_numbers(Sheet *sheet, const char *name, int rank, long n, const 
     sheet->tensor[sheet->n++] = (NdeTensor){.name = name, .type = NDE_F64, .rank = rank, .dim = {n}, .value = value};
 }
 
-static void add_solve(Sheet *sheet, const NdeFlow *f)
+static void add_solve(Sheet *sheet, const NdeEngine *e, const NdeFlow *f)
 {
     const NdeSolve *s = f->solve;
     int n = f->tape.n;
@@ -51,9 +51,11 @@ static void add_solve(Sheet *sheet, const NdeFlow *f)
     double *drawn = own(sheet, nde_allocate((size_t)s->n_draw, sizeof *drawn, sheet->error));
     if (sheet->is_short)
         return;
-    for (int i = 0; i < n; i++) {
-        t[i] = f->tape.point[i].t;
-        h[i] = f->tape.point[i].h;
+    double end = e->setting[s->set_t1];
+    for (int i = n - 1; i >= 0; i--) {
+        NdePoint p = f->tape.ring ? nde_solve_before(e, s, end) : f->tape.point[i];
+        t[i] = end = p.t;
+        h[i] = p.h;
     }
     for (int i = 0; i < s->n_draw; i++)
         drawn[i] = f->drawn[i].t;
@@ -84,7 +86,7 @@ static int write_sheet(NdeSession *s, const NdeGradient *g, const double *batch,
                     nde_param_tensor(&m->param[i], name_of(&sheet, "grad.", m->param[i].name), g->at);
         for (int i = 0; i < m->n_solve; i++)
             if (s->engine.flow[i].tape.n > 0)
-                add_solve(&sheet, &s->engine.flow[i]);
+                add_solve(&sheet, &s->engine, &s->engine.flow[i]);
         NdePair pair[] = {{"model", m->name}, {"compiler", m->compiler}};
         NdeTensors all = {.tensor = sheet.tensor, .n = sheet.n, .pair = pair, .n_pair = 2};
         status = sheet.is_short ? s->error->exit_code : nde_tensors_write(s->options->output, &all, s->error);

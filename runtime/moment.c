@@ -181,7 +181,7 @@ int nde_moments_begin(NdeEngine *e, NdeFlow *f, double t0, double t1)
 int nde_moments_at_start(NdeEngine *e, NdeFlow *f, const NdeRef *out)
 {
     const NdeSolve *s = f->solve;
-    double t0 = f->tape.point[0].t;
+    double t0 = nde_tape_point(&f->tape, 0)->t;
     for (int i = 0; i < s->n_save; i++)
         if (e->setting[s->set_save + i] == t0 && saved_entry(e, f, i, out, f->call_out))
             copy_states(e, f, 0, f->call_out);
@@ -245,38 +245,86 @@ int nde_moments_in_step(NdeEngine *e, NdeFlow *f, double end, const NdeRef *out)
 }
 
 /* The start of one of the steps but the first, each as likely; of the only one if there is only one. */
-static void draw_accepted(NdeEngine *e, NdeFlow *f, int draw, double t1)
+static int draw_accepted(NdeEngine *e, NdeFlow *f, int draw)
 {
     int n = f->tape.n;
     uint64_t stream = nde_stream(NDE_STREAM_DRAW, f->solve->index, e->run.train_step);
     double u = nde_random_uniform(e->seed, stream, (uint64_t)draw);
-    int slot = n > 1 ? 1 + (int)(u * (n - 1)) : 0;
-    NdePoint p = f->tape.point[slot];
-    f->drawn[draw] = (NdeDrawn){.t = p.t, .left = t1 - p.t, .h = p.h, .step = slot};
+    return n > 1 ? 1 + (int)(u * (n - 1)) : 0;
+}
+
+/* A draw at the start of a step, whose slot and point are there. */
+static void draw_slot(NdeEngine *e, NdeFlow *f, int draw, double t1, const NdeRef *out)
+{
+    NdeDrawn *d = &f->drawn[draw];
+    NdePoint p = *nde_tape_point(&f->tape, d->step);
+    if (f->solve->is_biased)
+        *d = (NdeDrawn){.t = p.t, .left = t1 - p.t, .h = p.h, .step = d->step};
+    copy_states(e, f, d->step, &out[nde_result_drawn(f->solve, draw)]);
+}
+
+/* The draws of a solve that keeps no slots: back to the first of them, with its end put aside. */
+static int draw_undone(NdeEngine *e, NdeFlow *f, double t1, const NdeRef *out)
+{
+    const NdeSolve *s = f->solve;
+    NdeTape *tape = &f->tape;
+    int n = tape->n, first = n, values = s->n_state + s->n_carry;
+    for (int i = 0; i < s->n_draw; i++)
+        first = f->drawn[i].step < first ? f->drawn[i].step : first;
+    for (int i = 0; i < values; i++)
+        nde_value_copy(e, nde_slot_value(s, i), f->spare[i], nde_tape_state(tape, n, i));
+    for (int slot = n; slot >= first; slot--) {
+        int status = slot < n ? nde_solve_undo(e, f, slot) : 0;
+        if (status)
+            return status;
+        if (slot < n)
+            nde_tape_leave(tape, slot + 1);
+        for (int i = 0; i < s->n_draw; i++)
+            if (f->drawn[i].step == slot)
+                draw_slot(e, f, i, t1, out);
+    }
+    nde_tape_leave(tape, first);
+    *nde_tape_point(tape, n) = (NdePoint){t1, 0, -1};
+    if (!nde_tape_open(e, tape, n))
+        return e->error->exit_code;
+    for (int i = 0; i < values; i++)
+        nde_value_copy(e, nde_slot_value(s, i), nde_tape_state(tape, n, i), f->spare[i]);
+    return 0;
+}
+
+/* Draws that are made when all steps are known: those of a step's start, or of a span of length 0, which has no step.
+ */
+static int draw_late(NdeEngine *e, NdeFlow *f, double t1, const NdeRef *out)
+{
+    const NdeSolve *s = f->solve;
+    for (int i = 0; i < s->n_draw; i++)
+        if (s->is_biased || f->drawn[i].step < 0)
+            f->drawn[i].step = s->is_biased ? draw_accepted(e, f, i) : 0;
+        else
+            return 0; /* all were made on the way */
+    if (f->tape.is_undone)
+        return s->n_draw ? draw_undone(e, f, t1, out) : 0;
+    for (int i = 0; i < s->n_draw; i++) {
+        int status = nde_solve_reach(e, f, f->drawn[i].step, 0);
+        if (status)
+            return status;
+        draw_slot(e, f, i, t1, out);
+        nde_tape_pass(&f->tape, f->drawn[i].step);
+    }
+    return 0;
 }
 
 int nde_moments_end(NdeEngine *e, NdeFlow *f, const NdeRef *out)
 {
     const NdeSolve *s = f->solve;
-    double t1 = f->tape.point[f->tape.n].t;
-    for (int i = 0; i < s->n_draw; i++) {
-        NdeDrawn *d = &f->drawn[i];
+    int status = draw_late(e, f, nde_tape_point(&f->tape, f->tape.n)->t, out);
+    for (int i = 0; i < s->n_draw && !status; i++) {
+        const NdeDrawn *d = &f->drawn[i];
         int first = nde_result_drawn(s, i);
-        if (s->is_biased || d->step < 0) { /* below 0: a span of length 0 has no step */
-            if (s->is_biased)
-                draw_accepted(e, f, i, t1);
-            else
-                d->step = 0;
-            int status = nde_solve_reach(e, f, d->step, 0);
-            if (status)
-                return status;
-            copy_states(e, f, d->step, &out[first]);
-            nde_tape_pass(&f->tape, d->step);
-        }
         double number[3] = {d->t, d->left, d->h};
         for (int k = 0; k < 3; k++)
             if (out[first + s->n_state + k].at)
                 *(double *)out[first + s->n_state + k].at = number[k];
     }
-    return 0;
+    return status;
 }

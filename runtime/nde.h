@@ -119,6 +119,7 @@ typedef bool NdeLatencySolve(const NdeRun *run, const NdeRef *in, const NdeRef *
  *   step (u.., c.., t, h, p..) -> u1.., c1.., err, q..
  *   step_keep: the same, then d..      dense (u.., u1.., d.., h, theta) -> u(t + theta h)..
  *   scaled (u.., c.., t, h, p..) -> err..      lift (u.., p..) -> user's u..
+ *   inverse (u1.., c1.., t, h, p..) -> u.., c..   (of the step of h from t; or NULL)
  * span and h are signed. err is the scaled error norm: accept if err <= 1. */
 typedef struct NdeSolve {
     const char *name;
@@ -132,6 +133,7 @@ typedef struct NdeSolve {
     const NdeFn *init, *guess, *step, *step_keep, *dense;
     const NdeFn *scaled;       /* the local error of the user's states over the tolerance, for messages; or NULL */
     const NdeFn *lift;         /* the user's states, where others are integrated in their place; or NULL */
+    const NdeFn *inverse;      /* a solve whose reverse undoes its steps instead of keeping states; or NULL */
     /* A solve that is reversed. record: what step gives (step_keep, if records_dense), then residuals..;
      * again (u.., c.., t, h, p..) -> residuals.. alone. Both NULL if the reverse needs none. */
     const NdeFn *record, *again;

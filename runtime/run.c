@@ -63,16 +63,11 @@ static NdeRef *take_values(NdeEngine *e, Room *room, int n, const NdeValue *valu
     return ref;
 }
 
-static NdeValue slot_value(const NdeSolve *s, int i)
-{
-    return i < s->n_state ? s->state[i] : s->carry[i - s->n_state];
-}
-
 static NdeRef *take_state(NdeEngine *e, Room *room, const NdeSolve *s)
 {
     NdeRef *ref = take(room, (size_t)(s->n_state + s->n_carry), sizeof *ref);
     for (int i = 0; i < s->n_state + s->n_carry; i++) {
-        NdeRef at = take_value(e, room, slot_value(s, i));
+        NdeRef at = take_value(e, room, nde_slot_value(s, i));
         if (ref)
             ref[i] = at;
     }
@@ -92,7 +87,7 @@ static size_t turning_bytes(const NdeEngine *e, const NdeSolve *s)
     size_t bytes = 0;
     for (int i = 0; i < s->n_state + s->n_carry; i++)
         if (is_turning(s, i))
-            bytes += rounded(nde_value_bytes(e, slot_value(s, i)));
+            bytes += rounded(nde_value_bytes(e, nde_slot_value(s, i)));
     return bytes;
 }
 
@@ -100,7 +95,7 @@ static void lay_tape(NdeEngine *e, NdeFlow *f, const NdeSolve *s)
 {
     int n = s->n_state + s->n_carry;
     for (int i = 0; i < n + s->n_residual; i++) {
-        NdeValue v = i < n ? slot_value(s, i) : s->residual[i - n];
+        NdeValue v = i < n ? nde_slot_value(s, i) : s->residual[i - n];
         bool turns = i < n && is_turning(s, i);
         size_t *bytes = i >= n ? &f->tape.rest_bytes : turns ? &f->tape.turn_bytes : &f->tape.slot_bytes;
         if (i < n)

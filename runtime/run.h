@@ -43,6 +43,8 @@
 #define nde_watch_begin NDE_NAME(nde_watch_begin)
 #define nde_watch_text NDE_NAME(nde_watch_text)
 #define nde_solve_reach NDE_NAME(nde_solve_reach)
+#define nde_solve_before NDE_NAME(nde_solve_before)
+#define nde_solve_undo NDE_NAME(nde_solve_undo)
 #define nde_tape_check NDE_NAME(nde_tape_check)
 #define nde_tape_begin NDE_NAME(nde_tape_begin)
 #define nde_tape_open NDE_NAME(nde_tape_open)
@@ -78,7 +80,7 @@ typedef struct NdePoint { /* an end of a step; the last one has h 0 */
 
 /* The states and carries at the ends of accepted steps. A slot holds one of each, in the order state.., carry..; values
  * that the reverse does not read are in two more slots in turn. A solve that nobody reverses has two slots at a time.
- * The residuals of a step, which are many more numbers, are kept for the first steps. Without a bound all slots are
+ * A tape that is undone has only these two. The residuals of a step, which are many more numbers, are kept for the first steps. Without a bound all slots are
  * kept, in chunks that stay from solve to solve, and residuals as far as a budget goes. With a bound all is in one
  * piece of memory, slots from its start, residuals from its end. Where they meet, residuals are given up, the latest
  * first; when none are left, every second slot, so that those at multiples of `stride` are there, the checkpoints, from
@@ -100,7 +102,14 @@ typedef struct NdeTape {
     int stride, rests;        /* rests: the steps whose residuals are kept */
     int places, free, n_free; /* places of slots so far; the first free one, or -1 */
     bool is_kept;             /* all slots, not two */
+    bool is_undone;           /* the reverse forms each slot from the next one: none is kept */
+    int ring;                 /* points that are there, in turn, where fixed steps give the others; 0: all are */
 } NdeTape;
+
+static inline NdePoint *nde_tape_point(const NdeTape *tape, int slot)
+{
+    return &tape->point[tape->ring ? slot % tape->ring : slot];
+}
 
 /* Does the bound of the solve's tape hold what the least tape takes? 0, or an exit code and how much that is. */
 int nde_tape_check(NdeEngine *e, const NdeFlow *f);
@@ -133,6 +142,12 @@ void nde_tape_free(NdeTape *tape);
 void nde_tape_drop(NdeTape *tape);
 
 /* ---- solve.c ---- */
+
+/* State or carry i of a slot. */
+static inline NdeValue nde_slot_value(const NdeSolve *s, int i)
+{
+    return i < s->n_state ? s->state[i] : s->carry[i - s->n_state];
+}
 
 typedef struct NdeDrawn {
     double t, left, h; /* h: of the step that contains t */
@@ -320,6 +335,10 @@ void nde_solve_fill(NdeEngine *e, NdeFlow *f, int slot, double t, double h);
 /* Forms a slot of the tape again, unless it is there, from the last checkpoint before it; on the way at most
  * `snapshots` slots more are kept. 0 or an exit code. */
 int nde_solve_reach(NdeEngine *e, NdeFlow *f, int slot, int snapshots);
+/* The fixed step that ends at a time: where it begins and its size. */
+NdePoint nde_solve_before(const NdeEngine *e, const NdeSolve *s, double end);
+/* Forms a slot of a tape that is undone from the next one, and its point if that is not there. 0 or an exit code. */
+int nde_solve_undo(NdeEngine *e, NdeFlow *f, int slot);
 
 typedef enum NdeOutcome {
 #define STATUS(id, sentence, setting, value, first, second) NDE_FAIL_##id,

@@ -59,7 +59,7 @@ static int run_step(NdeEngine *e, NdeFlow *f, int slot, double t, double h)
     for (int i = 0; i < s->n_dense; i++)
         f->step_out[n + 1 + s->n_quantity + i] = f->dense[i];
     f->err = 0;
-    if (!e->is_taping || !s->record)
+    if (!e->is_taping || !s->record || f->tape.is_undone)
         return nde_frame_run(e, s->keeps_dense ? s->step_keep : s->step, f->step_in, f->step_out);
     int first = n + 1 + s->n_quantity + (s->records_dense ? s->n_dense : 0);
     if (slot == f->tape.n)
@@ -101,20 +101,51 @@ int nde_solve_reach(NdeEngine *e, NdeFlow *f, int slot, int snapshots)
 {
     NdeTape *tape = &f->tape;
     int at = slot;
-    while (tape->point[at].place < 0)
+    while (nde_tape_point(tape, at)->place < 0)
         at--;
     int next = at; /* the last slot that stays, then the next one that will */
     for (; at < slot; at++) {
         bool stays = at == next;
         if (stays)
             next = at + next_snapshot(slot + 1 - at, snapshots-- + 1);
-        int status = run_step(e, f, at, tape->point[at].t, tape->point[at].h);
+        int status = run_step(e, f, at, nde_tape_point(tape, at)->t, nde_tape_point(tape, at)->h);
         if (status)
             return status;
         if (!stays)
             nde_tape_leave(tape, at);
     }
     return 0;
+}
+
+/* ---- steps that are undone ---- */
+
+/* It begins at the point of the grid before its end, or at a stop between them. */
+NdePoint nde_solve_before(const NdeEngine *e, const NdeSolve *s, double end)
+{
+    double t0 = setting(e, s->set_t0, 0), way = setting(e, s->set_t1, 1) < t0 ? -1 : 1;
+    double fixed = fabs(setting(e, s->set_fixed, 0)), stop = t0;
+    for (int i = 0; s->saves_exactly && i < s->n_save; i++) {
+        double time = e->setting[s->set_save + i];
+        if ((end - time) * way > 0 && (time - stop) * way > 0)
+            stop = time;
+    }
+    double k = ceil((end - t0) * way / fixed - 1e-9) - 1, start = t0 + way * k * fixed;
+    start = (stop - start) * way >= -1e-9 * fixed ? stop : start;
+    return (NdePoint){start, end == start + way * fixed ? way * fixed : end - start, -1};
+}
+
+int nde_solve_undo(NdeEngine *e, NdeFlow *f, int slot)
+{
+    const NdeSolve *s = f->solve;
+    NdePoint *from = nde_tape_point(&f->tape, slot);
+    if (f->tape.ring)
+        *from = nde_solve_before(e, s, nde_tape_point(&f->tape, slot + 1)->t);
+    if (!nde_tape_open(e, &f->tape, slot))
+        return e->error->exit_code;
+    nde_solve_fill(e, f, slot + 1, from->t, from->h);
+    for (int i = 0; i < s->n_state + s->n_carry; i++)
+        f->step_out[i] = nde_tape_state(&f->tape, slot, i);
+    return nde_frame_run(e, s->inverse, f->step_in, f->step_out);
 }
 
 /* ---- the start ---- */
@@ -309,7 +340,7 @@ static int accept(Flight *w)
 {
     NdeFlow *f = w->f;
     count_quantities(w);
-    f->tape.point[f->tape.n].h = f->h;
+    nde_tape_point(&f->tape, f->tape.n)->h = f->h;
     if (f->tape.n == 0 && w->e->is_taping) /* nearly as long as its error would have allowed */
         f->warm = 0.9 * fabs(w->h);
     f->accepted++;

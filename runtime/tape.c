@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGN = 64 };
+enum { ALIGN = 64, RING = 4 };
 
 /* Slots that are somewhere beside the checkpoints: the end of the step that is reversed, or of the solve, and both ends
  * of a step that is run. */
@@ -150,7 +150,7 @@ static void make_room(NdeTape *tape)
 static void note_use(NdeTape *tape)
 {
     size_t lists = (size_t)tape->room_chunk + (size_t)tape->room_rest;
-    size_t use = rounded((size_t)tape->room * sizeof(NdePoint));
+    size_t use = rounded((size_t)tape->room * sizeof(NdePoint)) + (tape->is_undone ? 2 * tape->turn_bytes : 0);
     if (tape->bound)
         use += (size_t)tape->places * tape->slot_bytes + ((size_t)tape->rests + 1) * tape->rest_bytes;
     else
@@ -193,13 +193,13 @@ static int take_place(NdeTape *tape)
 
 void nde_tape_leave(NdeTape *tape, int slot)
 {
-    int place = tape->point[slot].place;
+    int place = nde_tape_point(tape, slot)->place;
     if (place < 0)
         return;
     memcpy(place_memory(tape, place), &tape->free, sizeof tape->free);
     tape->free = place;
     tape->n_free++;
-    tape->point[slot].place = -1;
+    nde_tape_point(tape, slot)->place = -1;
 }
 
 void nde_tape_pass(NdeTape *tape, int slot)
@@ -210,7 +210,7 @@ void nde_tape_pass(NdeTape *tape, int slot)
 
 bool nde_tape_open(NdeEngine *e, NdeTape *tape, int slot)
 {
-    if (tape->point[slot].place >= 0)
+    if (nde_tape_point(tape, slot)->place >= 0)
         return true;
     if (slot > tape->n)
         make_room(tape);
@@ -223,7 +223,7 @@ bool nde_tape_open(NdeEngine *e, NdeTape *tape, int slot)
             return false;
         tape->chunk[tape->n_chunk++] = memory;
     }
-    tape->point[slot].place = place;
+    nde_tape_point(tape, slot)->place = place;
     note_use(tape);
     return true;
 }
@@ -231,7 +231,7 @@ bool nde_tape_open(NdeEngine *e, NdeTape *tape, int slot)
 NdeRef nde_tape_state(const NdeTape *tape, int slot, int k)
 {
     char *at = tape->is_turning[k] ? tape->turn + (size_t)(slot % 2) * tape->turn_bytes
-                                   : place_memory(tape, tape->point[slot].place);
+                                   : place_memory(tape, nde_tape_point(tape, slot)->place);
     return (NdeRef){at + tape->offset[k], tape->step[k]};
 }
 
@@ -282,7 +282,8 @@ bool nde_tape_rest(NdeEngine *e, NdeTape *tape, int slot, int k, int n, NdeRef *
 
 int nde_tape_add(NdeEngine *e, NdeTape *tape, double t)
 {
-    if (tape->n + 1 >= tape->room) {
+    int most = tape->ring ? tape->ring - 1 : tape->n + 1;
+    if (most >= tape->room) {
         int room = tape->room ? 2 * tape->room : 64;
         NdePoint *point = nde_enlarge(tape->point, (size_t)room, sizeof *point, e->error);
         if (!point)
@@ -291,9 +292,9 @@ int nde_tape_add(NdeEngine *e, NdeTape *tape, double t)
         tape->room = room;
         e->allocations++;
     }
-    tape->point[tape->n].t = t;
-    tape->point[tape->n].h = 0;
-    tape->point[tape->n + 1].place = -1;
+    nde_tape_point(tape, tape->n)->t = t;
+    nde_tape_point(tape, tape->n)->h = 0;
+    nde_tape_point(tape, tape->n + 1)->place = -1;
     return 0;
 }
 
@@ -303,8 +304,11 @@ int nde_tape_begin(NdeEngine *e, NdeFlow *f, bool is_kept, double t0)
     tape->n = tape->rests = tape->places = tape->n_free = 0;
     tape->stride = 1;
     tape->free = -1;
-    tape->is_kept = is_kept;
-    tape->bound = is_kept ? bound_of(e, f->solve) : 0;
+    tape->is_undone = f->solve->inverse != NULL;
+    tape->is_kept = is_kept && !tape->is_undone;
+    bool is_fixed = f->solve->set_fixed >= 0 && e->setting[f->solve->set_fixed] > 0;
+    tape->ring = tape->is_undone && is_fixed ? RING : 0;
+    tape->bound = tape->is_kept ? bound_of(e, f->solve) : 0;
     int status = tape->bound ? nde_tape_check(e, f) : 0;
     if (!status && tape->bound)
         status = reserve(e, tape, point_count(e, f->solve));
@@ -312,7 +316,7 @@ int nde_tape_begin(NdeEngine *e, NdeFlow *f, bool is_kept, double t0)
         status = nde_tape_add(e, tape, t0);
     if (status)
         return status;
-    tape->point[0].place = -1;
+    nde_tape_point(tape, 0)->place = -1;
     return nde_tape_open(e, tape, 0) ? 0 : e->error->exit_code;
 }
 

@@ -58,6 +58,8 @@ rk4 4 4
 rk38 4 4
 dopri5 5 6
 tsit5 5 6
+alf 2 1
+reversible_heun 2 1
 END
 { sed -n '/^tableau/,/^}/p' "$examples/own_method.nde"; model ralston32; } | awk '
     /^precision/ { p = p $0 "\n"; next } { rest = rest $0 "\n" } END { printf "%s%s", p, rest }' >ralston32.nde
@@ -65,7 +67,7 @@ measure ralston32 3 3
 
 # A method that is in the prelude and not in the list above would be untested.
 "$ndec" list methods | awk '{ print $1 }' | sort >listed
-printf '%s\n' euler midpoint heun bosh3 rk4 rk38 dopri5 tsit5 | sort >measured
+printf '%s\n' euler midpoint heun bosh3 rk4 rk38 dopri5 tsit5 alf reversible_heun | sort >measured
 same 'every method of the prelude is measured' listed measured
 
 # One changed coefficient is refused: the message names the condition and how far off it is.

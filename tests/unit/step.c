@@ -136,6 +136,18 @@ static double norm(const States *x, const States *scale)
     return sqrt(sum / n);
 }
 
+/* (1 - share) u + share w, for the second state w that a method may carry. */
+static States mixed(const Array *u, const States *second, double share)
+{
+    States out;
+    for (int j = 0; j < N_STATE; j++) {
+        out.of[j] = array_new(a, &world, solve->state_type[j]);
+        for (int e = 0; e < size_of(j); e++)
+            out.of[j].at[e] = (1 - share) * u[j].at[e] + (second ? share * second->of[j].at[e] : 0);
+    }
+    return out;
+}
+
 static States field_at(const Array *u, double t, const Array *arg)
 {
     Array *in = ARENA_NEW(a, Array, field->n_in);
@@ -149,25 +161,32 @@ static States field_at(const Array *u, double t, const Array *arg)
 }
 
 typedef struct Taken { /* a step by hand */
-    States u1, err, larger, k[16], stage[16];
+    States u1, k1, second, err, larger, k[16], stage[16];
     double norm;
 } Taken;
 
-static Taken take_step(const Array *u, const States *k1, double t, double h, const Array *arg)
+/* carry: what the step is handed, or NULL: it begins anew. */
+static Taken take_step(const Array *u, const States *carry, double t, double h, const Array *arg)
 {
+    const States *k1 = method->slope ? carry : NULL, *second = method->share && carry ? carry + (k1 != NULL) : NULL;
     static const double zero[16];
     Taken s;
     ck_assert_int_le(method->stages, 16);
     for (int i = 0; i < method->stages; i++) {
-        s.stage[i] = moved(u, h, method->a[i], i, s.k);
+        s.stage[i] = mixed(u, second, second ? method->share[i] : 0);
+        s.stage[i] = moved(s.stage[i].of, h, method->a[i], i, s.k);
         s.k[i] = i == 0 && k1 ? *k1 : field_at(s.stage[i].of, t + method->c[i] * h, arg);
     }
     s.u1 = moved(u, h, method->b, method->stages, s.k);
+    s.k1 = moved(u, 1, method->slope ? method->slope : zero, method->stages, s.k);
+    s.second = mixed(u, second, second ? method->share[method->stages] : 0);
+    s.second = moved(s.second.of, h, method->state ? method->state : zero, method->stages, s.k);
     s.larger = moved(u, 0, zero, 0, s.k);
     s.err = moved(u, h, method->e ? method->e : zero, method->stages, s.k);
     for (int j = 0; j < N_STATE; j++)
         for (int e = 0; e < size_of(j); e++) {
             s.err.of[j].at[e] -= u[j].at[e];
+            s.k1.of[j].at[e] -= u[j].at[e];
             s.larger.of[j].at[e] = fmax(fabs(u[j].at[e]), fabs(s.u1.of[j].at[e]));
         }
     s.norm = method->e ? norm(&s.err, &s.larger) : 0;
@@ -182,15 +201,16 @@ static int at_t(void)
 
 static const double h0 = 0.3, t0 = 0.2;
 
-/* Inputs of a step, random; k1 that of the states if is_true. */
+/* Inputs of a step, random; what is carried that of a start if is_true: the slope there, the state itself. */
 static Array *step_inputs(const Fn *step, bool is_true, double h, uint64_t seed)
 {
     Random r = {.state = seed};
     Array *in = random_inputs(a, &world, &r, step);
     in[at_t()].at[0] = t0;
     in[at_t() + 1].at[0] = h;
+    States k1 = field_at(in, t0, in + at_t() + 2);
     for (int j = 0; is_true && j < solve->n_carry; j++)
-        in[N_STATE + j] = field_at(in, t0, in + at_t() + 2).of[j];
+        in[N_STATE + j] = j < N_STATE ? k1.of[j] : in[j - N_STATE];
     return in;
 }
 
@@ -231,11 +251,15 @@ START_TEST(a_step_is_what_the_tableau_says)
         double h = way & 1 ? -h0 : h0;
         const Fn *step = way & 2 ? solve->step_keep : solve->step;
         const Array *in = step_inputs(step, false, h, 17), *out = interpret(a, step, &world, in);
-        States k1 = states_at(in + N_STATE); /* whatever it is handed */
-        Taken s = take_step(in, solve->n_carry ? &k1 : NULL, t0, h, in + at_t() + 2);
+        States *carry = ARENA_NEW(a, States, 2); /* whatever it is handed */
+        for (int i = 0; i < solve->n_carry / N_STATE; i++)
+            carry[i] = states_at(in + N_STATE + i * N_STATE);
+        Taken s = take_step(in, carry, t0, h, in + at_t() + 2);
         check_states("the new state", out, &s.u1);
-        if (solve->n_carry)
-            check_states("the last stage derivative", out + N_STATE, &s.k[method->stages - 1]);
+        if (method->slope)
+            check_states("the carried slope", out + N_STATE, &s.k1);
+        if (method->share)
+            check_states("the carried state", out + 2 * N_STATE, &s.second);
         double err = *out[N_STATE + solve->n_carry].at;
         ck_assert_msg(fabs(err - s.norm) < 1e-12 * fmax(1, s.norm), "%s: the error is %g, not %g", method->name, err,
                       s.norm);
@@ -273,14 +297,39 @@ END_TEST
 START_TEST(carries_are_the_first_stage)
 {
     compile_method(_i);
-    ck_assert_int_eq(solve->n_carry, method->fsal ? N_STATE : 0);
-    ck_assert((solve->init != NULL) == method->fsal);
+    ck_assert_int_eq(solve->n_carry, N_STATE * ((method->slope != NULL) + (method->share != NULL)));
+    ck_assert_int_eq(solve->init != NULL, solve->n_carry > 0);
     if (!solve->init)
         return;
     Random r = {.state = 18};
     const Array *in = random_inputs(a, &world, &r, solve->init);
     States k1 = field_at(in, *in[N_STATE].at, in + N_STATE + 1);
-    check_states("the carry", interpret(a, solve->init, &world, in), &k1);
+    const Array *out = interpret(a, solve->init, &world, in);
+    check_states("the carried slope", out, &k1);
+    if (!method->share)
+        return;
+    States u = states_at(in);
+    check_states("the carried state", out + N_STATE, &u);
+}
+END_TEST
+
+/* Whatever the carried state is: but a carried slope that is no stage is one of it. */
+START_TEST(a_step_that_is_undone_ends_where_it_began)
+{
+    compile_method(_i);
+    ck_assert_int_eq(solve->inverse != NULL, method->is_reversible);
+    for (int way = 0; way < 2 && solve->inverse; way++) {
+        Array *in = step_inputs(solve->step, false, way ? -h0 : h0, 23);
+        if (method->share) {
+            States k1 = field_at(in + 2 * N_STATE, t0, in + at_t() + 2);
+            memcpy(in + N_STATE, k1.of, sizeof k1.of);
+        }
+        Array *back = ARENA_NEW(a, Array, solve->step->n_in);
+        memcpy(back, in, sizeof(Array) * (size_t)solve->step->n_in);
+        memcpy(back, interpret(a, solve->step, &world, in), sizeof(Array) * (size_t)at_t());
+        double error = outputs_error(&world, at_t(), interpret(a, solve->inverse, &world, back), in);
+        ck_assert_msg(error < 1e-14, "%s: %g from where it began", method->name, error);
+    }
 }
 END_TEST
 
@@ -427,7 +476,7 @@ static void check_guess(double scale_u, double scale_arg, double span)
             in[i].at[e] *= i < N_STATE ? scale_u : i > at_t() ? scale_arg : 1;
     const Array *arg = in + at_t() + 2;
     States f0 = field_at(in, t0, arg);
-    for (int j = 0; j < solve->n_carry; j++) /* k1 is handed over */
+    for (int j = 0; method->slope && j < N_STATE; j++) /* k1 is handed over */
         in[N_STATE + j] = f0.of[j];
     in[at_t()].at[0] = t0;
     in[at_t() + 1].at[0] = span;
@@ -446,9 +495,9 @@ START_TEST(the_initial_step_is_that_of_the_formula)
     for (int i = 0; i < 4; i++) {
         check_guess(1, 1, span[i]);
         check_guess(1, 30, span[i]);
-        check_guess(1e-9, 1, span[i]);   /* d0 is small */
-        check_guess(1, 1e-9, span[i]);   /* d1 is small */
-        check_guess(1, 0, span[i]);      /* the field is 0 */
+        check_guess(1e-9, 1, span[i]); /* d0 is small */
+        check_guess(1, 1e-9, span[i]); /* d1 is small */
+        check_guess(1, 0, span[i]);    /* the field is 0 */
         check_guess(0, 0, span[i]);
     }
 }
@@ -478,7 +527,8 @@ START_TEST(the_reverse_of_a_solve_fits_its_functions)
     ck_assert_int_eq(n_seed, solve->n_quantity);
     ck_assert_int_eq(n_carry, solve->n_carry);
     ck_assert_int_gt(n_want, 0);
-    ck_assert_int_eq(vjp->step_vjp->n_in, solve->step_keep->n_in + N_STATE + n_carry + n_seed + solve->n_dense + vjp->n_residual);
+    ck_assert_int_eq(vjp->step_vjp->n_in,
+                     solve->step_keep->n_in + N_STATE + n_carry + n_seed + solve->n_dense + vjp->n_residual);
     ck_assert_int_eq(vjp->step_vjp->out.n, N_STATE + n_carry + n_want);
     ck_assert_int_eq(vjp->dense_vjp->n_in, solve->dense->n_in + N_STATE);
     ck_assert_int_eq(vjp->dense_vjp->out.n, 2 * N_STATE + solve->n_dense);
@@ -499,6 +549,7 @@ int main(void)
     tcase_add_loop_test(tc, a_step_is_what_the_tableau_says, 0, n);
     tcase_add_loop_test(tc, stiffness_is_the_ratio_of_the_last_two_stages, 0, n);
     tcase_add_loop_test(tc, carries_are_the_first_stage, 0, n);
+    tcase_add_loop_test(tc, a_step_that_is_undone_ends_where_it_began, 0, n);
     tcase_add_loop_test(tc, the_reverse_of_a_step_agrees_with_differences, 0, n);
     tcase_add_loop_test(tc, interpolants_are_what_the_tableau_says, 0, n);
     tcase_add_loop_test(tc, interpolants_meet_the_ends_of_the_step, 0, n);
