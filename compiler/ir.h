@@ -115,7 +115,8 @@ struct Solve {
     Fn *init, *guess, *step, *step_keep, *dense, *scaled, *lift;
     /* Settings (index into the settings table, -1: not given). */
     int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save0,
-        set_memory; /* saves: n_save settings; memory: MiB */
+        set_memory; /* saves: n_save settings; memory: MiB of the tape, or its checkpoints */
+    bool bound_is_slots; /* set_memory counts checkpoints */
     bool is_initial_warm;
     const char *controller;       /* row of control.def */
     const char *reduction;        /* for `explain`: what reduce.c did, or why not */
