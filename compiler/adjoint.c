@@ -44,12 +44,32 @@ static void read_checkpoints(Block *k, Node *number)
 }
 
 /* ---- the clause ---- */
+static const char *const kind_name[] = {[ADJOINT_discrete] = "discrete",
+                                        [ADJOINT_backsolve] = "backsolve",
+                                        [ADJOINT_interpolating] = "interpolating",
+                                        [ADJOINT_quadrature] = "quadrature"};
+
+static bool read_kind(Block *k, const Node *word)
+{
+    for (size_t i = 0; i < sizeof kind_name / sizeof *kind_name; i++)
+        if (clause_is_word(word, kind_name[i]) && !word->n) {
+            k->solve->adjoint = (AdjointKind)i;
+            return true;
+        }
+    return false;
+}
+
 void adjoint_read(Block *k, Node *clause)
 {
     Node *group = clause->n == 1 ? clause->kid[0] : NULL;
-    bool is_right = group && group->n > 0 && clause_is_word(group->kid[0], "discrete") && !group->kid[0]->n;
+    bool is_right = group && group->n > 0 && read_kind(k, group->kid[0]);
     for (int i = 1; is_right && i < group->n; i++) {
         Node *at = group->kid[i];
+        bool is_seminorm = clause_is_word(at, "seminorm") && !at->n &&
+                           (k->solve->adjoint == ADJOINT_backsolve || k->solve->adjoint == ADJOINT_interpolating);
+        k->solve->is_seminorm |= is_seminorm;
+        if (is_seminorm)
+            continue;
         if (clause_is_word(at, "checkpoints") && at->n)
             read_checkpoints(k, at->kid[0]);
         else if (clause_is_word(at, "memory") && at->n && i + 1 < group->n)
@@ -59,4 +79,17 @@ void adjoint_read(Block *k, Node *clause)
     }
     if (!is_right)
         DIAG_AT(k->c->diags, CLAUSE_VALUE, clause->span, "adjoint", "adjoint discrete checkpoints 16");
+}
+
+void adjoint_check(Block *k)
+{
+    const Solve *s = k->solve;
+    Check *c = k->c;
+    if (s->adjoint == ADJOINT_discrete)
+        return;
+    if (s->set_memory >= 0)
+        DIAG_AT(c->diags, BOUND_ADJOINT, c->model->settings.at[s->set_memory].span, kind_name[s->adjoint]);
+    for (int i = 0; i < k->terms.at.n; i++)
+        if (k->terms.at.at[i].draws == 0)
+            DIAG_AT(c->diags, GLOBAL_ADJOINT, k->terms.at.at[i].clause->span, kind_name[s->adjoint]);
 }

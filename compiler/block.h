@@ -31,6 +31,8 @@ bool clause_positive(Block *k, Node *node, int setting);
 
 /* ---- adjoint.c ---- */
 void adjoint_read(Block *k, Node *clause);
+/* After all clauses: do they go with the adjoint? */
+void adjoint_check(Block *k);
 /* A bound of the tape such as 64 MiB: a number and its unit. */
 void adjoint_memory(Block *k, Node *clause, Node *number, Node *unit);
 

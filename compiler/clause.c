@@ -237,7 +237,7 @@ static void read_one(Block *k, Node *clause)
         const char *name;
         void (*read)(Block *, Node *);
     } row[] = {
-        {"time", read_time},       {"method", read_method},  {"tolerance", read_tolerance},   {"step", read_step},
+        {"time", read_time},       {"method", read_method},   {"tolerance", read_tolerance},   {"step", read_step},
         {"batching", read_choice}, {"adjoint", adjoint_read}, {"controller", read_controller}, {"memory", read_memory}};
     if (str_eq(clause->text, "regularize")) {
         if (k->c->training)
@@ -311,6 +311,7 @@ bool clause_check(Block *k)
         diag_help(c->diags, "add a line such as  step fixed 0.01");
         return false;
     }
+    adjoint_check(k);
     double rtol = c->model->settings.at[s->set_rtol].value;
     s->has_differences = s->has_estimate && !c->model->is_double && !c->no_difference && rtol < FINE_TOLERANCE;
     if (!c->model->is_double && s->has_estimate && rtol < 1.2e-7 && rtol > 0)

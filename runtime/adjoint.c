@@ -21,13 +21,17 @@ typedef struct Reverse {
     double end;
 } Reverse;
 
-/* The cotangent of a result, or no memory. */
+NdeRef nde_seed_of(const NdeSolveVjp *vjp, const NdeRef *seed, int result)
+{
+    for (int i = 0; i < vjp->n_seed; i++)
+        if (vjp->seed[i] == result)
+            return seed[i];
+    return (NdeRef){0};
+}
+
 static NdeRef seed_of(const Reverse *r, int result)
 {
-    for (int i = 0; i < r->vjp->n_seed; i++)
-        if (r->vjp->seed[i] == result)
-            return r->seed[i];
-    return (NdeRef){0};
+    return nde_seed_of(r->vjp, r->seed, result);
 }
 
 /* Each seeded state at a time inside the span is asked for by its first result index and its entry in a series. */
@@ -184,7 +188,10 @@ static int find_residuals(Reverse *r, int slot, NdeRef *to)
         return 0;
     if (!nde_tape_rest(r->e, &f->tape, slot, s->n_state + s->n_carry, s->n_residual, to))
         return r->e->error->exit_code;
-    return nde_tape_keeps(&f->tape, slot) ? 0 : nde_frame_run(r->e, s->again, f->step_in, to);
+    if (nde_tape_keeps(&f->tape, slot))
+        return 0;
+    r->e->reverse_evaluations += s->evaluations_step;
+    return nde_frame_run(r->e, s->again, f->step_in, to);
 }
 
 /* Arguments of step_vjp, after those of the step: cotangents of u1, of carries, of quantities, of d; residuals. */
@@ -246,6 +253,7 @@ static int reverse_step(Reverse *r, int slot)
     if (status)
         return status;
     fill_out(r, r->before, true);
+    r->e->reverse_evaluations += s->evaluations_step;
     status = nde_sums_run(r->e, r->vjp->step_vjp, f->call_in, f->call_out);
     if (status)
         return status;
@@ -312,6 +320,11 @@ int nde_solve_vjp(NdeRun *run, const NdeSolveVjp *vjp, const NdeRef *in, const N
                  .after = f->lambda,
                  .before = f->lambda_new};
     double began = nde_phase_begin(e);
+    if (vjp->backward) {
+        int outcome = nde_backward(e, vjp, in, seed, out);
+        nde_phase_end(e, NDE_PHASE_REVERSE, began);
+        return outcome;
+    }
     if (!f->tape.is_kept)
         return nde_fail(e->error, NDE_EXIT_MEMORY, "the reverse of '%s' was asked for, but its steps were not kept",
                         s->name);

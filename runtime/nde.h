@@ -147,6 +147,14 @@ typedef struct NdeSolve {
     const char *controller;    /* row of control.def */
     NdeLatencySolve *latency;  /* or NULL */
     size_t latency_bytes;
+    bool forgets_steps;        /* its reverse reads no step: `adjoint backsolve` */
+    /* An adjoint system (Backward in compiler/ir.h), which only the reverse of a solve runs: n_extra values stand in
+     * front of p in step: the size of the cotangents, then the states of the solve at each of n_moment fractions of the
+     * step; in init those at t alone, if there are any. rate (a.., t, u.., p..) -> g'.., where g are no states. */
+    int n_extra, n_moment;
+    const NdeValue *extra;
+    const double *moment;
+    const NdeFn *rate;
 } NdeSolve;
 
 /* The reverse of a solve; see SolveVjp in compiler/ir.h for the argument lists. */
@@ -158,7 +166,14 @@ typedef struct NdeSolveVjp {
     const bool *seed_carry;    /* [n_carry] */
     bool seed_dense, reads_dense; /* reads_dense: dense_vjp needs the values of d */
     const NdeFn *step_vjp, *dense_vjp, *init_vjp;
+    const NdeSolve *backward;  /* the adjoint system, which takes the place of all these; or NULL */
 } NdeSolveVjp;
+
+/* Where the arguments begin in those of a step. */
+static inline int nde_first_arg(const NdeSolve *s)
+{
+    return s->n_state + s->n_carry + 2 + s->n_extra;
+}
 
 /* State i as the model writes it. */
 static inline NdeValue nde_user_state(const NdeSolve *s, int i)

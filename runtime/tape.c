@@ -64,7 +64,6 @@ static size_t rounded(size_t bytes)
     return (bytes + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-
 /* A solve with a bound has room for the times of as many steps as it may take: so it cannot fail when it is half done.
  */
 static size_t point_count(const NdeEngine *e, const NdeSolve *s)
@@ -73,7 +72,7 @@ static size_t point_count(const NdeEngine *e, const NdeSolve *s)
     return (size_t)(limit > 0 ? limit < INT_MAX / 2 ? limit : INT_MAX / 2 : 0) + 2;
 }
 
-/* In bytes; 0: none. Checkpoints are a bound too: that many slots, with those that pass and the residuals of one step. */
+/* In bytes; 0: none. Checkpoints are a bound too: so many slots, those that pass, and the residuals of one step. */
 static size_t bound_of(const NdeEngine *e, const NdeFlow *f)
 {
     static const double most = (double)(SIZE_MAX / 4);
