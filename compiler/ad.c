@@ -23,7 +23,7 @@ static bool passes(Op op, int k)
     return rule && !(rule[0] == '0' && (rule[1] == 0 || rule[1] == ';'));
 }
 
-static void mark_active(Module *m, const Fn *fn, bool *value)
+void ad_depends(Module *m, const Fn *fn, bool *value)
 {
     for (int v = 0; v < fn->ins.n; v++) {
         const Ins *ins = &fn->ins.at[v];
@@ -82,7 +82,7 @@ void ad_reach(Module *m, const Fn *fn, const bool *want, const bool *seed, bool 
     Active a = {ARENA_NEW(m->arena, bool, fn->ins.n + 1), ARENA_NEW(m->arena, bool, fn->ins.n + 1)};
     for (int i = 0; i < fn->n_in; i++)
         a.value[i] = want[i];
-    mark_active(m, fn, a.value);
+    ad_depends(m, fn, a.value);
     for (int i = 0; out && i < fn->out.n; i++)
         out[i] = a.value[fn->out.at[i]];
     if (!in)
@@ -292,7 +292,7 @@ static void sweep_solve(Sweep *s, Val v)
     for (int i = 0; i < n_result; i++)
         if (seed[i])
             arg[n_arg++] = g[i];
-    SolveVjp *vjp = ad_solve_reverse(s->m, solve, want, seed);
+    SolveVjp *vjp = (solve->backward ? ad_solve_backward : ad_solve_reverse)(s->m, solve, want, seed);
     list_push(s->m->arena, s->m->vjps, vjp);
     Val call = fn_op(s->m, s->to, OP_solve_vjp, n_arg, arg, (Imm){.solve = (Solve *)solve, .index = s->m->vjps.n - 1},
                      ins.span);
@@ -448,7 +448,7 @@ static Sweep pair_sweep(Module *m, Pair *p, bool *is_needed)
     p->takes.n = p->n_want = 0;
     for (int i = 0; i < fn->n_in; i++)
         s.a.value[i] = p->want[i];
-    mark_active(m, fwd, s.a.value);
+    ad_depends(m, fwd, s.a.value);
     for (int i = 0; i < fn->out.n; i++)
         s.a.live[fn->out.at[i]] |= p->seed[i];
     mark_live(m, fwd, &s.a);
@@ -518,7 +518,7 @@ Fn *ad_vjp(Module *m, const Fn *fn, const char *name, const bool *wanted, const 
     Sweep s = sweep_new(m, to, to);
     for (int i = 0; i < fn->n_in; i++)
         s.a.value[i] = wanted[i];
-    mark_active(m, to, s.a.value);
+    ad_depends(m, to, s.a.value);
     for (int i = 0; i < fn->out.n; i++)
         s.a.live[map[fn->out.at[i]]] |= seeded[i];
     mark_live(m, to, &s.a);
@@ -541,7 +541,7 @@ void ad_gradient(Module *m, Fn *fn, Val loss, int n_param, Val *grad)
     Sweep s = sweep_new(m, fn, fn);
     for (int v = 0; v < s.n; v++)
         s.a.value[v] = fn->ins.at[v].op == OP_param;
-    mark_active(m, fn, s.a.value);
+    ad_depends(m, fn, s.a.value);
     s.a.live[loss] = true;
     mark_live(m, fn, &s.a);
     augment(&s);

@@ -43,6 +43,8 @@ typedef struct Sweep {
     LIST(Val) residual;
 } Sweep;
 
+/* Adds to value, [fn->ins.n], all that depends on what is marked in it. */
+void ad_depends(Module *m, const Fn *fn, bool *value);
 /* Which outputs depend on the wanted inputs (out), or which wanted inputs reach the seeded outputs (in); either may be
  * NULL. */
 void ad_reach(Module *m, const Fn *fn, const bool *want, const bool *seed, bool *out, bool *in);
@@ -51,6 +53,8 @@ Pair *ad_pair(Module *m, const Fn *fn, const bool *want, const bool *seed);
 /* The reverse of a solve. Takes back the wish for arguments that no seeded result depends on, such as those of the
  * error norm alone. */
 SolveVjp *ad_solve_reverse(Module *m, const Solve *s, bool *want, const bool *seed);
+/* The same through the adjoint system, whose wishes those of arguments become. */
+SolveVjp *ad_solve_backward(Module *m, const Solve *s, bool *want, const bool *seed);
 Sweep sweep_new(Module *m, Fn *from, Fn *to);
 /* An input of s->to. */
 Val sweep_take(Sweep *s, TakesKind kind, int index, Type type, const char *name);

@@ -153,3 +153,22 @@ SolveVjp *ad_solve_reverse(Module *m, const Solve *s, bool *want, const bool *se
     }
     return vjp;
 }
+
+SolveVjp *ad_solve_backward(Module *m, const Solve *s, bool *want, const bool *seed)
+{
+    SolveVjp *vjp = ARENA_NEW(m->arena, SolveVjp, 1);
+    const Backward *back = s->backward;
+    int n_result = solve_n_result(s);
+    vjp->want = ARENA_NEW(m->arena, bool, s->n_state + s->n_arg);
+    vjp->seed = ARENA_NEW(m->arena, bool, n_result);
+    vjp->seed_carry = ARENA_NEW(m->arena, bool, s->n_carry + 1);
+    for (int i = 0; i < s->n_arg; i++)
+        want[s->n_state + i] = back->want[i];
+    memcpy(vjp->want, want, sizeof(bool) * (size_t)(s->n_state + s->n_arg));
+    memcpy(vjp->seed, seed, sizeof(bool) * (size_t)n_result);
+    vjp->record = back->record;
+    vjp->again = back->again;
+    vjp->n_residual = back->record ? s->n_dense : 0;
+    list_push(m->arena, m->solves, back->solve);
+    return vjp;
+}

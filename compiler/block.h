@@ -23,5 +23,17 @@ void clause_read(Block *k);
 /* After clause_read: the defaults of what was not given; false if the block cannot be solved. */
 bool clause_check(Block *k);
 void clause_not_yet(Block *k, Node *node, const char *what);
+/* The name of a setting of the solve. */
+const char *clause_key(const Block *k, const char *clause);
+bool clause_is_word(const Node *node, const char *text);
+/* False after a message: the setting, read from the node, is not above 0. */
+bool clause_positive(Block *k, Node *node, int setting);
+
+/* ---- adjoint.c ---- */
+void adjoint_read(Block *k, Node *clause);
+/* After all clauses: do they go with the adjoint? */
+void adjoint_check(Block *k);
+/* A bound of the tape such as 64 MiB: a number and its unit. */
+void adjoint_memory(Block *k, Node *clause, Node *number, Node *unit);
 
 #endif

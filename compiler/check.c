@@ -276,7 +276,7 @@ static void finish_solves(Module *m)
     for (int i = 0; i < m->solves.n; i++) {
         Solve *s = m->solves.at[i];
         s->step = ad_finish(m, s->step);
-        s->step_keep = ad_finish(m, s->step_keep);
+        s->step_keep = s->step_keep ? ad_finish(m, s->step_keep) : NULL;
         s->scaled = s->scaled ? ad_finish(m, s->scaled) : NULL;
     }
     for (int i = 0; i < m->vjps.n; i++) {

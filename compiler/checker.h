@@ -247,8 +247,9 @@ Val reduce_lift_rate(Check *c, Builder *b, const Reduction *r, int state, const 
 /* ---- step.c: one step of a method as IR ---- */
 typedef struct Problem { /* what a step needs of its solve, in the builder where it stands */
     Solve *solve;
-    Fn *field;                  /* (u.., t, p..) -> du.. */
+    Fn *field;                  /* (u.., t, p..) -> du.., and further rates that no stage needs */
     const Val *arg;             /* p */
+    Val *const *stage_arg;      /* p at each stage, where it is not the same at all; or NULL */
     int n_arg;                  /* those that the field takes */
     const Reduction *reduction; /* NULL: the states are the user's */
     const Val *origin;          /* the user's states where the reduced ones are 0 */
@@ -270,6 +271,8 @@ struct Internals {
 void step_field(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Val *du);
 /* Stages, new state and error estimate of a step from u with the signed step h; k1 NULL: evaluated here. */
 Internals step_internals(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h);
+/* sum_j (h w_j) k_j for one state, zero weights left out; NO_VAL if all are zero. */
+Val step_weighted(Check *c, Builder *b, Val *const *k, int state, const double *w, int n, Val h);
 /* The scaled error norm, 1 = the tolerance: rms(err / (atol + rtol max(|u0|, |u1|))). */
 Val step_error(Check *c, Builder *b, const Internals *in);
 /* x over the tolerance: x / (atol + rtol max(|u0|, |u1|)), for one state. */
@@ -282,9 +285,16 @@ Start step_start(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Pr
 Internals step_local(Check *c, Builder *b, const Problem *p, const Start *at, const Val *held, Val t, Val h);
 /* Can the first slope be held in the reduced form? */
 bool step_can_hold(const Problem *p);
+/* The state inside a step (dense of a solve); n_dense is known. */
+Fn *step_dense(Check *c, const Problem *p, Builder *parent);
 /* init, guess, step, step_keep, inverse, dense of a solve. */
 typedef struct Terms Terms;
 void step_functions(Check *c, const Problem *p, Keys *keys, Builder *parent, Scope *s, const Terms *terms);
+
+/* ---- backwards.c: the adjoint system as a solve of its own ---- */
+/* For a solve in b whose functions and arguments are known: keys, with their values there behind the start values in
+ * arg. Nothing for `adjoint discrete`. */
+void backwards_build(Check *c, Builder *b, const Problem *p, Keys *keys, const Val *arg);
 
 /* ---- regularize.c ---- */
 typedef struct Term { /* one `regularize` clause */

@@ -17,14 +17,14 @@ int clause_setting(Check *c, Scope *s, Node *node, const char *name, const char 
     return v.kind == VALUE_number ? setting_add(c, name, rat_to_double(v.num), false, node->span) : -1;
 }
 
-static const char *key(const Block *k, const char *clause)
+const char *clause_key(const Block *k, const char *clause)
 {
     return str_format(k->c->arena, "%s.%s", k->solve->name, clause);
 }
 
 static int preset(const Block *k, const char *clause, double value)
 {
-    return setting_add(k->c, key(k, clause), value, true, k->node->span);
+    return setting_add(k->c, clause_key(k, clause), value, true, k->node->span);
 }
 
 /* ---- words of clauses ---- */
@@ -33,12 +33,12 @@ void clause_not_yet(Block *k, Node *node, const char *what)
     DIAG_AT(k->c->diags, NOT_YET, node->span, what);
 }
 
-static bool is_word(const Node *node, const char *text)
+bool clause_is_word(const Node *node, const char *text)
 {
     return node->kind == NODE_WORD && str_eq(node->text, text);
 }
 
-static bool positive(Block *k, Node *node, int setting)
+bool clause_positive(Block *k, Node *node, int setting)
 {
     if (setting < 0)
         return true; /* it has been reported */
@@ -102,14 +102,14 @@ static void read_time(Block *k, Node *clause)
                 k->info->is_time_wrong = true; /* read, right or not */
                 k->info->from = eval_static(c, k->outer, at->kid[0], "the start of the time span");
                 k->info->to = eval_static(c, k->outer, at->kid[1], "the end of the time span");
-                k->solve->set_t0 = clause_setting(c, k->outer, at->kid[0], key(k, "start"), "the start");
-                k->solve->set_t1 = clause_setting(c, k->outer, at->kid[1], key(k, "end"), "the end");
+                k->solve->set_t0 = clause_setting(c, k->outer, at->kid[0], clause_key(k, "start"), "the start");
+                k->solve->set_t1 = clause_setting(c, k->outer, at->kid[1], clause_key(k, "end"), "the end");
                 if (k->info->from.kind == VALUE_number && k->info->to.kind == VALUE_number &&
                     rat_to_double(k->info->from.num) == rat_to_double(k->info->to.num))
                     DIAG_PLAIN(c->diags, SPAN_EMPTY, at->span);
-            } else if (is_word(at, "save") && at->n)
+            } else if (clause_is_word(at, "save") && at->n)
                 read_save(k, at->kid[0]);
-            else if (is_word(at, "exactly"))
+            else if (clause_is_word(at, "exactly"))
                 k->solve->saves_exactly = true;
             else if (at->kind == NODE_WORD)
                 clause_not_yet(k, at, str_format(c->arena, "'time … %s'", at->text));
@@ -132,7 +132,8 @@ static void read_method(Block *k, Node *clause)
             return;
         if (symbol->value.kind == VALUE_tableau) {
             k->solve->method = symbol->value.tableau;
-            k->solve->is_reversible = k->solve->method && k->solve->method->is_reversible;
+            if (k->solve->method && k->solve->method->is_reversible)
+                k->solve->adjoint = ADJOINT_reversible;
             return;
         }
     }
@@ -150,8 +151,8 @@ static void read_tolerance(Block *k, Node *clause)
                 return;
             }
             const char *word = at->kind == NODE_WORD ? str_format(k->c->arena, "tolerance.%s", at->text) : "tolerance";
-            int set = clause_setting(k->c, k->outer, value, key(k, word), "a tolerance");
-            positive(k, value, set);
+            int set = clause_setting(k->c, k->outer, value, clause_key(k, word), "a tolerance");
+            clause_positive(k, value, set);
             if (at->kind != NODE_WORD || str_eq(at->text, "abs"))
                 s->set_atol = set;
             if (at->kind != NODE_WORD || str_eq(at->text, "rel"))
@@ -173,17 +174,17 @@ static void read_step(Block *k, Node *clause)
     for (int g = 0; g < clause->n; g++)
         for (int i = 0; i < clause->kid[g]->n; i++) {
             Node *at = clause->kid[g]->kid[i];
-            bool known = is_word(at, "adaptive") || is_word(at, "auto");
-            if (is_word(at, "warm"))
+            bool known = clause_is_word(at, "adaptive") || clause_is_word(at, "auto");
+            if (clause_is_word(at, "warm"))
                 known = s->is_initial_warm = true;
             for (size_t r = 0; r < sizeof row / sizeof *row && !known; r++)
-                if (is_word(at, row[r].word)) {
+                if (clause_is_word(at, row[r].word)) {
                     known = true;
                     if (at->n) {
                         *row[r].set =
                             clause_setting(k->c, k->outer, at->kid[0],
-                                           key(k, str_format(k->c->arena, "step.%s", at->text)), "a step size");
-                        positive(k, at->kid[0], *row[r].set);
+                                           clause_key(k, str_format(k->c->arena, "step.%s", at->text)), "a step size");
+                        clause_positive(k, at->kid[0], *row[r].set);
                     } else if (!str_eq(at->text, "initial"))
                         DIAG_AT(k->c->diags, CLAUSE_VALUE, at->span, "step", "step fixed 0.01");
                 }
@@ -211,56 +212,13 @@ static void read_controller(Block *k, Node *clause)
     DIAG_AT(k->c->diags, NO_CONTROLLER, at->span, list);
 }
 
-/* memory 64 MiB: the setting is in MiB, whatever the unit. */
 static void read_memory(Block *k, Node *clause)
 {
-    static const struct {
-        const char *word;
-        double mib;
-    } unit[] = {{"KiB", 1.0 / 1024}, {"MiB", 1}, {"GiB", 1024}};
     Node *group = clause->n == 1 ? clause->kid[0] : NULL;
-    for (size_t i = 0; group && group->n == 2 && i < sizeof unit / sizeof *unit; i++) {
-        if (group->kid[0]->kind == NODE_WORD || !is_word(group->kid[1], unit[i].word) || group->kid[1]->n)
-            continue;
-        Value v = eval_static(k->c, k->outer, group->kid[0], "a size of memory");
-        if (v.kind != VALUE_number)
-            return;
-        k->solve->set_memory =
-            setting_add(k->c, key(k, "memory"), rat_to_double(v.num) * unit[i].mib, false, group->kid[0]->span);
-        positive(k, group->kid[0], k->solve->set_memory);
-        return;
-    }
-    DIAG_AT(k->c->diags, CLAUSE_VALUE, clause->span, "memory", "memory 64 MiB");
-}
-
-/* All methods of which it is said, for a message. */
-static const char *reversible_names(const Check *c)
-{
-    const char *list = NULL;
-    for (int i = 0; i < c->prelude->symbols.n; i++) {
-        const Value *v = &c->prelude->symbols.at[i]->value;
-        if (v->kind == VALUE_tableau && v->tableau && v->tableau->is_reversible)
-            list = list ? str_format(c->arena, "%s, %s", list, v->tableau->name) : v->tableau->name;
-    }
-    return list;
-}
-
-/* discrete: from kept steps; reversible: from steps that are undone, where the method can. */
-static void read_adjoint(Block *k, Node *clause)
-{
-    Solve *s = k->solve;
-    Node *group = clause->n ? clause->kid[0] : clause;
-    for (int i = 0; i < group->n; i++) {
-        Node *at = group->kid[i];
-        bool is_known = is_word(at, "discrete") || is_word(at, "reversible");
-        if (!is_known || at->n)
-            clause_not_yet(k, at, str_format(k->c->arena, "'adjoint %s'", at->text ? at->text : "…"));
-        s->is_reversible = is_word(at, "reversible");
-        if (s->is_reversible && s->method && !s->method->is_reversible) {
-            DIAG_AT(k->c->diags, NOT_REVERSIBLE, at->span, s->method->name, reversible_names(k->c));
-            s->is_reversible = false;
-        }
-    }
+    if (group && group->n == 2 && group->kid[0]->kind != NODE_WORD)
+        adjoint_memory(k, clause, group->kid[0], group->kid[1]);
+    else
+        DIAG_AT(k->c->diags, CLAUSE_VALUE, clause->span, "memory", "memory 64 MiB");
 }
 
 /* batching: one choice so far. */
@@ -282,7 +240,7 @@ static void read_one(Block *k, Node *clause)
         void (*read)(Block *, Node *);
     } row[] = {
         {"time", read_time},       {"method", read_method},   {"tolerance", read_tolerance},   {"step", read_step},
-        {"batching", read_choice}, {"adjoint", read_adjoint}, {"controller", read_controller}, {"memory", read_memory}};
+        {"batching", read_choice}, {"adjoint", adjoint_read}, {"controller", read_controller}, {"memory", read_memory}};
     if (str_eq(clause->text, "regularize")) {
         if (k->c->training && !k->c->model->choices->no_regularize)
             regularize_read(k->c, k->outer, k->solve, clause, &k->terms);
@@ -371,11 +329,6 @@ bool clause_check(Block *k)
         s->set_rtol = preset(k, "tolerance.rel", 1e-6);
     if (s->set_atol < 0)
         s->set_atol = preset(k, "tolerance.abs", 1e-6);
-    if (s->is_reversible && s->set_memory >= 0) {
-        DIAG_PLAIN(c->diags, REVERSIBLE_MEMORY, c->model->settings.at[s->set_memory].span);
-        diag_help(c->diags, "leave the line out, or add  adjoint discrete");
-        return false;
-    }
     if (s->set_limit < 0)
         s->set_limit = preset(k, "step.limit", 10000);
     s->has_estimate = s->method && s->method->e && s->set_fixed < 0;
@@ -384,6 +337,7 @@ bool clause_check(Block *k)
         diag_help(c->diags, "add a line such as  step fixed 0.01");
         return false;
     }
+    adjoint_check(k);
     double rtol = c->model->settings.at[s->set_rtol].value;
     bool has_changes =
         s->has_estimate && !s->method->share && (!s->method->slope || s->method->fsal); /* from f(u, t) */

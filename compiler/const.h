@@ -41,8 +41,8 @@ typedef struct Tableau {
     double *slope;         /* k_1 is carried: that of the next step is sum_j slope_j k_j; NULL: it is evaluated */
     double *state, *share; /* of a second state that is carried, see carry.c; share: [stages + 1]; NULL: none */
     bool is_reversible;    /* a step of -h from the end of one of h is the way back */
-    int degree;           /* of the interpolant in theta, 0: none */
-    double **interpolant; /* [stage][degree]: coefficients of theta, theta^2, ... of b_i(theta) */
+    int degree;            /* of the interpolant in theta, 0: none */
+    double **interpolant;  /* [stage][degree]: coefficients of theta, theta^2, ... of b_i(theta) */
     int interpolant_order;
 } Tableau;
 

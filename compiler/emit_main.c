@@ -124,14 +124,18 @@ static const char *read_back_table(Emit *e, const Solve *s, const SolveVjp *v)
     return table(e, "bool", str_format(e->a, "%s_read_back", emit_solve_name(e, s)), n, item);
 }
 
-/* Evaluations of the field: a method that carries k1 takes it from the step before, and `init` makes the first one; `guess` needs k1 and one evaluation more (Hairer, Norsett & Wanner 1993, II.4). */
+/* Evaluations of the field: a method that carries k1 takes it from the step before, and `init` makes the first one;
+ * `guess` needs k1 and one evaluation more (Hairer, Norsett & Wanner 1993, II.4). */
 static void emit_solve_table(Emit *e, const Solve *s, int index)
 {
     const Tableau *method = s->method;
     int has_k1 = method->slope != NULL;
     const char *state = value_table(e, s, "state", s->step, false, 0, s->n_state);
     const char *carry = value_table(e, s, "carry", s->step, false, s->n_state, s->n_carry);
-    const char *arg = value_table(e, s, "arg", s->step, false, s->n_state + s->n_carry + 2, s->n_arg);
+    int before_extra = s->n_state + s->n_carry + 2;
+    const char *arg = value_table(e, s, "arg", s->step, false, before_extra + s->n_extra, s->n_arg);
+    const char *extra = value_table(e, s, "extra", s->step, false, before_extra, s->n_extra);
+    const char *moment = number_table(e, str_format(e->a, "%s_moment", emit_solve_name(e, s)), s->n_moment, s->moment);
     int before_dense = s->n_state + s->n_carry + 1 + s->n_quantity;
     const char *dense =
         s->step_keep ? value_table(e, s, "dense", s->step_keep, true, before_dense, s->n_dense) : "NULL";
@@ -166,8 +170,12 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
               s->set_rtol, s->set_t0, s->set_t1, s->set_fixed);
     text_line(e->to, ".set_initial = %d, .set_min = %d, .set_max = %d, .set_limit = %d, .set_save = %d,",
               s->set_initial, s->set_min, s->set_max, s->set_limit, s->set_save0);
-    text_line(e->to, ".set_memory = %d, .controller = %s,", s->set_memory, quoted(e, s->controller));
-    text_line(e->to, ".latency = %s, .latency_bytes = %s};", latency, bytes);
+    text_line(e->to, ".set_memory = %d, .bound_is_slots = %s, .controller = %s,", s->set_memory,
+              truth(s->bound_is_slots), quoted(e, s->controller));
+    text_line(e->to, ".latency = %s, .latency_bytes = %s, .forgets_steps = %s,", latency, bytes,
+              truth(s->adjoint == ADJOINT_backsolve));
+    text_line(e->to, ".n_extra = %d, .n_moment = %d, .extra = %s, .moment = %s, .rate = %s};", s->n_extra, s->n_moment,
+              extra, moment, whole_ref(e, s->rate));
     e->to->depth--;
     text_add(e->to, "\n");
 }
@@ -198,8 +206,9 @@ static void emit_vjp_table(Emit *e, int index)
     text_line(e->to, "static const NdeSolveVjp %s = {", name);
     text_line(e->to, "    &%s, %s, %s, %d, %s, %s, %s,", emit_solve_name(e, s), want, seed, n_seed, carry,
               truth(v->seed_dense), truth(plan_reads_dense(s, v)));
-    text_line(e->to, "    %s, %s, %s};", fn_ref(e, v->step_vjp, plan_step_vjp_set(s, v)), whole_ref(e, v->dense_vjp),
-              fn_ref(e, v->init_vjp, 0));
+    text_line(e->to, "    %s, %s, %s, %s};", fn_ref(e, v->step_vjp, plan_step_vjp_set(s, v)),
+              whole_ref(e, v->dense_vjp), fn_ref(e, v->init_vjp, 0),
+              s->backward ? str_format(e->a, "&%s", emit_solve_name(e, s->backward->solve)) : "NULL");
     text_add(e->to, "\n");
 }
 

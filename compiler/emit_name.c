@@ -17,16 +17,17 @@
 static bool is_reserved(const char *s)
 {
     static const char *const word[] = {
-        "auto",     "break",  "case",     "char",   "const",   "continue", "default", "do",     "double",   "else",
-        "enum",     "extern", "float",    "for",    "goto",    "if",       "inline",  "int",    "long",     "register",
-        "restrict", "return", "short",    "signed", "sizeof",  "static",   "struct",  "switch", "typedef",  "union",
-        "unsigned", "void",   "volatile", "while",  "bool",    "true",     "false",   "Vec",    "Real",     "NV",
-        "TILE",     "LANES",  "ROW",      "at",     "run",     "work",     "tile",    "frame",  "kept",     "shared",
-        "sum",      "i",      "q",        "code",   "in",      "out",      "NULL",    "NAN",    "INFINITY", "main",
-        "asm",      "typeof", "linux",    "unix",   "Product", "Panel", "KEEP",     "INLINE",  "KERNEL", "UNROLL",   "SLICE"};
-    static const char *const prefix[] = {"v_",   "r_",  "d_",    "w_",     "x_",       "s_",
-                                         "nde_", "fn_", "part_", "array_", "product_", "add_",
-                                         "p_",   "pack_", "packed_", "panel_", "panels_", "shared_", "outer_", "turn_"};
+        "auto",   "break",    "case",     "char",     "const",    "continue", "default", "do",     "double",
+        "else",   "enum",     "extern",   "float",    "for",      "goto",     "if",      "inline", "int",
+        "long",   "register", "restrict", "return",   "short",    "signed",   "sizeof",  "static", "struct",
+        "switch", "typedef",  "union",    "unsigned", "void",     "volatile", "while",   "bool",   "true",
+        "false",  "Vec",      "Real",     "NV",       "TILE",     "LANES",    "ROW",     "at",     "run",
+        "work",   "tile",     "frame",    "kept",     "shared",   "sum",      "i",       "q",      "code",
+        "in",     "out",      "NULL",     "NAN",      "INFINITY", "main",     "asm",     "typeof", "linux",
+        "unix",   "Product",  "Panel",    "KEEP",     "INLINE",   "KERNEL",   "UNROLL",  "SLICE"};
+    static const char *const prefix[] = {"v_",      "r_",     "d_",      "w_",       "x_",     "s_",   "nde_",
+                                         "fn_",     "part_",  "array_",  "product_", "add_",   "p_",   "pack_",
+                                         "packed_", "panel_", "panels_", "shared_",  "outer_", "turn_"};
     size_t n = strlen(s);
     for (size_t k = 0; k < sizeof word / sizeof *word; k++)
         if (str_eq(s, word[k]))

@@ -157,6 +157,8 @@ static void add_solve(Block *k, const Problem *problem, Keys *keys)
     Problem p = *problem;
     p.arg = arg + s->n_state;
     p.n_arg = p.field->n_in - s->n_state - 1;
+    if (c->training)
+        backwards_build(c, k->main, &p, keys, arg);
     regularize_add(c, k->outer, k->info, &p, &k->terms);
 }
 

@@ -94,8 +94,9 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
     if (s->set_memory < 0)
         fprintf(to, "  no bound of the tape: all states, and up to 1 GiB of what else the reverse reads\n");
     else
-        fprintf(to, "  the tape takes at most %s MiB: what does not fit is formed again in the reverse\n",
-                num_text(a, m->settings.at[s->set_memory].value, false));
+        fprintf(to, "  the tape takes at most %s %s: what does not fit is formed again in the reverse\n",
+                num_text(a, m->settings.at[s->set_memory].value, false),
+                s->bound_is_slots ? "checkpoints, and both ends of a step" : "MiB");
 }
 
 /* Training and evaluation have a solve each of the same name; the last is that of evaluations. */
@@ -188,7 +189,7 @@ static void choices(const Model *m, FILE *to)
         if (!is_first(m, i))
             continue;
         fprintf(to, "  %s.controller %s, batching joint, adjoint %s, initial step %s\n", s->name, s->controller,
-                s->is_reversible ? "reversible" : "discrete",
+                adjoint_name[s->adjoint],
                 s->is_initial_warm    ? "warm"
                 : s->set_initial >= 0 ? "given"
                                       : "auto");

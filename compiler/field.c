@@ -21,7 +21,7 @@ void step_field(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Val
     for (int i = 0; i < p->n_arg; i++)
         arg[n_arg++] = p->arg[i];
     Val call = fn_call(c->module, b->fn, p->field, n_arg, arg, p->solve->span);
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < p->field->out.n; i++)
         du[i] = fn_result(c->module, b->fn, call, i, fn_type(p->field, p->field->out.at[i]));
 }
 
@@ -71,7 +71,7 @@ void field_value(const Field *f, Builder *b, const Problem *p, const Val *u, Val
             map[v] = fn_op2(c->module, b->fn, OP_instead, inner[k], map[v]);
         k++;
     }
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < p->field->out.n; i++)
         du[i] = map[f->fn->out.at[i]];
 }
 

@@ -87,17 +87,31 @@ struct Fn {
     LIST(const char *) out_name; /* parallel to out; entries may be NULL */
 };
 
+typedef enum AdjointKind {
+    ADJOINT_discrete,
+    ADJOINT_reversible, /* as discrete, but the reverse keeps no states: it forms them by `inverse` */
+    ADJOINT_backsolve,
+    ADJOINT_interpolating,
+    ADJOINT_quadrature,
+    ADJOINTS
+} AdjointKind;
+extern const char *const adjoint_name[ADJOINTS];
+static inline bool adjoint_is_continuous(AdjointKind kind) /* a system of its own, not the derivative of the steps */
+{
+    return kind >= ADJOINT_backsolve;
+}
+
 /* A differential equation region. States u_i, carries c_j (what one accepted step hands to the next besides the state:
- * k1 of a method that is first-same-as-last, a second state), arguments p_k (whatever the equations use, shared or per sample).
- * Scalars t, h (signed step), theta are shared. `err` is the scaled norm of the local error (1 = the tolerance).
- *   init      (u.., t, p..)                     -> c..
- *   guess     (u.., c.., t, span, p..)          -> h          automatic initial step (Hairer, Norsett & Wanner II.4),
- * signed step      (u.., c.., t, h, p..)             -> u1.., c1.., err, q.. step_keep (u.., c.., t, h, p..) -> u1..,
- * c1.., err, q.., d..     d: what dense needs (stage derivatives) dense     (u.., u1.., d.., h, theta)        -> u(t +
- * theta h).. scaled    (u.., c.., t, h, p..)             -> the local error of each state the user wrote, over its
- * tolerance lift      (u.., p..)                        -> the states the user wrote (NULL: they are u)
- *   inverse   (u1.., c1.., t, h, p..)           -> u.., c..   from the end of a step of h at t to its start; or NULL: NULL where not
- * needed (no error estimate: guess and scaled NULL, err a constant 0). */
+ * k1 of a method that is first-same-as-last, a second state), arguments p_k (whatever the equations use, shared or per
+ * sample). Scalars t, h (signed step), theta are shared. `err` is the scaled norm of the local error (1 = the
+ * tolerance). init      (u.., t, p..)                     -> c.. guess     (u.., c.., t, span, p..)          -> h
+ * automatic initial step (Hairer, Norsett & Wanner II.4), signed step      (u.., c.., t, h, p..)             -> u1..,
+ * c1.., err, q.. step_keep (u.., c.., t, h, p..) -> u1.., c1.., err, q.., d..     d: what dense needs (stage
+ * derivatives) dense     (u.., u1.., d.., h, theta)        -> u(t + theta h).. scaled    (u.., c.., t, h, p..) -> the
+ * local error of each state the user wrote, over its tolerance lift      (u.., p..)                        -> the
+ * states the user wrote (NULL: they are u) inverse   (u1.., c1.., t, h, p..)           -> u.., c..   from the end of a
+ * step of h at t to its start; or NULL: NULL where not needed (no error estimate: guess and scaled NULL, err a constant
+ * 0). */
 struct Solve {
     const char *name;
     Span span;
@@ -111,14 +125,20 @@ struct Solve {
     bool has_differences; /* stages and error estimates are formed from differences */
     bool saves_dense;     /* each step keeps d, because times are saved */
     bool saves_exactly;
-    bool is_reversible;  /* `adjoint reversible`: the reverse keeps no states, but forms them by `inverse` */
     bool is_biased;      /* draws: false: uniform in the span (unbiased); true: start of an accepted step (biased) */
     int quantity_how[8]; /* for each q: 0 sum, 1 mean, 2 max over accepted steps */
     Fn *init, *guess, *step, *step_keep, *dense, *scaled, *lift, *inverse;
     /* Settings (index into the settings table, -1: not given). */
     int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save0,
-        set_memory; /* saves: n_save settings; memory: MiB */
+        set_memory;      /* saves: n_save settings; memory: MiB of the tape, or its checkpoints */
+    bool bound_is_slots; /* set_memory counts checkpoints */
     bool is_initial_warm;
+    AdjointKind adjoint;
+    bool is_seminorm;          /* gradients of arguments are no part of the error norm of the adjoint system */
+    struct Backward *backward; /* the adjoint system; NULL: `adjoint discrete`, or nothing to differentiate */
+    int n_extra, n_moment;     /* of an adjoint system: see Backward */
+    double *moment;
+    Fn *rate;
     const char *controller;       /* row of control.def */
     const char *reduction;        /* for `explain`: what reduce.c did, or why not */
     const char **state_reduction; /* the same for each state; NULL if it was not tried */
@@ -142,6 +162,22 @@ int solve_evaluations(const Solve *s);
 int solve_accepted(const Solve *s);
 int solve_rejected(const Solve *s);
 int solve_n_result(const Solve *s);
+
+/* The adjoint system of a solve, which is solved backwards from the cotangents a at its end (Chen et al. 2018, appendix
+ * B):  a' = -(df/du)^T a,  g' = -(df/dp)^T a  for each wanted argument p, and g at the start is the gradient. States of
+ * `solve`: a.., u.. (backsolve), g.. (not quadrature). It has no guess. Its functions take n_extra values more in front
+ * of p: the size of the cotangents, which the absolute tolerance is taken of; then the states of the solve at each
+ * `moment`, a fraction of the step (interpolating, quadrature). init takes the states at t only.
+ *   init (a.., u.., g.., t, u.., p..) -> c..
+ *   step (a.., u.., g.., c.., t, h, size, u at moment 1.., u at moment 2.., .., p..) -> a1.., u1.., g1.., c1.., err
+ *   rate (a.., t, u.., p..) -> g'..  (quadrature)
+ *   record, again: as in SolveVjp, the residuals being d: what `dense` of the solve needs (not backsolve) */
+typedef struct Backward {
+    Solve *solve;
+    bool *want; /* [n_arg] of the solve */
+    int n_want;
+    Fn *record, *again;
+} Backward;
 
 /* The reverse of a solve for a set of wanted operands and seeded results. Operands of OP_solve_vjp: those of the solve
  * (u0.., p..), then the cotangents of the seeded results in order. imm.index: which entry of solve->vjps. Results: the

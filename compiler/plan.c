@@ -495,6 +495,7 @@ Plan *plan_build(const Model *model)
         plan_whole(p, s->scaled);
         plan_whole(p, s->inverse);
         plan_whole(p, s->lift);
+        plan_whole(p, s->rate);
     }
     for (int i = 0; i < m->vjps.n; i++) {
         const SolveVjp *v = m->vjps.at[i];

@@ -26,9 +26,8 @@ static Val add(Check *c, Builder *b, Val x, Val y)
     return x == NO_VAL ? y : op2(c, b, OP_add, x, y);
 }
 
-/* sum_j (h w_j) k_j for one state, zero weights left out; NO_VAL if all are zero. The newest k comes last: one
- * multiply-add between a stage and the next evaluation. */
-static Val weighted(Check *c, Builder *b, Val *const *k, int state, const double *w, int n, Val h)
+/* The newest k comes last: one multiply-add between a stage and the next evaluation. */
+Val step_weighted(Check *c, Builder *b, Val *const *k, int state, const double *w, int n, Val h)
 {
     Val sum = NO_VAL;
     for (int j = 0; j < n; j++)
@@ -138,19 +137,21 @@ static Internals plain_internals(const Field *f, Builder *b, const Problem *p, c
     in.u0 = ARENA_NEW(c->arena, Val, n);
     in.u1 = ARENA_NEW(c->arena, Val, n);
     for (int i = 0; i < m->stages; i++) {
-        in.k[i] = ARENA_NEW(c->arena, Val, n);
+        in.k[i] = ARENA_NEW(c->arena, Val, p->field->out.n);
         in.stage[i] = ARENA_NEW(c->arena, Val, n);
         for (int j = 0; j < n; j++) {
-            Val d = weighted(c, b, in.k, j, m->a[i], i, h), base = mixed(c, b, p, u, j, m->share ? m->share[i] : 0);
+            Val d = step_weighted(c, b, in.k, j, m->a[i], i, h);
+            Val base = mixed(c, b, p, u, j, m->share ? m->share[i] : 0);
             in.stage[i][j] = d == NO_VAL ? base : op2(c, b, OP_add, base, d);
         }
         if (i == 0 && k1) {
-            for (int j = 0; j < n; j++)
+            for (int j = 0; j < p->field->out.n; j++)
                 in.k[0][j] = k1[j];
             continue;
         }
         Val at = m->c[i] == 0 ? t : op2(c, b, OP_add, t, op2(c, b, OP_mul, h, num(c, b, m->c[i])));
         Problem here = steep(c, b, p, h, m->a[i][0]);
+        here.arg = p->stage_arg ? p->stage_arg[i] : here.arg;
         field_value(f, b, &here, in.stage[i], at, inner && i > 0 ? inner[i] : NULL, in.k[i]);
     }
     in.err = m->e ? ARENA_NEW(c->arena, Val, n) : NULL;
@@ -159,9 +160,9 @@ static Internals plain_internals(const Field *f, Builder *b, const Problem *p, c
         if (m->fsal)
             in.u1[j] = in.stage[m->stages - 1][j];
         else
-            in.u1[j] = op2(c, b, OP_add, u[j], weighted(c, b, in.k, j, m->b, m->stages, h));
+            in.u1[j] = op2(c, b, OP_add, u[j], step_weighted(c, b, in.k, j, m->b, m->stages, h));
         if (m->e)
-            in.err[j] = weighted(c, b, in.k, j, m->e, m->stages, h);
+            in.err[j] = step_weighted(c, b, in.k, j, m->e, m->stages, h);
     }
     tolerances(c, b, solve, &in);
     return in;
@@ -191,7 +192,7 @@ static Internals changed_internals(const Field *f, Builder *b, const Problem *p,
         inner[i] = ARENA_NEW(c->arena, Val, f->n_inner + 1);
         Val step = op2(c, b, OP_mul, h, num(c, b, m->c[i]));
         for (int j = 0; j < n && i > 0; j++) {
-            Val more = weighted(c, b, change + 1, j, m->a[i] + 1, i - 1, h);
+            Val more = step_weighted(c, b, change + 1, j, m->a[i] + 1, i - 1, h);
             d[j] = op2(c, b, OP_mul, step, in.k[0][j]);
             d[j] = more == NO_VAL ? d[j] : op2(c, b, OP_add, d[j], more);
         }
@@ -203,10 +204,10 @@ static Internals changed_internals(const Field *f, Builder *b, const Problem *p,
         }
     }
     for (int j = 0; j < n; j++) {
-        Val rest = weighted(c, b, change + 1, j, m->b + 1, m->stages - 1, h);
+        Val rest = step_weighted(c, b, change + 1, j, m->b + 1, m->stages - 1, h);
         Val moved = op2(c, b, OP_add, u[j], op2(c, b, OP_mul, h, in.k[0][j]));
         in.u1[j] = m->fsal ? in.stage[m->stages - 1][j] : op2(c, b, OP_add, moved, rest);
-        in.err[j] = weighted(c, b, change + 1, j, m->e + 1, m->stages - 1, h);
+        in.err[j] = step_weighted(c, b, change + 1, j, m->e + 1, m->stages - 1, h);
     }
     return in;
 }
@@ -481,7 +482,7 @@ static void end_of_step(Check *c, Frame *f, const Internals *in, const Internals
                str_format(c->arena, "k1_%s_1", solve->state_name[j]));
     for (int j = 0; j < n_second(solve); j++) {
         Val w = mixed(c, f->b, &f->p, in->u0, j, m->share[m->stages]);
-        Val d = weighted(c, f->b, in->k, j, m->state, m->stages, in->h);
+        Val d = step_weighted(c, f->b, in->k, j, m->state, m->stages, in->h);
         fn_out(c->module, fn, d == NO_VAL ? w : op2(c, f->b, OP_add, w, d),
                str_format(c->arena, "second_%s_1", solve->state_name[j]));
     }
@@ -582,7 +583,7 @@ static Val hermite(Check *c, Builder *b, Val u0, Val u1, const Val *f, Val h, Va
     return op2(c, b, OP_add, u0, op2(c, b, OP_add, op2(c, b, OP_mul, q, rise), bend));
 }
 
-static Fn *make_dense(Check *c, const Problem *p, Builder *parent)
+Fn *step_dense(Check *c, const Problem *p, Builder *parent)
 {
     Solve *s = p->solve;
     const Tableau *m = s->method;
@@ -647,8 +648,8 @@ void step_functions(Check *c, const Problem *p, Keys *keys, Builder *parent, Sco
     solve->step = make_step(c, p, keys, parent, s, terms, false);
     solve->guess = solve->has_estimate ? make_guess(c, p, keys, parent) : NULL;
     solve->init = solve->n_carry ? make_init(c, p, keys, parent) : NULL;
-    solve->dense = make_dense(c, p, parent);
+    solve->dense = step_dense(c, p, parent);
     solve->scaled = solve->has_estimate ? make_scaled(c, p, keys, parent) : NULL;
-    solve->inverse = solve->is_reversible ? make_inverse(c, p, keys, parent) : NULL;
+    solve->inverse = solve->adjoint == ADJOINT_reversible ? make_inverse(c, p, keys, parent) : NULL;
     solve->lift = p->reduction ? make_lift(c, p, keys, parent) : NULL;
 }

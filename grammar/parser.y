@@ -23,7 +23,7 @@ typedef enum LevelKind { LEVEL_file, LEVEL_body, LEVEL_solve, LEVEL_train, LEVEL
 
 typedef struct Clause {
     LevelKind level;
-    const char *head, *word[9];
+    const char *head, *word[13];
 } Clause;
 
 /* What is known between a pair of braces about the statement that is being read. */

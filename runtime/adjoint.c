@@ -21,13 +21,17 @@ typedef struct Reverse {
     double end;
 } Reverse;
 
-/* The cotangent of a result, or no memory. */
+NdeRef nde_seed_of(const NdeSolveVjp *vjp, const NdeRef *seed, int result)
+{
+    for (int i = 0; i < vjp->n_seed; i++)
+        if (vjp->seed[i] == result)
+            return seed[i];
+    return (NdeRef){0};
+}
+
 static NdeRef seed_of(const Reverse *r, int result)
 {
-    for (int i = 0; i < r->vjp->n_seed; i++)
-        if (r->vjp->seed[i] == result)
-            return r->seed[i];
-    return (NdeRef){0};
+    return nde_seed_of(r->vjp, r->seed, result);
 }
 
 /* Each seeded state at a time inside the span is asked for by its first result index and its entry in a series. */
@@ -316,6 +320,11 @@ int nde_solve_vjp(NdeRun *run, const NdeSolveVjp *vjp, const NdeRef *in, const N
                  .after = f->lambda,
                  .before = f->lambda_new};
     double began = nde_phase_begin(e);
+    if (vjp->backward) {
+        int outcome = nde_backward(e, vjp, in, seed, out);
+        nde_phase_end(e, NDE_PHASE_REVERSE, began);
+        return outcome;
+    }
     if (!f->tape.is_kept && !f->tape.is_undone)
         return nde_fail(e->error, NDE_EXIT_MEMORY, "the reverse of '%s' was asked for, but its steps were not kept",
                         s->name);

@@ -36,21 +36,26 @@ int nde_dense_again(NdeEngine *e, NdeFlow *f)
     return nde_frame_run(e, s->step_keep, f->step_in, f->step_out);
 }
 
-/* u at fraction theta of the step from the tape's last slot to the one after it. */
-static int interpolate(NdeEngine *e, NdeFlow *f, double theta, const NdeRef *to)
+int nde_dense_at(NdeEngine *e, NdeFlow *f, int slot, const NdeRef *d, double theta, const NdeRef *to)
 {
     const NdeSolve *s = f->solve;
     int k = 0;
     for (int i = 0; i < s->n_state; i++)
-        f->call_in[k++] = nde_tape_state(&f->tape, f->tape.n, i);
+        f->call_in[k++] = nde_tape_state(&f->tape, slot, i);
     for (int i = 0; i < s->n_state; i++)
-        f->call_in[k++] = nde_tape_state(&f->tape, f->tape.n + 1, i);
+        f->call_in[k++] = nde_tape_state(&f->tape, slot + 1, i);
     for (int i = 0; i < s->n_dense; i++)
-        f->call_in[k++] = f->dense[i];
+        f->call_in[k++] = d[i];
     f->theta = theta;
     f->call_in[k++] = (NdeRef){&f->h, 0};
     f->call_in[k++] = (NdeRef){&f->theta, 0};
     return nde_frame_run(e, s->dense, f->call_in, to);
+}
+
+/* u at fraction theta of the step from the tape's last slot to the one after it. */
+static int interpolate(NdeEngine *e, NdeFlow *f, double theta, const NdeRef *to)
+{
+    return nde_dense_at(e, f, f->tape.n, f->dense, theta, to);
 }
 
 static void copy_states(NdeEngine *e, NdeFlow *f, int slot, const NdeRef *to)

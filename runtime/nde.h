@@ -144,10 +144,19 @@ typedef struct NdeSolve {
                                 * time? NULL: all are */
     int order, embedded, evaluations_step, evaluations_init, evaluations_guess; /* evaluations of an attempt, of init, of guess */
     bool is_adaptive, keeps_dense, saves_exactly, is_biased, is_initial_warm;
-    int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save, set_memory; /* settings; -1: none; memory: MiB of the tape */
+    int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save, set_memory; /* settings; -1: none; memory: MiB of the tape, or its checkpoints */
+    bool bound_is_slots;       /* set_memory counts checkpoints */
     const char *controller;    /* row of control.def */
     NdeLatencySolve *latency;  /* or NULL */
     size_t latency_bytes;
+    bool forgets_steps;        /* its reverse reads no step: `adjoint backsolve` */
+    /* An adjoint system (Backward in compiler/ir.h), which only the reverse of a solve runs: n_extra values stand in
+     * front of p in step: the size of the cotangents, then the states of the solve at each of n_moment fractions of the
+     * step; in init those at t alone, if there are any. rate (a.., t, u.., p..) -> g'.., where g are no states. */
+    int n_extra, n_moment;
+    const NdeValue *extra;
+    const double *moment;
+    const NdeFn *rate;
 } NdeSolve;
 
 /* The reverse of a solve; see SolveVjp in compiler/ir.h for the argument lists. */
@@ -159,7 +168,14 @@ typedef struct NdeSolveVjp {
     const bool *seed_carry;    /* [n_carry] */
     bool seed_dense, reads_dense; /* reads_dense: dense_vjp needs the values of d */
     const NdeFn *step_vjp, *dense_vjp, *init_vjp;
+    const NdeSolve *backward;  /* the adjoint system, which takes the place of all these; or NULL */
 } NdeSolveVjp;
+
+/* Where the arguments begin in those of a step. */
+static inline int nde_first_arg(const NdeSolve *s)
+{
+    return s->n_state + s->n_carry + 2 + s->n_extra;
+}
 
 /* State i as the model writes it. */
 static inline NdeValue nde_user_state(const NdeSolve *s, int i)

@@ -119,10 +119,10 @@ static void lay_flow(NdeEngine *e, Room *room, NdeFlow *f, const NdeSolve *s)
     g.offset = take(room, (size_t)(n + s->n_residual), sizeof *g.offset);
     g.step = take(room, (size_t)(n + s->n_residual), sizeof *g.step);
     g.is_turning = take(room, (size_t)n, sizeof *g.is_turning);
-    g.step_in = take(room, (size_t)(n + 2 + s->n_arg), sizeof(NdeRef));
+    g.step_in = take(room, (size_t)(nde_first_arg(s) + s->n_arg), sizeof(NdeRef));
     g.step_out = take(room, (size_t)(n + 1 + s->n_quantity + s->n_dense + s->n_residual), sizeof(NdeRef));
-    g.call_in = take(room, (size_t)(2 * n + s->n_state + 3 + s->n_arg + s->n_quantity + s->n_dense + s->n_residual),
-                     sizeof(NdeRef));
+    int n_call = nde_first_arg(s) + s->n_arg + n + 1 + s->n_quantity + s->n_dense + s->n_residual;
+    g.call_in = take(room, (size_t)(n_call + s->n_state), sizeof(NdeRef));
     g.call_out = take(room, (size_t)(n + s->n_state + s->n_arg + s->n_dense + 1), sizeof(NdeRef));
     for (int i = 0; i < 2; i++) {
         char *turn = take(room, 1, turning_bytes(e, s));
@@ -142,7 +142,11 @@ static void lay_flow(NdeEngine *e, Room *room, NdeFlow *f, const NdeSolve *s)
     g.most = take(room, (size_t)s->n_quantity, sizeof(int));
     g.drawn = take(room, (size_t)s->n_draw, sizeof(NdeDrawn));
     g.latency_work = take(room, 1, s->latency_bytes);
-    if (e->model->train_fn) {
+    g.kept_dense = take(room, (size_t)s->n_dense, sizeof *g.kept_dense);
+    g.extra_in = take_values(e, room, s->n_extra, s->extra);
+    for (int i = 0; s->rate && i < NDE_RATES; i++)
+        g.rate[i] = take_values(e, room, s->rate->n_out, s->rate->out);
+    if (e->model->train_fn && !s->n_extra) {
         g.lambda = take_state(e, room, s);
         g.lambda_new = take_state(e, room, s);
         g.extra = take_values(e, room, s->n_state, s->state);

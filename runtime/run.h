@@ -38,6 +38,16 @@
 #define nde_solve_vjp NDE_NAME(nde_solve_vjp)
 #define nde_latency_solve NDE_NAME(nde_latency_solve)
 #define nde_latency_control NDE_NAME(nde_latency_control)
+#define nde_flight_prepare NDE_NAME(nde_flight_prepare)
+#define nde_flight_steps NDE_NAME(nde_flight_steps)
+#define nde_backward NDE_NAME(nde_backward)
+#define nde_path_state NDE_NAME(nde_path_state)
+#define nde_path_moments NDE_NAME(nde_path_moments)
+#define nde_path_quadrature NDE_NAME(nde_path_quadrature)
+#define nde_seed_of NDE_NAME(nde_seed_of)
+#define nde_dense_at NDE_NAME(nde_dense_at)
+#define nde_value_add_times NDE_NAME(nde_value_add_times)
+#define nde_value_squares NDE_NAME(nde_value_squares)
 #define nde_solve_fill NDE_NAME(nde_solve_fill)
 #define nde_solve_fails NDE_NAME(nde_solve_fails)
 #define nde_watch_begin NDE_NAME(nde_watch_begin)
@@ -148,6 +158,7 @@ static inline NdeValue nde_slot_value(const NdeSolve *s, int i)
 {
     return i < s->n_state ? s->state[i] : s->carry[i - s->n_state];
 }
+enum { NDE_RATES = 3 };
 
 typedef struct NdeDrawn {
     double t, left, h; /* h: of the step that contains t */
@@ -170,6 +181,12 @@ struct NdeFlow {
     /* Reverse: cotangents of states and carries at the end and at the start of a step; of u through dense, and what
      * one call of dense_vjp gives for u, u1, d; of d. */
     NdeRef *lambda, *lambda_new, *extra, *g_begin, *g_end, *g_dense, *g_dense_new;
+    /* Of an adjoint system: the path of the solve that it reverses; values of `extra`; of `rate`: at a node, and its
+     * sums by two rules. */
+    struct NdePath *path;
+    NdeRef *extra_in, *rate[NDE_RATES];
+    const NdeRef *total; /* where the integrals of rate go */
+    NdeRef *kept_dense;  /* d.. of a step on the tape */
     double t, h, span, theta, err, h_guess;
     double *quantity, *seed_quantity; /* [n_quantity] */
     double *sum;                      /* accumulated quantities */
@@ -252,8 +269,10 @@ struct NdeEngine {
     NdeTrace *trace;
     NdeReplay replay;
     NdeWatch watch;
-    NdeStopwatch *stopwatch; /* or NULL */
+    NdeStopwatch *stopwatch;  /* or NULL */
     long reverse_evaluations; /* of fields and of their derivatives in reverses, since somebody set it to 0 */
+    double drift;             /* the largest of a backsolve since then, over the tolerance */
+    const char *drifted;      /* that solve */
     long allocations;
 };
 
@@ -290,6 +309,10 @@ NdeRef nde_value_ref(const NdeEngine *e, NdeValue v, void *at);
 void nde_value_zero(const NdeEngine *e, NdeValue v, NdeRef to);
 void nde_value_copy(const NdeEngine *e, NdeValue v, NdeRef to, NdeRef from);
 void nde_value_add(const NdeEngine *e, NdeValue v, NdeRef to, NdeRef from);
+/* to += times from. */
+void nde_value_add_times(const NdeEngine *e, NdeValue v, NdeRef to, double times, NdeRef from);
+/* The sum of the squares of all elements, of all samples of the batch. */
+double nde_value_squares(const NdeEngine *e, NdeValue v, NdeRef from);
 /* Element i of sample number `sample` of the batch (any, for a shared value). */
 double nde_value_get(const NdeEngine *e, NdeValue v, NdeRef from, int sample, int i);
 
@@ -304,6 +327,8 @@ int nde_moments_begin(NdeEngine *e, NdeFlow *f, double t0, double t1);
 int nde_moments_at_start(NdeEngine *e, NdeFlow *f, const NdeRef *out);
 int nde_moments_in_step(NdeEngine *e, NdeFlow *f, double end, const NdeRef *out);
 int nde_moments_end(NdeEngine *e, NdeFlow *f, const NdeRef *out);
+/* The states at a fraction of the step from a slot, whose d.. are given and whose size is f->h. */
+int nde_dense_at(NdeEngine *e, NdeFlow *f, int slot, const NdeRef *d, double theta, const NdeRef *to);
 /* The d.. of the step that step_in describes, by running it once more. */
 int nde_dense_again(NdeEngine *e, NdeFlow *f);
 /* The series' entry for save number i of a state. */
@@ -330,6 +355,24 @@ bool nde_latency_solve(NdeEngine *e, const NdeSolve *s, const NdeRef *in, const 
 /* A row of control.def, whose numbers are those of norms, as numbers of log2 of squared norms. */
 void nde_latency_control(NdeLatency *at, const NdeControl *row, int order, int embedded);
 
+/* One solve under way, or a piece of one. */
+typedef struct NdeFlight {
+    NdeEngine *e;
+    NdeFlow *f;
+    const NdeSolve *s;
+    const NdeRef *in, *out;
+    double t0, t1, way; /* way: 1 forwards, -1 backwards */
+    double t, h, end;   /* of the attempt; h as the controller wants it, before it is cut to a stop */
+    double least, most, fixed;
+    long limit;
+    NdeController control;
+} NdeFlight;
+
+/* Its settings; all but the span, which is given. 0 or an exit code. */
+int nde_flight_prepare(NdeFlight *w);
+/* From t to t1, where all else is set. */
+int nde_flight_steps(NdeFlight *w);
+
 /* Sets step_in for the step from slot n of the tape. */
 void nde_solve_fill(NdeEngine *e, NdeFlow *f, int slot, double t, double h);
 /* Forms a slot of the tape again, unless it is there, from the last checkpoint before it; on the way at most
@@ -346,6 +389,26 @@ typedef enum NdeOutcome {
 #undef STATUS
     NDE_OUTCOMES
 } NdeOutcome;
+/* The cotangent of a result in the seeds of a reverse, or no memory. */
+NdeRef nde_seed_of(const NdeSolveVjp *vjp, const NdeRef *seed, int result);
+
+/* ---- backward.c, path.c, quadrature.c: adjoint systems ---- */
+
+typedef struct NdePath { /* of a solve whose steps are on its tape */
+    NdeFlow *of;
+    int slot;   /* of the step that was asked for last */
+    int formed; /* of the last one whose d.. are formed again; -1: none */
+} NdePath;
+
+/* The reverse of a solve by its adjoint system: as nde_solve_vjp. */
+int nde_backward(NdeEngine *e, const NdeSolveVjp *vjp, const NdeRef *in, const NdeRef *seed, const NdeRef *out);
+/* The states at a time of the path. 0 or an exit code. */
+int nde_path_state(NdeEngine *e, NdePath *path, double time, const NdeRef *to);
+/* Sets the states at all moments of the step that step_in of an adjoint system describes. */
+int nde_path_moments(NdeEngine *e, NdeFlow *f);
+/* Adds the integral of `rate` over the step that was accepted. */
+int nde_path_quadrature(NdeEngine *e, NdeFlow *f);
+
 /* Writes the message about a solve that cannot go on (runs the failing step once more, watching) and returns 3. */
 int nde_solve_fails(NdeEngine *e, NdeFlow *f, NdeOutcome outcome);
 

@@ -11,18 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-/* One solve under way. */
-typedef struct Flight {
-    NdeEngine *e;
-    NdeFlow *f;
-    const NdeSolve *s;
-    const NdeRef *in, *out;
-    double t0, t1, way; /* way: 1 forwards, -1 backwards */
-    double t, h, end;   /* of the attempt; h as the controller wants it, before it is cut to a stop */
-    double least, most, fixed;
-    long limit;
-    NdeController control;
-} Flight;
+typedef NdeFlight Flight;
 
 static double setting(const NdeEngine *e, int index, double otherwise)
 {
@@ -59,6 +48,9 @@ static int run_step(NdeEngine *e, NdeFlow *f, int slot, double t, double h)
     for (int i = 0; i < s->n_dense; i++)
         f->step_out[n + 1 + s->n_quantity + i] = f->dense[i];
     f->err = 0;
+    int status = f->path ? nde_path_moments(e, f) : 0;
+    if (status)
+        return status;
     if (!e->is_taping || !s->record || f->tape.is_undone)
         return nde_frame_run(e, s->keeps_dense ? s->step_keep : s->step, f->step_in, f->step_out);
     int first = n + 1 + s->n_quantity + (s->records_dense ? s->n_dense : 0);
@@ -214,7 +206,8 @@ static int start(Flight *w)
     NdeEngine *e = w->e;
     NdeFlow *f = w->f;
     const NdeSolve *s = w->s;
-    int status = nde_tape_begin(e, f, e->is_taping || (s->n_draw > 0 && s->is_biased), w->t0);
+    bool is_read = e->is_taping && !s->forgets_steps;
+    int status = nde_tape_begin(e, f, is_read || (s->n_draw > 0 && s->is_biased), w->t0);
     if (status)
         return status;
     for (int i = 0; i < s->n_state; i++)
@@ -345,7 +338,7 @@ static int accept(Flight *w)
         f->warm = 0.9 * fabs(w->h);
     f->accepted++;
     f->broken_h = 0;
-    int status = nde_moments_in_step(w->e, f, w->end, w->out);
+    int status = f->path && w->s->rate ? nde_path_quadrature(w->e, f) : nde_moments_in_step(w->e, f, w->end, w->out);
     if (status)
         return status;
     nde_tape_pass(&f->tape, f->tape.n++);
@@ -353,7 +346,7 @@ static int accept(Flight *w)
     return nde_tape_add(w->e, &f->tape, w->t);
 }
 
-static int run_steps(Flight *w)
+int nde_flight_steps(Flight *w)
 {
     while (w->t != w->t1) {
         bool is_accepted = false;
@@ -399,12 +392,10 @@ static void finish(Flight *w)
     put(out[k + 2], (double)f->rejected);
 }
 
-static int prepare(Flight *w)
+int nde_flight_prepare(Flight *w)
 {
     NdeEngine *e = w->e;
     const NdeSolve *s = w->s;
-    w->t0 = setting(e, s->set_t0, 0);
-    w->t1 = setting(e, s->set_t1, 1);
     w->way = w->t1 < w->t0 ? -1 : 1;
     w->least = fabs(setting(e, s->set_min, 0));
     w->most = fabs(setting(e, s->set_max, HUGE_VAL));
@@ -434,7 +425,9 @@ int nde_solve(NdeRun *run, const NdeSolve *solve, const NdeRef *in, const NdeRef
         nde_phase_end(e, NDE_PHASE_FORWARD, began);
         return 0;
     }
-    int status = prepare(&w);
+    w.t0 = setting(e, solve->set_t0, 0);
+    w.t1 = setting(e, solve->set_t1, 1);
+    int status = nde_flight_prepare(&w);
     if (!status)
         status = nde_moments_begin(e, w.f, w.t0, w.t1);
     if (!status)
@@ -442,7 +435,7 @@ int nde_solve(NdeRun *run, const NdeSolve *solve, const NdeRef *in, const NdeRef
     if (!status)
         status = nde_moments_at_start(e, w.f, out);
     if (!status)
-        status = run_steps(&w);
+        status = nde_flight_steps(&w);
     if (status)
         return status;
     status = nde_moments_end(e, w.f, out);

@@ -7,6 +7,7 @@
 #include "run.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,16 +64,6 @@ static size_t rounded(size_t bytes)
     return (bytes + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-/* In bytes; 0: none. */
-static size_t bound_of(const NdeEngine *e, const NdeSolve *s)
-{
-    static const double most = (double)(SIZE_MAX / 4);
-    if (s->set_memory < 0)
-        return 0;
-    double bytes = e->setting[s->set_memory] * 1048576;
-    return bytes >= 1 ? (size_t)(bytes < most ? bytes : most) : 1; /* 1: too little, as what is not a number */
-}
-
 /* A solve with a bound has room for the times of as many steps as it may take: so it cannot fail when it is half done.
  */
 static size_t point_count(const NdeEngine *e, const NdeSolve *s)
@@ -81,13 +72,30 @@ static size_t point_count(const NdeEngine *e, const NdeSolve *s)
     return (size_t)(limit > 0 ? limit < INT_MAX / 2 ? limit : INT_MAX / 2 : 0) + 2;
 }
 
+/* In bytes; 0: none. Checkpoints are a bound too: so many slots, those that pass, and the residuals of one step. */
+static size_t bound_of(const NdeEngine *e, const NdeFlow *f)
+{
+    static const double most = (double)(SIZE_MAX / 4);
+    const NdeSolve *s = f->solve;
+    if (s->set_memory < 0)
+        return 0;
+    double bytes = e->setting[s->set_memory] * 1048576;
+    if (s->bound_is_slots)
+        bytes = (floor(e->setting[s->set_memory]) + PASSING) * (double)f->tape.slot_bytes +
+                (double)(f->tape.rest_bytes + rounded(point_count(e, s) * sizeof(NdePoint)));
+    return bytes >= 1 ? (size_t)(bytes < most ? bytes : most) : 1; /* 1: too little, as what is not a number */
+}
+
 int nde_tape_check(NdeEngine *e, const NdeFlow *f)
 {
     const NdeSolve *s = f->solve;
-    size_t bound = bound_of(e, s), points = rounded(point_count(e, s) * sizeof(NdePoint));
+    size_t bound = bound_of(e, f), points = rounded(point_count(e, s) * sizeof(NdePoint));
     size_t least = points + LEAST_SLOTS * f->tape.slot_bytes + f->tape.rest_bytes, kib = (least + 1023) / 1024;
     if (!bound || bound >= least)
         return 0;
+    if (s->bound_is_slots)
+        return nde_fail(e->error, NDE_EXIT_FILE, "'%s' needs a checkpoint at its start: --set %s=1 is the least",
+                        s->name, e->model->setting[s->set_memory].name);
     return nde_fail(
         e->error, NDE_EXIT_FILE,
         "`memory` of '%s' is too little: its tape takes at least %zu KiB with a batch of %d; %zu KiB of them "
@@ -308,7 +316,7 @@ int nde_tape_begin(NdeEngine *e, NdeFlow *f, bool is_kept, double t0)
     tape->is_kept = is_kept && !tape->is_undone;
     bool is_fixed = f->solve->set_fixed >= 0 && e->setting[f->solve->set_fixed] > 0;
     tape->ring = tape->is_undone && is_fixed ? RING : 0;
-    tape->bound = tape->is_kept ? bound_of(e, f->solve) : 0;
+    tape->bound = tape->is_kept ? bound_of(e, f) : 0;
     int status = tape->bound ? nde_tape_check(e, f) : 0;
     if (!status && tape->bound)
         status = reserve(e, tape, point_count(e, f->solve));

@@ -69,6 +69,33 @@ void nde_value_add(const NdeEngine *e, NdeValue v, NdeRef to, NdeRef from)
     }
 }
 
+void nde_value_add_times(const NdeEngine *e, NdeValue v, NdeRef to, double times, NdeRef from)
+{
+    if (!v.is_batched && v.n == 1) {
+        *(double *)to.at += times * *(const double *)from.at;
+        return;
+    }
+    int tiles = v.is_batched ? e->run.n_tile : 1;
+    size_t n = v.is_batched ? tile_count(e, v) : (size_t)v.n;
+    for (int k = 0; k < tiles; k++) {
+        Real *a = tile_at(to, k);
+        const Real *b = tile_at(from, k);
+        for (size_t i = 0; i < n; i++)
+            a[i] += (Real)times * b[i];
+    }
+}
+
+double nde_value_squares(const NdeEngine *e, NdeValue v, NdeRef from)
+{
+    double sum = 0;
+    for (int sample = 0; sample < (v.is_batched ? e->count : 1); sample++)
+        for (int i = 0; i < v.n; i++) {
+            double x = nde_value_get(e, v, from, sample, i);
+            sum += x * x;
+        }
+    return sum;
+}
+
 double nde_value_get(const NdeEngine *e, NdeValue v, NdeRef from, int sample, int i)
 {
     int tile = e->model->tile;
