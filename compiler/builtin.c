@@ -446,6 +446,26 @@ static Value builtin_like(Args *a)
     return value_poison();
 }
 
+static Value derivative(Args *a, Derivative which, int n)
+{
+    return wants(a, n, n, NULL) ? derivative_of(a->c, a->b, which, a->at, a->call) : value_poison();
+}
+
+static Value builtin_vjp(Args *a)
+{
+    return derivative(a, DERIVATIVE_vjp, 3);
+}
+
+static Value builtin_jvp(Args *a)
+{
+    return derivative(a, DERIVATIVE_jvp, 3);
+}
+
+static Value builtin_divergence(Args *a)
+{
+    return derivative(a, DERIVATIVE_divergence, 2);
+}
+
 static Value builtin_npy(Args *a)
 {
     if (!wants(a, 1, 1, NULL))
@@ -487,9 +507,9 @@ static const struct {
            {"broadcast", builtin_broadcast},
            {"stop_gradient", builtin_stop_gradient},
            {"like", builtin_like},
-           {"vjp", not_yet},
-           {"jvp", not_yet},
-           {"divergence", not_yet},
+           {"vjp", builtin_vjp},
+           {"jvp", builtin_jvp},
+           {"divergence", builtin_divergence},
            {"map", not_yet},
            {"scan", not_yet},
            {"fold", not_yet},

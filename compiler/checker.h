@@ -90,6 +90,7 @@ struct Builder {
     Builder *parent;    /* whose tensors may be captured; NULL: none */
     Keys *keys;         /* NULL: top level, where leaves are instructions */
     int n_fixed;        /* inputs that are not captured */
+    bool is_flat;       /* the finished function is without calls: what stands in them was differentiated here */
     LIST(Val) captured; /* [key]: the input, or NO_VAL */
 };
 
@@ -189,6 +190,11 @@ Value concat_values(Check *c, Builder *b, int n, Value *entry, Node *node);
 int builtin_find(const char *name);
 const char *builtin_name(int index);
 Value builtin_call(Check *c, Scope *s, Builder *b, int index, Node *call);
+
+/* ---- derivative.c: vjp, jvp, divergence ---- */
+typedef enum Derivative { DERIVATIVE_vjp, DERIVATIVE_jvp, DERIVATIVE_divergence } Derivative;
+/* at: the values of the arguments of the call. Poison after a message. */
+Value derivative_of(Check *c, Builder *b, Derivative which, const Value *at, Node *call);
 
 /* ---- npy.c ---- */
 /* A constant from a file beside the model; poison after a message. */

@@ -254,6 +254,9 @@ Fn *ad_vjp(Module *m, const Fn *fn, const char *name, const bool *wanted, const 
 bool ad_is_kept(const Ins *ins);
 /* The program without what only the derivative asks for: `instead` becomes its value. */
 Fn *ad_finish(Module *m, const Fn *fn);
+/* Appends to a function without calls the gradient of y . g with respect to x for each sample by itself: what is shared
+ * takes no sum over the batch. */
+Val ad_pull(Module *m, Fn *fn, Val x, Val y, Val g);
 /* Appends to a top-level function the gradient of the shared scalar `loss` with respect to every OP_param; fills
  * grad[param index] (NO_VAL: no gradient). */
 void ad_gradient(Module *m, Fn *fn, Val loss, int n_param, Val *grad);
