@@ -34,7 +34,7 @@ static bool is_x(const Fn *fn, Val v, Val x)
     return v == x || (is_leaf(b) && a->op == b->op && a->imm.index == b->imm.index);
 }
 
-static void mark(Cut *cut, Val x, Val y)
+static bool is_reached(Cut *cut, Val x, Val y)
 {
     const Fn *fn = cut->b->fn;
     cut->is_reached = ARENA_NEW(cut->c->arena, bool, fn->ins.n);
@@ -49,6 +49,7 @@ static void mark(Cut *cut, Val x, Val y)
     for (int v = (int)y; v >= 0; v--)
         for (int k = 0; cut->is_used[v] && !is_x(fn, (Val)v, x) && k < fn->ins.at[v].n_arg; k++)
             cut->is_used[fn->ins.at[v].arg[k]] = true;
+    return cut->is_reached[y];
 }
 
 static bool is_inside(const Cut *cut, int v)
@@ -146,6 +147,24 @@ static Val trace(Cut *cut)
     return sum;
 }
 
+/* After is_reached; NO_VAL after a message. */
+static Val differentiate(Cut *cut, Derivative which, Val x, Val y, Val vector)
+{
+    Module *m = cut->c->module;
+    if (!is_possible(cut))
+        return NO_VAL;
+    cut_out(cut, x, y, vector);
+    fn_out(m, cut->fn,
+           which == DERIVATIVE_vjp   ? ad_pull(m, cut->fn, cut->x, cut->y, cut->vector)
+           : which == DERIVATIVE_jvp ? push(cut)
+                                     : trace(cut),
+           NULL);
+    const Fn *fn = canon(m, cut->fn);
+    const Val *map = fn_append(m, cut->b->fn, fn, cut->arg.at, false);
+    cut->b->is_flat |= cut->has_calls;
+    return map[fn->out.at[0]];
+}
+
 /* ---- arguments ---- */
 static Val tensor_of(Check *c, Builder *b, Value v, const char *what, Node *node)
 {
@@ -211,20 +230,31 @@ Value derivative_of(Check *c, Builder *b, Derivative which, const Value *at, Nod
         if (v == NO_VAL)
             return value_poison();
     }
-    mark(&cut, x, y);
-    if (!cut.is_reached[y]) {
+    if (!is_reached(&cut, x, y)) {
         DIAG_AT(c->diags, DERIVATIVE_NONE, check_span(c, call), x_node->text);
         return value_poison();
     }
-    if (!is_possible(&cut))
-        return value_poison();
-    cut_out(&cut, x, y, v);
-    Val out = which == DERIVATIVE_vjp   ? ad_pull(c->module, cut.fn, cut.x, cut.y, cut.vector)
-              : which == DERIVATIVE_jvp ? push(&cut)
-                                        : trace(&cut);
-    fn_out(c->module, cut.fn, out, name[which]);
-    const Fn *fn = canon(c->module, cut.fn);
-    const Val *map = fn_append(c->module, b->fn, fn, cut.arg.at, false);
-    b->is_flat |= cut.has_calls;
-    return value_val(b, map[fn->out.at[0]]);
+    Val out = differentiate(&cut, which, x, y, v);
+    return out == NO_VAL ? value_poison() : value_val(b, out);
+}
+
+Val derivative_along(Check *c, Builder *b, const Path *path, Val y, Node *call)
+{
+    Val sum = NO_VAL;
+    for (int j = 0; j <= path->n; j++) {
+        Val x = j < path->n ? path->u[j] : path->t;
+        Val v = j < path->n ? path->du[j] : fn_const(c->module, b->fn, 1);
+        Cut cut = {.c = c, .b = b, .call = call};
+        if (!is_reached(&cut, x, y))
+            continue;
+        Val part = differentiate(&cut, DERIVATIVE_jvp, x, y, v);
+        if (part == NO_VAL)
+            return NO_VAL;
+        sum = sum == NO_VAL ? part : fn_op2(c->module, b->fn, OP_add, sum, part);
+    }
+    if (sum != NO_VAL)
+        return sum;
+    Type t = fn_type(b->fn, y);
+    Val zero = fn_const(c->module, b->fn, 0);
+    return t.rank ? fn_op(c->module, b->fn, OP_fill, 1, &zero, (Imm){.to = t}, check_span(c, call)) : zero;
 }

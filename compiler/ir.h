@@ -102,6 +102,7 @@ struct Solve {
     Span span;
     const Tableau *method;
     int n_state, n_carry, n_arg, n_quantity, n_dense; /* n_dense: number of d */
+    int n_integral; /* the last states: what `regularize` integrates along the path; the others are the model's */
     const char **state_name;
     Type *state_type;     /* always batched */
     int n_save;           /* saved times */
