@@ -114,9 +114,9 @@ static void acc(Sweep *s, Val v, Val g)
         g = fn_op(s->m, s->to, OP_fill, 1, &g, (Imm){.to = t}, s->to->span);
     else if (!type_same_shape(t, tg)) /* in products a vector is a matrix of one column */
         g = fn_op(s->m, s->to, OP_reshape, 1, &g, (Imm){.to = t}, s->to->span);
-    if (!t.is_batched && tg.is_batched)
+    if (!t.is_batched && tg.is_batched && !s->is_each)
         g = fn_op1(s->m, s->to, OP_bsum, g);
-    if (t.is_batched && !tg.is_batched)
+    if (t.is_batched && !tg.is_batched && !s->is_each)
         g = fn_op1(s->m, s->to, OP_bcast, g);
     Val *sum = &s->cotangent[v];
     *sum = *sum == NO_VAL ? g : fn_op2(s->m, s->to, OP_add, *sum, g);
@@ -554,6 +554,23 @@ void ad_gradient(Module *m, Fn *fn, Val loss, int n_param, Val *grad)
             Val *g = &grad[fn->ins.at[v].imm.index];
             *g = *g == NO_VAL ? s.cotangent[v] : fn_op2(m, fn, OP_add, *g, s.cotangent[v]);
         }
+}
+
+Val ad_pull(Module *m, Fn *fn, Val x, Val y, Val g)
+{
+    Sweep s = sweep_new(m, fn, fn);
+    s.is_each = true;
+    s.a.value[x] = true;
+    ad_depends(m, fn, s.a.value);
+    s.a.live[y] = true;
+    mark_live(m, fn, &s.a);
+    acc(&s, y, g);
+    sweep_back(&s);
+    if (s.cotangent[x] != NO_VAL)
+        return s.cotangent[x];
+    Type t = fn_type(fn, x);
+    t.is_batched = false;
+    return sweep_zero(m, fn, t);
 }
 
 Fn *ad_finish(Module *m, const Fn *fn)

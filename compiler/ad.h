@@ -40,6 +40,7 @@ typedef struct Sweep {
     bool *is_needed;   /* [room]: pair mode, second time: residuals of the first time */
     int *seen, search; /* [room]: values met by the search with this number */
     Pair *result;      /* pair mode: what is being made; NULL if to == from */
+    bool is_each;      /* cotangents are those of one sample: no sums over the batch, no broadcasts */
     LIST(Val) residual;
 } Sweep;
 

@@ -57,3 +57,11 @@ void ast_print(Text *t, const Node *node)
         ast_print(t, node->kid[i]);
     t->depth--;
 }
+
+bool ast_mentions(const Node *e, const char *name)
+{
+    bool is_there = e->kind == NODE_NAME && str_eq(e->text, name);
+    for (int i = 0; !is_there && i < e->n; i++)
+        is_there = e->kid[i] && ast_mentions(e->kid[i], name);
+    return is_there;
+}

@@ -86,6 +86,8 @@ Node *parse_clause(Arena *a, const Source *source, Diags *d);
 
 /* ast.c */
 Node *ast_new(Arena *a, NodeKind kind, Span span, const char *text, int n, Node **kid);
+/* Does the name stand in the expression? */
+bool ast_mentions(const Node *e, const char *name);
 const char *ast_kind_name(NodeKind kind);
 void ast_print(Text *t, const Node *node); /* --dump=ast: one node a line, indented, with line:column */
 

@@ -190,7 +190,7 @@ Fn *build_finish(Check *c, Builder *b)
     }
     for (int i = 0; i < b->fn->out.n; i++)
         fn_out(m, fn, map[b->fn->out.at[i]], b->fn->out_name.at[i]);
-    return module_add(m, canon(m, fn));
+    return module_add(m, b->is_flat ? fn_flat(m, fn, fn->name) : canon(m, fn));
 }
 
 /* ---- instructions ---- */

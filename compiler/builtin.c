@@ -446,6 +446,56 @@ static Value builtin_like(Args *a)
     return value_poison();
 }
 
+static Value derivative(Args *a, Derivative which, int n)
+{
+    return wants(a, n, n, NULL) ? derivative_of(a->c, a->b, which, a->at, a->call) : value_poison();
+}
+
+static Value builtin_vjp(Args *a)
+{
+    return derivative(a, DERIVATIVE_vjp, 3);
+}
+
+static Value builtin_jvp(Args *a)
+{
+    return derivative(a, DERIVATIVE_jvp, 3);
+}
+
+static Value builtin_divergence(Args *a)
+{
+    return derivative(a, DERIVATIVE_divergence, 2);
+}
+
+/* along(EXPR, n): the n-th derivative along the path of a solve. */
+static Value builtin_along(Args *a)
+{
+    long n;
+    if (!wants(a, 2, 2, NULL))
+        return value_poison();
+    if (!a->c->path_of || !a->b) {
+        DIAG_AT(a->c->diags, INTEGRAL_ONLY, check_span(a->c, a->call), a->name);
+        return value_poison();
+    }
+    if (!value_int_of(&a->at[1], &n) || n < 0 || n > 8) {
+        DIAG_PLAIN(a->c->diags, ALONG_ORDER, check_span(a->c, a->call));
+        return value_poison();
+    }
+    Val v = tensor(a, 0);
+    for (; v != NO_VAL && n > 0; n--)
+        v = derivative_along(a->c, a->b, a->c->path_of, v, a->call);
+    return v == NO_VAL ? value_poison() : value_val(a->b, v);
+}
+
+/* integral(EXPR) is read with its clause. */
+static Value builtin_integral(Args *a)
+{
+    if (a->c->path_of)
+        DIAG_PLAIN(a->c->diags, INTEGRAL_TWICE, check_span(a->c, a->call));
+    else
+        DIAG_AT(a->c->diags, INTEGRAL_ONLY, check_span(a->c, a->call), a->name);
+    return value_poison();
+}
+
 static Value builtin_npy(Args *a)
 {
     if (!wants(a, 1, 1, NULL))
@@ -487,9 +537,11 @@ static const struct {
            {"broadcast", builtin_broadcast},
            {"stop_gradient", builtin_stop_gradient},
            {"like", builtin_like},
-           {"vjp", not_yet},
-           {"jvp", not_yet},
-           {"divergence", not_yet},
+           {"vjp", builtin_vjp},
+           {"jvp", builtin_jvp},
+           {"divergence", builtin_divergence},
+           {"along", builtin_along},
+           {"integral", builtin_integral},
            {"map", not_yet},
            {"scan", not_yet},
            {"fold", not_yet},

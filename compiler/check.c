@@ -154,16 +154,33 @@ static Val total(Check *c, const Val *v, int n)
     return sum;
 }
 
-/* Evaluations, accepted and rejected steps, each added up over the solves of this program. */
-static void add_counts(Check *c)
+/* What the outputs so far and n more values are made of. */
+static const bool *needed(Check *c, int n, const Val *more)
+{
+    const Fn *fn = c->main->fn;
+    bool *is_needed = ARENA_NEW(c->arena, bool, fn->ins.n + 1);
+    for (int i = 0; i < fn->out.n; i++)
+        is_needed[fn->out.at[i]] = true;
+    for (int i = 0; i < n; i++)
+        is_needed[more[i]] = true;
+    for (int v = fn->ins.n - 1; v >= 0; v--)
+        for (int k = 0; is_needed[v] && k < fn->ins.at[v].n_arg; k++)
+            is_needed[fn->ins.at[v].arg[k]] = true;
+    return is_needed;
+}
+
+/* Evaluations, accepted and rejected steps, each added up over the solves that the outputs so far and n more values
+ * need: others, such as one that is only predicted, are not run. */
+static void add_counts(Check *c, int n_more, const Val *more)
 {
     static const char *const name[] = {"evaluations", "accepted", "rejected"};
     Fn *fn = c->main->fn;
     int n = fn->ins.n;
+    const bool *is_needed = needed(c, n_more, more);
     for (int k = 0; k < 3; k++) {
         Val sum = fn_const(c->module, fn, 0);
         for (int v = 0; v < n; v++)
-            if (fn->ins.at[v].op == OP_solve) {
+            if (fn->ins.at[v].op == OP_solve && is_needed[v]) {
                 int index = solve_evaluations(fn->ins.at[v].imm.solve) + k;
                 Val count = fn_result(c->module, fn, (Val)v, index, type_scalar(false));
                 sum = fn_op2(c->module, fn, OP_add, sum, count);
@@ -202,7 +219,7 @@ static void make_train(Check *c)
     Val *grad = ARENA_NEW(c->arena, Val, model->params.n + 1);
     fn_out(c->module, fn, loss, "loss");
     fn_out(c->module, fn, reg, "regulariser");
-    add_counts(c);
+    add_counts(c, 0, NULL);
     ad_gradient(c->module, fn, loss, model->params.n, grad);
     for (int i = 0; i < model->params.n; i++) {
         const Param *p = &model->params.at[i];
@@ -220,7 +237,7 @@ static void make_eval(Check *c)
     if (c->losses.n == 0 && c->metrics.n == 0)
         return;
     fn_out(c->module, fn, total(c, c->losses.at, c->losses.n), "loss");
-    add_counts(c);
+    add_counts(c, c->metrics.n, c->metrics.at);
     for (int i = 0; i < c->metrics.n; i++)
         fn_out(c->module, fn, c->metrics.at[i], c->model->metric_names.at[i]);
     c->model->eval = finish(c, "eval", "loss and metrics of a batch");

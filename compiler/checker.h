@@ -90,6 +90,7 @@ struct Builder {
     Builder *parent;    /* whose tensors may be captured; NULL: none */
     Keys *keys;         /* NULL: top level, where leaves are instructions */
     int n_fixed;        /* inputs that are not captured */
+    bool is_flat;       /* the finished function is without calls: what stands in them was differentiated here */
     LIST(Val) captured; /* [key]: the input, or NO_VAL */
 };
 
@@ -136,6 +137,7 @@ struct Check {
     LIST(Val) outputs;
     Node *optimizer;
     const Internals *internals; /* while a quantity is evaluated */
+    const struct Path *path_of; /* while what is integrated along a path is evaluated */
 };
 
 /* ---- scope.c ---- */
@@ -190,6 +192,13 @@ int builtin_find(const char *name);
 const char *builtin_name(int index);
 Value builtin_call(Check *c, Scope *s, Builder *b, int index, Node *call);
 
+/* ---- derivative.c: vjp, jvp, divergence ---- */
+typedef enum Derivative { DERIVATIVE_vjp, DERIVATIVE_jvp, DERIVATIVE_divergence } Derivative;
+/* at: the values of the arguments of the call. Poison after a message. */
+Value derivative_of(Check *c, Builder *b, Derivative which, const Value *at, Node *call);
+/* The derivative of y with respect to the time along a path: dy/dt + the sum of dy/du u'. */
+Val derivative_along(Check *c, Builder *b, const struct Path *path, Val y, Node *call);
+
 /* ---- npy.c ---- */
 /* A constant from a file beside the model; poison after a message. */
 Value npy_value(Check *c, const char *name, const Node *node);
@@ -202,6 +211,10 @@ bool run_block(Check *c, Scope *s, Builder *b, Node *block, Value *out);
 Value call_fn(Check *c, Scope *s, Builder *b, Symbol *fn, Node *call);
 Value call_layer(Check *c, Scope *s, Builder *b, const Value *layer, Node *call);
 Value make_layer(Check *c, Scope *s, Node *expr, const char *path);
+/* Evaluates the arguments of a call in the caller's scope and declares them in the body's. Returns false if one is
+ * missing or wrong. arg: [head->n] or NULL. */
+bool bind_arguments(Check *c, Scope *s, Builder *b, const char *callee, Node *head, Node *call, Scope *body,
+                    Value *arg);
 
 /* ---- equation.c ---- */
 void declare_solve(Check *c, Scope *s, Builder *b, Node *node);
@@ -262,9 +275,9 @@ typedef struct Start {    /* where a step begins, for one state each */
 } Start;
 struct Internals {
     const Tableau *method;
-    int n_state;
-    Val **k, **stage;   /* [stage][state] */
-    Val *u0, *u1, *err; /* err NULL without an embedded method */
+    int n_state, n_integral; /* n_integral: the last states, which no quantity sees */
+    Val **k, **stage;        /* [stage][state] */
+    Val *u0, *u1, *err;      /* err NULL without an embedded method */
     Val t, h;
     Val atol, rtol;
 };
@@ -299,9 +312,11 @@ void backwards_build(Check *c, Builder *b, const Problem *p, Keys *keys, const V
 /* ---- regularize.c ---- */
 typedef struct Term { /* one `regularize` clause */
     Node *clause, *quantity, *weight;
+    Node *of; /* integral: the state it is of, or NULL */
+    bool is_integral;
     int draws; /* 0: global */
     int how;   /* global: 0 sum, 1 mean, 2 max */
-    int first; /* first draw, or the quantity's index */
+    int first; /* first draw, the quantity's index, or the state that is the integral */
     bool is_biased, through_state, at_accepted, holds_slope;
 } Term;
 struct Terms {
@@ -310,8 +325,24 @@ struct Terms {
 void regularize_read(Check *c, Scope *s, Solve *solve, Node *clause, Terms *terms);
 /* The value of a quantity over one step, a shared scalar. */
 Val regularize_quantity(Check *c, Scope *s, Builder *b, const Internals *in, Node *quantity);
+/* What a quantity is made of and where that is evaluated, its arguments bound; an expression is that itself. False
+ * after a message. */
+bool quantity_open(Check *c, Scope *s, Builder *b, Node *quantity, Node **e, Scope **inner);
 /* Adds the weighted terms to the penalties of the program. */
 void regularize_add(Check *c, Scope *s, SolveInfo *info, const Problem *p, const Terms *terms);
+
+/* ---- integral.c: quantities that are integrated along the path of a solve, as further states ---- */
+typedef struct Path { /* a field under construction: the model's states, their rates, the time */
+    int n;
+    const Val *u, *du;
+    Val t;
+} Path;
+/* Is the quantity of a clause an integral? */
+bool integral_is(Scope *s, const Node *quantity);
+/* The rate of the integral of a term, a number of each sample; NO_VAL after a message. inner: the solve block. */
+Val integral_rate(Check *c, Scope *inner, Builder *b, const Solve *solve, const Path *path, const Term *term);
+/* Its value for the batch, which is positive also where time runs backwards. */
+Val integral_value(Check *c, const SolveInfo *info, const Term *term);
 
 /* ---- training.c ---- */
 void declare_train(Check *c, Scope *s, Node *node);

@@ -4,6 +4,7 @@
  * Elsewhere: regularize clauses (regularize.c), equations (equation.c). */
 #include "block.h"
 
+#include <math.h>
 #include <string.h>
 
 /* A relative tolerance below this makes error estimates in float32 from differences: above, rounding does not reach
@@ -92,6 +93,44 @@ static void read_save(Block *k, Node *node)
     }
 }
 
+/* end uniform(b): STEER (Ghosh et al. 2020). */
+static void read_end(Block *k, Node *word)
+{
+    const Node *call = word->n ? word->kid[0] : word;
+    if (call->kind != NODE_CALL || call->n != 2 || call->kid[0]->kind != NODE_NAME ||
+        !str_eq(call->kid[0]->text, "uniform") || call->kid[1]->kind == NODE_GIVEN) {
+        DIAG_AT(k->c->diags, CLAUSE_VALUE, word->span, "time", "time 0 .. 1 end uniform(0.5)");
+        return;
+    }
+    int set = clause_setting(k->c, k->outer, call->kid[1], clause_key(k, "end.uniform"), "a bound of what is added");
+    if (set < 0 || !clause_positive(k, call->kid[1], set))
+        return;
+    k->solve->is_steered = k->c->training;
+    k->solve->set_steer = set;
+}
+
+/* What is added must leave the times in their order; the start stays. */
+static void check_end(Block *k, const Node *clause)
+{
+    const SolveInfo *info = k->info;
+    if (!k->solve->is_steered || info->from.kind != VALUE_number || info->to.kind != VALUE_number ||
+        info->is_save_wrong)
+        return;
+    double b = k->c->model->settings.at[k->solve->set_steer].value, start = rat_to_double(info->from.num);
+    double before = start;
+    for (int i = 0; i <= k->solve->n_save; i++) {
+        double time = i < k->solve->n_save ? info->save.array[i] : rat_to_double(info->to.num);
+        double room = fabs(time - before) / (before == start ? 1 : 2);
+        if (room > 0 && b >= room) {
+            DIAG_AT(k->c->diags, STEER_WIDE, clause->span, num_text(k->c->arena, b, false),
+                    num_text(k->c->arena, before, false), num_text(k->c->arena, time, false),
+                    num_text(k->c->arena, room, false));
+            return;
+        }
+        before = time;
+    }
+}
+
 static void read_time(Block *k, Node *clause)
 {
     Check *c = k->c;
@@ -111,11 +150,14 @@ static void read_time(Block *k, Node *clause)
                 read_save(k, at->kid[0]);
             else if (clause_is_word(at, "exactly"))
                 k->solve->saves_exactly = true;
+            else if (clause_is_word(at, "end"))
+                read_end(k, at);
             else if (at->kind == NODE_WORD)
                 clause_not_yet(k, at, str_format(c->arena, "'time … %s'", at->text));
             else
                 DIAG_AT(c->diags, CLAUSE_VALUE, at->span, "time", "time 0 .. 1");
         }
+    check_end(k, clause);
 }
 
 static void read_method(Block *k, Node *clause)

@@ -112,9 +112,7 @@ static void check_names(Check *c, const char *callee, Node *head, Node *call)
         DIAG_AT(c->diags, ARGUMENT_COUNT, check_span(c, call), callee, head->n, n_positional);
 }
 
-/* Evaluates the arguments of a call in the caller's scope and declares them in the body's. Returns false if one is
- * missing or wrong. arg: [head->n] or NULL. */
-static bool bind(Check *c, Scope *s, Builder *b, const char *callee, Node *head, Node *call, Scope *body, Value *arg)
+bool bind_arguments(Check *c, Scope *s, Builder *b, const char *callee, Node *head, Node *call, Scope *body, Value *arg)
 {
     bool ok = true;
     check_names(c, callee, head, call);
@@ -297,7 +295,7 @@ Value call_fn(Check *c, Scope *s, Builder *b, Symbol *fn, Node *call)
     bool is_inlined = fn->node->span.source->is_prelude || is_static_head(head) || !b;
     Scope *body = scope_new(c, fn->scope, SCOPE_body);
     Value *arg = ARENA_NEW(c->arena, Value, head->n + 1);
-    if (too_deep(c, call) || !bind(c, s, b, fn->name, head, call, body, arg))
+    if (too_deep(c, call) || !bind_arguments(c, s, b, fn->name, head, call, body, arg))
         return value_poison();
     if (!is_inlined)
         return call_instance(c, b, fn, arg, call);
@@ -353,7 +351,7 @@ Value make_layer(Check *c, Scope *s, Node *expr, const char *path)
         return value_poison();
     }
     Scope *statics = scope_new(c, recipe.symbol->scope, SCOPE_body);
-    if (!bind(c, s, NULL, recipe.symbol->name, recipe.symbol->node->kid[0], expr, statics, NULL))
+    if (!bind_arguments(c, s, NULL, recipe.symbol->name, recipe.symbol->node->kid[0], expr, statics, NULL))
         return value_poison();
     return (Value){
         .kind = VALUE_layer, .symbol = recipe.symbol, .path = path, .statics = statics, .is_frozen = c->is_frozen};
@@ -368,7 +366,7 @@ Value call_layer(Check *c, Scope *s, Builder *b, const Value *layer, Node *call)
         DIAG_PLAIN(c->diags, NOT_STATIC, check_span(c, call));
         return value_poison();
     }
-    if (too_deep(c, call) || !bind(c, s, b, name, decl->kid[1], call, body, NULL))
+    if (too_deep(c, call) || !bind_arguments(c, s, b, name, decl->kid[1], call, body, NULL))
         return value_poison();
     Body saved = enter(c, decl, check_span(c, call), str_format(c->arena, "%s.", layer->path));
     c->is_frozen |= layer->is_frozen;

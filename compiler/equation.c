@@ -21,7 +21,7 @@ static bool read_states(Block *k)
 {
     Check *c = k->c;
     Solve *s = k->solve;
-    s->state_name = ARENA_NEW(c->arena, const char *, k->node->n);
+    s->state_name = ARENA_NEW(c->arena, const char *, k->node->n); /* an equation or a clause for each */
     s->state_type = ARENA_NEW(c->arena, Type, k->node->n);
     for (int i = 0; i < k->node->n; i++) {
         Node *at = k->node->kid[i];
@@ -50,8 +50,8 @@ static bool read_starts(Block *k)
 {
     Check *c = k->c;
     Solve *s = k->solve;
-    k->start = ARENA_NEW(c->arena, Val, s->n_state);
-    memset(k->start, 0xff, sizeof(Val) * (size_t)s->n_state);
+    k->start = ARENA_NEW(c->arena, Val, k->node->n);
+    memset(k->start, 0xff, sizeof(Val) * (size_t)k->node->n);
     for (int i = 0; i < k->node->n; i++) {
         Node *at = k->node->kid[i];
         if (at->kind != NODE_START)
@@ -88,6 +88,40 @@ static bool read_starts(Block *k)
 }
 
 /* ---- equations ---- */
+/* The integrals of regularize clauses stand behind the model's states, and start at 0. */
+static void add_integrals(Block *k)
+{
+    Check *c = k->c;
+    Solve *s = k->solve;
+    for (int i = 0; i < k->terms.at.n; i++) {
+        Term *term = &k->terms.at.at[i];
+        if (!term->is_integral)
+            continue;
+        const Node *q = term->quantity, *name = q->kind == NODE_CALL ? q->kid[0] : q;
+        term->first = s->n_state++;
+        s->state_name[term->first] = name->text;
+        s->state_type[term->first] = type_scalar(true);
+        k->start[term->first] = sweep_zero(c->module, k->main->fn, s->state_type[term->first]);
+    }
+}
+
+static bool read_integrals(Block *k, Val *drift, Val t)
+{
+    Check *c = k->c;
+    Solve *s = k->solve;
+    bool ok = true;
+    Val *u = ARENA_NEW(c->arena, Val, s->n_state);
+    for (int j = 0; j < s->n_state; j++)
+        u[j] = (Val)j; /* the first inputs */
+    Path path = {s->n_state - s->n_integral, u, drift, t};
+    for (int i = 0; i < k->terms.at.n; i++) {
+        const Term *term = &k->terms.at.at[i];
+        if (term->is_integral)
+            ok &= (drift[term->first] = integral_rate(c, k->inner, k->field, s, &path, term)) != NO_VAL;
+    }
+    return ok;
+}
+
 static Fn *read_equations(Block *k, Keys *keys)
 {
     Check *c = k->c;
@@ -96,10 +130,13 @@ static Fn *read_equations(Block *k, Keys *keys)
     Val *drift = ARENA_NEW(c->arena, Val, s->n_state);
     bool ok = true;
     b->fn->note = "the right-hand side";
-    for (int j = 0; j < s->n_state; j++)
-        scope_add(c, k->inner, s->state_name[j], k->node->name,
-                  value_val(b, build_input(c, b, s->state_type[j], s->state_name[j])), NULL);
-    scope_add(c, k->inner, "t", k->node->name, value_val(b, build_input(c, b, type_scalar(false), "t")), NULL);
+    for (int j = 0; j < s->n_state; j++) {
+        Val u = build_input(c, b, s->state_type[j], s->state_name[j]);
+        if (j < s->n_state - s->n_integral)
+            scope_add(c, k->inner, s->state_name[j], k->node->name, value_val(b, u), NULL);
+    }
+    Val t = build_input(c, b, type_scalar(false), "t");
+    scope_add(c, k->inner, "t", k->node->name, value_val(b, t), NULL);
     for (int i = 0; i < k->node->n; i++) {
         Node *at = k->node->kid[i];
         if (at->kind == NODE_LET)
@@ -111,12 +148,12 @@ static Fn *read_equations(Block *k, Keys *keys)
         ok &= v != NO_VAL;
         if (v == NO_VAL)
             continue;
-        Type t = fn_type(b->fn, v), want = s->state_type[state];
-        if (t.rank == 0 && want.rank > 0)
+        Type rate = fn_type(b->fn, v), want = s->state_type[state];
+        if (rate.rank == 0 && want.rank > 0)
             v = fn_op(c->module, b->fn, OP_fill, 1, &v, (Imm){.to = want}, at->span);
-        else if (!type_same_shape(t, want)) {
+        else if (!type_same_shape(rate, want)) {
             DIAG_AT(c->diags, RATE_SHAPE, at->kid[0]->span, s->state_name[state], type_text(c->arena, want),
-                    type_text(c->arena, t));
+                    type_text(c->arena, rate));
             ok = false;
             continue;
         }
@@ -124,6 +161,7 @@ static Fn *read_equations(Block *k, Keys *keys)
             v = fn_op1(c->module, b->fn, OP_bcast, v);
         drift[state] = v;
     }
+    ok = ok && read_integrals(k, drift, t);
     for (int j = 0; ok && j < s->n_state; j++)
         fn_out(c->module, b->fn, drift[j], str_format(c->arena, "d%s", s->state_name[j]));
     return ok ? build_finish(c, b) : NULL;
@@ -186,6 +224,8 @@ void declare_solve(Check *c, Scope *s, Builder *b, Node *node)
     clause_presets(&k);
     clause_read(&k);
     bool ok = clause_check(&k) && read_states(&k) && read_starts(&k);
+    if (ok)
+        add_integrals(&k);
     Fn *field = ok ? read_equations(&k, keys) : NULL;
     if (field) {
         solve->saves_dense = solve->n_save > 0 && !solve->saves_exactly;
@@ -198,7 +238,8 @@ void declare_solve(Check *c, Scope *s, Builder *b, Node *node)
         step_functions(c, &p, keys, b, s, &k.terms);
         add_solve(&k, &p, keys);
     }
-    scope_unused(c, k.inner);
+    if (c->training) /* where regularize clauses are read too */
+        scope_unused(c, k.inner);
     Value v = field ? (Value){.kind = VALUE_solve, .solve = info} : value_poison();
     scope_add(c, s, node->text, node->name, v, NULL);
 }
@@ -226,7 +267,7 @@ Value solve_member(Check *c, Builder *b, const Value *solve, Node *node)
     const Solve *s = solve->solve->solve;
     int state = state_index(s, node->text);
     (void)b;
-    if (state >= 0)
+    if (state >= 0 && state < s->n_state - s->n_integral)
         return (Value){.kind = VALUE_series, .solve = solve->solve, .index = state};
     if (str_eq(node->text, "nfe"))
         return result(c, solve->solve, solve_evaluations(s), -1);
@@ -235,7 +276,7 @@ Value solve_member(Check *c, Builder *b, const Value *solve, Node *node)
     if (str_eq(node->text, "rejected"))
         return result(c, solve->solve, solve_rejected(s), -1);
     DIAG_AT(c->diags, NO_RESULT, node->span, s->name, node->text);
-    const char *near = str_nearest(node->text, s->state_name, s->n_state);
+    const char *near = str_nearest(node->text, s->state_name, s->n_state - s->n_integral);
     if (near)
         diag_help(c->diags, "did you mean '%s'?", near);
     return value_poison();

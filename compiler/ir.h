@@ -117,6 +117,7 @@ struct Solve {
     Span span;
     const Tableau *method;
     int n_state, n_carry, n_arg, n_quantity, n_dense; /* n_dense: number of d */
+    int n_integral; /* the last states: what `regularize` integrates along the path; the others are the model's */
     const char **state_name;
     Type *state_type;     /* always batched */
     int n_save;           /* saved times */
@@ -139,6 +140,8 @@ struct Solve {
     int n_extra, n_moment;     /* of an adjoint system: see Backward */
     double *moment;
     Fn *rate;
+    bool is_steered; /* in training U(-b, b) is added to the end of the span and to the saved times: */
+    int set_steer;   /* b */
     const char *controller;       /* row of control.def */
     const char *reduction;        /* for `explain`: what reduce.c did, or why not */
     const char **state_reduction; /* the same for each state; NULL if it was not tried */
@@ -292,6 +295,9 @@ Fn *ad_vjp(Module *m, const Fn *fn, const char *name, const bool *wanted, const 
 bool ad_is_kept(const Ins *ins);
 /* The program without what only the derivative asks for: `instead` becomes its value. */
 Fn *ad_finish(Module *m, const Fn *fn);
+/* Appends to a function without calls the gradient of y . g with respect to x for each sample by itself: what is shared
+ * takes no sum over the batch. */
+Val ad_pull(Module *m, Fn *fn, Val x, Val y, Val g);
 /* Appends to a top-level function the gradient of the shared scalar `loss` with respect to every OP_param; fills
  * grad[param index] (NO_VAL: no gradient). */
 void ad_gradient(Module *m, Fn *fn, Val loss, int n_param, Val *grad);

@@ -41,10 +41,18 @@ static bool read_sampling(Check *c, Scope *s, Node *at, Term *term)
 static void read_option(Check *c, Scope *s, Node *at, Term *term)
 {
     bool known = true;
+    if (at->kind != NODE_WORD && term->is_integral) {
+        DIAG_PLAIN(c->diags, INTEGRAL_SAMPLING, at->span);
+        return;
+    }
     if (at->kind != NODE_WORD)
         known = read_sampling(c, s, at, term);
     else if (str_eq(at->text, "weight") && at->n)
         term->weight = at->kid[0];
+    else if (str_eq(at->text, "of") && at->n && at->kid[0]->kind == NODE_NAME && term->is_integral)
+        term->of = at->kid[0];
+    else if (term->is_integral)
+        known = false;
     else if (str_eq(at->text, "through") || str_eq(at->text, "state"))
         term->through_state = true;
     else if (str_eq(at->text, "at") || str_eq(at->text, "accepted"))
@@ -54,7 +62,8 @@ static void read_option(Check *c, Scope *s, Node *at, Term *term)
     else
         known = false;
     if (!known)
-        DIAG_AT(c->diags, CLAUSE_VALUE, at->span, "regularize", "regularize error, unbiased, weight 2.5");
+        DIAG_AT(c->diags, CLAUSE_VALUE, at->span, "regularize",
+                term->is_integral ? "regularize kinetic of z, weight 0.01" : "regularize error, unbiased, weight 2.5");
 }
 
 void regularize_read(Check *c, Scope *s, Solve *solve, Node *clause, Terms *terms)
@@ -65,10 +74,14 @@ void regularize_read(Check *c, Scope *s, Solve *solve, Node *clause, Terms *term
         return;
     }
     term.quantity = clause->kid[0]->kid[0];
+    term.is_integral = integral_is(s, term.quantity);
     for (int g = 0; g < clause->n; g++)
         for (int i = g == 0; i < clause->kid[g]->n; i++)
             read_option(c, s, clause->kid[g]->kid[i], &term);
-    if (term.draws == 0) {
+    if (term.is_integral) {
+        term.draws = 0;
+        solve->n_integral++;
+    } else if (term.draws == 0) {
         if (solve->n_quantity == 8) {
             DIAG_AT(c->diags, NOT_YET, clause->span, "more than 8 global terms");
             return;
@@ -96,37 +109,28 @@ static Value states(Check *c, Builder *b, int n, const Val *v)
     return out;
 }
 
+/* Those that the model has written. */
 static Value stages(Check *c, Builder *b, const Internals *in, Val *const *of)
 {
     Value out = {.kind = VALUE_stages, .n = in->method->stages, .many = ARENA_NEW(c->arena, Value, in->method->stages)};
     for (int i = 0; i < out.n; i++)
-        out.many[i] = states(c, b, in->n_state, of[i]);
+        out.many[i] = states(c, b, in->n_state - in->n_integral, of[i]);
     return out;
-}
-
-static bool mentions(const Node *e, const char *name)
-{
-    if (e->kind == NODE_NAME && str_eq(e->text, name))
-        return true;
-    for (int i = 0; i < e->n; i++)
-        if (e->kid[i] && mentions(e->kid[i], name))
-            return true;
-    return false;
 }
 
 /* What the quantity needs and the method does not have. */
 static bool can(Check *c, const Internals *in, const Node *at, const Node *e)
 {
     const Tableau *m = in->method;
-    if (!in->err && (mentions(e, "err"))) {
+    if (!in->err && (ast_mentions(e, "err"))) {
         DIAG_AT(c->diags, QUANTITY_ESTIMATE, at->span, m->name);
         return false;
     }
-    if (mentions(e, "stability") && m->stability <= 0) {
+    if (ast_mentions(e, "stability") && m->stability <= 0) {
         DIAG_AT(c->diags, QUANTITY_STABILITY, at->span, m->name);
         return false;
     }
-    if (mentions(e, "stability") && (m->stages < 2 || m->c[m->stages - 1] != m->c[m->stages - 2])) {
+    if (ast_mentions(e, "stability") && (m->stages < 2 || m->c[m->stages - 1] != m->c[m->stages - 2])) {
         DIAG_AT(c->diags, QUANTITY_STAGES, at->span, m->name);
         return false;
     }
@@ -138,25 +142,38 @@ static void internal(Check *c, Scope *s, const char *name, Span span, Value v)
     scope_add(c, s, name, span, v, NULL);
 }
 
+bool quantity_open(Check *c, Scope *s, Builder *b, Node *quantity, Node **e, Scope **inner)
+{
+    const Node *name = quantity->kind == NODE_CALL ? quantity->kid[0] : quantity;
+    Symbol *symbol = name->kind == NODE_NAME ? scope_lookup(s, name->text) : NULL;
+    *e = quantity;
+    *inner = scope_new(c, s, SCOPE_block);
+    if (quantity->kind == NODE_NAME && !scope_find(c, s, name->text, name->span))
+        return false;
+    if (!symbol || symbol->value.kind != VALUE_quantity)
+        return true;
+    Node *decl = symbol->value.symbol->node, no_head = {.kind = NODE_HEAD};
+    symbol->is_used = true;
+    *e = decl->kid[0];
+    *inner = scope_new(c, symbol->scope, SCOPE_body);
+    return bind_arguments(c, s, b, name->text, decl->n > 1 ? decl->kid[1] : &no_head, quantity, *inner, NULL);
+}
+
 Val regularize_quantity(Check *c, Scope *s, Builder *b, const Internals *in, Node *quantity)
 {
-    Node *e = quantity;
-    Scope *inner = scope_new(c, s, SCOPE_block);
-    Symbol *symbol = e->kind == NODE_NAME ? scope_find(c, s, e->text, e->span) : NULL;
-    if (e->kind == NODE_NAME && !symbol)
+    Node *e;
+    Scope *inner;
+    int n_state = in->n_state - in->n_integral;
+    if (!quantity_open(c, s, b, quantity, &e, &inner))
         return fn_const(c->module, b->fn, 0);
-    if (symbol && symbol->value.kind == VALUE_quantity) {
-        e = symbol->value.symbol->node->kid[0];
-        inner = scope_new(c, symbol->scope, SCOPE_body);
-    }
     if (!can(c, in, quantity, e))
         return fn_const(c->module, b->fn, 0);
     internal(c, inner, "k", quantity->span, stages(c, b, in, in->k));
     internal(c, inner, "stage", quantity->span, stages(c, b, in, in->stage));
-    internal(c, inner, "u0", quantity->span, states(c, b, in->n_state, in->u0));
-    internal(c, inner, "u1", quantity->span, states(c, b, in->n_state, in->u1));
+    internal(c, inner, "u0", quantity->span, states(c, b, n_state, in->u0));
+    internal(c, inner, "u1", quantity->span, states(c, b, n_state, in->u1));
     if (in->err)
-        internal(c, inner, "err", quantity->span, states(c, b, in->n_state, in->err));
+        internal(c, inner, "err", quantity->span, states(c, b, n_state, in->err));
     internal(c, inner, "h", quantity->span, value_val(b, fn_op1(c->module, b->fn, OP_abs, in->h)));
     internal(c, inner, "t", quantity->span, value_val(b, in->t));
     internal(c, inner, "stages", quantity->span, value_int(c, in->method->stages));
@@ -246,7 +263,9 @@ void regularize_add(Check *c, Scope *s, SolveInfo *info, const Problem *p, const
         }
         if (term->draws > 1)
             value = fn_op2(c->module, b->fn, OP_div, value, fn_const(c->module, b->fn, term->draws));
-        if (term->draws == 0)
+        if (term->is_integral)
+            value = integral_value(c, info, term);
+        else if (term->draws == 0)
             value = solve_result(c, info, solve_quantity(info->solve, term->first), -1);
         value = fn_op2(c->module, b->fn, OP_mul, weight(c, s, b, info, term, i), value);
         list_push(c->arena, c->penalties, value);

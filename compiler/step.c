@@ -131,7 +131,7 @@ static Internals plain_internals(const Field *f, Builder *b, const Problem *p, c
     const Solve *solve = p->solve;
     const Tableau *m = solve->method;
     int n = solve->n_state;
-    Internals in = {.method = m, .n_state = n, .t = t, .h = h};
+    Internals in = {.method = m, .n_state = n, .n_integral = solve->n_integral, .t = t, .h = h};
     in.k = ARENA_NEW(c->arena, Val *, m->stages);
     in.stage = ARENA_NEW(c->arena, Val *, m->stages);
     in.u0 = ARENA_NEW(c->arena, Val, n);
@@ -178,7 +178,7 @@ static Internals changed_internals(const Field *f, Builder *b, const Problem *p,
     const Tableau *m = p->solve->method;
     int n = p->solve->n_state;
     Changes s = changes_at(f, b, p, u, t, k1 != NULL);
-    Internals in = {.method = m, .n_state = n, .t = t, .h = h};
+    Internals in = {.method = m, .n_state = n, .n_integral = p->solve->n_integral, .t = t, .h = h};
     Val **change = ARENA_NEW(c->arena, Val *, m->stages), *d = ARENA_NEW(c->arena, Val, n);
     in.k = ARENA_NEW(c->arena, Val *, m->stages);
     in.stage = ARENA_NEW(c->arena, Val *, m->stages);
@@ -517,7 +517,7 @@ static Fn *make_step(Check *c, const Problem *p, Keys *keys, Builder *parent, Sc
     end_of_step(c, &f, &in, &user);
     fn_out(m, f.b->fn, step_error(c, f.b, &user), "err");
     for (int i = 0; i < terms->at.n; i++)
-        if (terms->at.at[i].draws == 0)
+        if (terms->at.at[i].draws == 0 && !terms->at.at[i].is_integral)
             fn_out(m, f.b->fn, regularize_quantity(c, s, f.b, &user, terms->at.at[i].quantity), "quantity");
     if (keeps)
         keep_dense(c, &f, &in, op2(c, f.b, OP_add, t, h));

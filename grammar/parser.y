@@ -181,6 +181,7 @@ statement
     | LET NAME '=' expr             { $$ = named(MAKE(LET, @$, $2, $4), @2); }
     | NAME '=' expr                 { $$ = named(MAKE(ASSIGN, @$, $1, $3), @1); }
     | QUANTITY NAME '=' expr        { $$ = named(MAKE(QUANTITY, @$, $2, $4), @2); }
+    | QUANTITY NAME head '=' expr   { $$ = named(MAKE(QUANTITY, @$, $2, $5, $3), @2); }
     | LOSS expr                     { $$ = MAKE(LOSS, @$, NULL, $2); }
     | METRIC expr                   { $$ = MAKE(METRIC, @$, NULL, $2); }
     | OUTPUT exprs                  { $$ = LIST_NODE(OUTPUT, @$, NULL, $2); }

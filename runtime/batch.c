@@ -164,9 +164,12 @@ int nde_gradient(NdeEngine *e, NdeGradient *g)
     double *number[5] = {&f->loss, &f->reg, &f->nfe, &f->accepted, &f->rejected};
     for (int i = 0; i < 5; i++)
         g->out[i].at = number[i];
+    int status = nde_steer_begin(e);
     e->is_taping = true;
-    int status = nde_frame_run(e, m->train_fn, NULL, g->out);
+    if (!status)
+        status = nde_frame_run(e, m->train_fn, NULL, g->out);
     e->is_taping = false;
+    nde_steer_end(e);
     for (int i = 0; !status && i < m->n_param; i++)
         if (!m->param[i].is_frozen && m->param[i].n == 1)
             g->at[m->param[i].offset] = (Real)g->single[i];

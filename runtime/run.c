@@ -190,6 +190,7 @@ static void lay_engine(NdeEngine *e, Room *room)
     lay_frames(e, room);
     e->param = take(room, m->param_count, sizeof(Real));
     e->setting = take(room, (size_t)m->n_setting, sizeof(double));
+    e->plain = take(room, (size_t)m->n_setting, sizeof(double));
     e->mask = take(room, (size_t)e->tiles * (size_t)m->tile, sizeof(Real));
     e->data = take(room, (size_t)m->n_data, sizeof *e->data);
     for (int i = 0; i < m->n_data; i++) {

@@ -73,6 +73,8 @@
 #define nde_replay_begin NDE_NAME(nde_replay_begin)
 #define nde_replay_free NDE_NAME(nde_replay_free)
 #define nde_attempt_next NDE_NAME(nde_attempt_next)
+#define nde_steer_begin NDE_NAME(nde_steer_begin)
+#define nde_steer_end NDE_NAME(nde_steer_end)
 #define nde_hold NDE_NAME(nde_hold)
 #define nde_watch NDE_NAME(nde_watch)
 
@@ -264,6 +266,7 @@ struct NdeEngine {
     Real *mask;      /* [tiles][TILE] */
     Real *param;
     double *setting;
+    double *plain; /* the settings, while times are drawn: see steer.c */
     NdeRef *data, *sample;
     long solves; /* solves and reverses so far: see NdeFrame.is_fresh */
     NdeTrace *trace;
@@ -333,6 +336,12 @@ int nde_dense_at(NdeEngine *e, NdeFlow *f, int slot, const NdeRef *d, double the
 int nde_dense_again(NdeEngine *e, NdeFlow *f);
 /* The series' entry for save number i of a state. */
 NdeRef nde_saved_ref(const NdeEngine *e, NdeValue state, NdeRef series, int i);
+
+/* ---- steer.c ---- */
+/* Draws ends and saved times of the solves that want it, as other settings of this training step, and puts the settings
+ * back. 0 or an exit code. */
+int nde_steer_begin(NdeEngine *e);
+void nde_steer_end(NdeEngine *e);
 
 /* ---- solve.c, watch.c, replay.c ---- */
 
@@ -429,7 +438,8 @@ enum {
     NDE_STREAM_DRAW = 2,
     NDE_STREAM_SAMPLE = 3,
     NDE_STREAM_EVALUATION = 4,
-    NDE_STREAM_CHECK = 5
+    NDE_STREAM_CHECK = 5,
+    NDE_STREAM_STEER = 6
 };
 static inline uint64_t nde_stream(int purpose, int which, double step)
 {

@@ -1,0 +1,82 @@
+# Integrals along the path as regularisers: check-gradient, and the same training as of the model with the further states
+# written out, in the same steps. One solve runs backwards; a quantity of a step does not see the further states.
+. "$NDEC_ROOT/tests/case.sh"
+model() { # clauses of flow, clauses of back, further equations of flow, of back, further losses
+    cat <<END
+precision f64
+quantity bend(power : int) = h * sum(u1 - u0)^power           # of one state
+quantity slow(a : real) = integral(a * t * sum(state^2))
+data x : real[2]
+sample e : real[2] ~ rademacher()
+fn field(z : real[2], t : real) -> real[2] {
+  layer hidden = dense(5, tanh)
+  layer out = dense(2)
+  return out(hidden([z, sin(t)]))
+}
+solve flow {
+  let f = field(z, t)
+  dz   = f dt
+  z(0) = x
+  time 0 .. 1
+  method heun
+  tolerance 1e-4
+  $1
+  $3
+}
+solve back {
+  let g = field(q, t) * v
+  dq   = g dt
+  dv   = -v dt
+  q(1) = flow.z(1)
+  v(1) = 1 + x[0]^2
+  time 1 .. 0
+  method heun
+  tolerance 1e-4
+  $2
+  $4
+}
+loss sum(back.q(0)^2) $5
+train {
+  data  csv("x.csv")
+  batch 4
+  steps 5
+}
+END
+}
+cat >x.csv <<'END'
+0.5,-0.3
+1.2,0.4
+-0.8,0.9
+0.1,0.2
+END
+model 'regularize kinetic, weight 0.3
+  regularize jacobian(e), weight 0.2
+  regularize bend(2), global, weight 0
+  regularize taylor(3), weight 0.1' 'regularize kinetic of q, weight 0.5
+  regularize slow(2) of q
+  regularize integral(v * sum(g)), weight linear(0.7, 0.5)' '' '' '' >clause.nde
+model '' '' \
+    'let j = vjp(f, z, e)
+  let f1 = jvp(f, z, f) + jvp(f, t, 1)
+  let f2 = jvp(f1, z, f) + jvp(f1, t, 1)
+  dk = (f[0]^2 + f[1]^2) / 2 dt
+  dj2 = (j[0]^2 + j[1]^2) / 2 dt
+  dr = (f2[0]^2 + f2[1]^2) / 2 dt
+  k(0) = 0
+  j2(0) = 0
+  r(0) = 0' \
+    'dk = (g[0]^2 + g[1]^2) / 2 dt
+  dm = 2 * t * sum(q^2) dt
+  dr = v * sum(g) dt
+  k(1) = 0
+  m(1) = 0
+  r(1) = 0' \
+    '+ where(training, 0.3 * flow.k(1) + 0.2 * flow.j2(1) + 0.1 * flow.r(1) - 0.5 * back.k(0) - back.m(0) - linear(0.7, 0.5) * back.r(0), 0)' >written.nde
+for name in clause written; do
+    "$ndec" build $name.nde -o $name >out 2>err || fail "$name: build"
+    ./$name train --quiet --data . --out $name.run >out 2>err || fail "$name: train"
+    tr ':,' '  ' <$name.run/log.jsonl | awk '!/evaluation/ { printf "%d %.11g %d %d %d\n", $2, $4, $8, $10, $12 }' >$name.log
+done
+if ./clause check-gradient --data . >out 2>err; then ok "clause: $(tail -n 1 out)"; else fail "clause: $(tail -n 1 out)"; fi
+[ "$(wc -l <clause.log)" -eq 5 ] || fail 'clause: five steps'
+same 'loss and steps of training' clause.log written.log
