@@ -204,7 +204,16 @@ Val build_map(Check *c, Builder *b, Op op, Val a, Val b2, Span span)
     return build_op(c, b, op, op_info[op].n_arg, (Val[]){a, b2}, (Imm){0}, span);
 }
 
-Val build_rms(Check *c, Builder *b, int n, const Val *x)
+Val build_batch_mean(Check *c, Builder *b, Val v)
+{
+    Module *m = c->module;
+    if (!fn_type(b->fn, v).is_batched)
+        return v;
+    Val count = fn_leaf(m, b->fn, OP_batch, 0, type_scalar(false), NULL);
+    return fn_op2(m, b->fn, OP_div, fn_op1(m, b->fn, OP_bsum, v), count);
+}
+
+Val build_rms(Check *c, Builder *b, int n, const Val *x, bool is_per_sample)
 {
     Module *m = c->module;
     Val sum = NO_VAL;
@@ -215,7 +224,7 @@ Val build_rms(Check *c, Builder *b, int n, const Val *x)
         size += type_size(fn_type(b->fn, x[i]));
     }
     Val count = fn_const(m, b->fn, size);
-    if (fn_type(b->fn, sum).is_batched) {
+    if (fn_type(b->fn, sum).is_batched && !is_per_sample) {
         sum = fn_op1(m, b->fn, OP_bsum, sum);
         count = fn_op2(m, b->fn, OP_mul, count, fn_leaf(m, b->fn, OP_batch, 0, type_scalar(false), NULL));
     }

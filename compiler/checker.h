@@ -168,9 +168,11 @@ Fn *build_finish(Check *c, Builder *b);
 int build_keys(Check *c, Builder *b, const Keys *keys, Val *arg);
 Val build_op(Check *c, Builder *b, Op op, int n, const Val *arg, Imm imm, Span span);
 Val build_map(Check *c, Builder *b, Op op, Val a, Val b2, Span span);
-/* sqrt(mean of squares) over all states, elements and samples (Hairer, Norsett & Wanner 1993, II.4.11); a shared scalar
- */
-Val build_rms(Check *c, Builder *b, int n, const Val *x);
+/* The mean over the batch of a scalar of each sample; a shared one is itself. */
+Val build_batch_mean(Check *c, Builder *b, Val v);
+/* sqrt(mean of squares) over all states and elements (Hairer, Norsett & Wanner 1993, II.4.11), and over all samples,
+ * unless it is one for each sample. */
+Val build_rms(Check *c, Builder *b, int n, const Val *x, bool is_per_sample);
 
 /* ---- expr.c ---- */
 Value eval(Check *c, Scope *s, Builder *b, Node *node);
@@ -266,6 +268,8 @@ struct Internals {
     Val t, h;
     Val atol, rtol;
 };
+/* Does each sample have its own steps? Then norms are of one sample. */
+bool internals_per_sample(const Builder *b, const Internals *in);
 void step_field(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Val *du);
 /* Stages, new state and error estimate of a step from u with the signed step h; k1 NULL: evaluated here. */
 Internals step_internals(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h);
@@ -297,7 +301,7 @@ struct Terms {
     LIST(Term) at;
 };
 void regularize_read(Check *c, Scope *s, Solve *solve, Node *clause, Terms *terms);
-/* The value of a quantity over one step, a shared scalar. */
+/* The value of a quantity over one step: a shared scalar, or, where each sample has its own steps, one for each. */
 Val regularize_quantity(Check *c, Scope *s, Builder *b, const Internals *in, Node *quantity);
 /* Adds the weighted terms to the penalties of the program. */
 void regularize_add(Check *c, Scope *s, SolveInfo *info, const Problem *p, const Terms *terms);

@@ -232,14 +232,21 @@ static void read_memory(Block *k, Node *clause)
     DIAG_AT(k->c->diags, CLAUSE_VALUE, clause->span, "memory", "memory 64 MiB");
 }
 
-/* batching and adjoint: one choice so far. */
-static void read_choice(Block *k, Node *clause)
+static void read_batching(Block *k, Node *clause)
 {
-    const char *only = str_eq(clause->text, "batching") ? "joint" : "discrete";
+    Node *group = clause->n == 1 ? clause->kid[0] : clause, *at = group->n == 1 ? group->kid[0] : clause;
+    k->solve->is_per_sample = is_word(at, "sample");
+    if (!k->solve->is_per_sample && !is_word(at, "joint"))
+        DIAG_AT(k->c->diags, CLAUSE_VALUE, at->span, "batching", "batching sample");
+}
+
+/* One choice so far. */
+static void read_adjoint(Block *k, Node *clause)
+{
     Node *group = clause->n ? clause->kid[0] : clause;
     for (int i = 0; i < group->n; i++) {
         Node *at = group->kid[i];
-        if (!at->text || !str_eq(at->text, only))
+        if (!at->text || !str_eq(at->text, "discrete"))
             clause_not_yet(k, at, str_format(k->c->arena, "'%s %s'", clause->text, at->text ? at->text : "…"));
     }
 }
@@ -249,9 +256,14 @@ static void read_one(Block *k, Node *clause)
     static const struct {
         const char *name;
         void (*read)(Block *, Node *);
-    } row[] = {
-        {"time", read_time},       {"method", read_method},  {"tolerance", read_tolerance},   {"step", read_step},
-        {"batching", read_choice}, {"adjoint", read_choice}, {"controller", read_controller}, {"memory", read_memory}};
+    } row[] = {{"time", read_time},
+               {"method", read_method},
+               {"tolerance", read_tolerance},
+               {"step", read_step},
+               {"batching", read_batching},
+               {"adjoint", read_adjoint},
+               {"controller", read_controller},
+               {"memory", read_memory}};
     if (str_eq(clause->text, "regularize")) {
         if (k->c->training)
             regularize_read(k->c, k->outer, k->solve, clause, &k->terms);
@@ -294,6 +306,7 @@ void clause_presets(Block *k)
     Solve *s = k->solve;
     s->set_fixed = s->set_initial = s->set_min = s->set_max = s->set_limit = s->set_save0 = -1;
     s->set_memory = -1;
+    s->arg_save = s->arg_count = s->arg_end = -1;
     s->set_t0 = s->set_t1 = s->set_atol = s->set_rtol = -1;
     s->controller = "elementary";
     s->method = scope_lookup(k->c->prelude, "tsit5")->value.tableau;
@@ -318,6 +331,10 @@ bool clause_check(Block *k)
         s->set_atol = preset(k, "tolerance.abs", 1e-6);
     if (s->set_limit < 0)
         s->set_limit = preset(k, "step.limit", 10000);
+    if (s->is_per_sample && s->set_memory >= 0)
+        clause_not_yet(k, k->node, "'memory' with 'batching sample'");
+    if (s->is_per_sample && s->is_initial_warm)
+        clause_not_yet(k, k->node, "'initial warm' with 'batching sample'");
     s->has_estimate = s->method && s->method->e && s->set_fixed < 0;
     if (s->method && !s->method->e && s->set_fixed < 0) {
         DIAG_AT(c->diags, NO_ESTIMATE, k->node->name, s->method->name);

@@ -99,7 +99,8 @@ static Fn *read_equations(Block *k, Keys *keys)
     for (int j = 0; j < s->n_state; j++)
         scope_add(c, k->inner, s->state_name[j], k->node->name,
                   value_val(b, build_input(c, b, s->state_type[j], s->state_name[j])), NULL);
-    scope_add(c, k->inner, "t", k->node->name, value_val(b, build_input(c, b, type_scalar(false), "t")), NULL);
+    scope_add(c, k->inner, "t", k->node->name, value_val(b, build_input(c, b, type_scalar(s->is_per_sample), "t")),
+              NULL);
     for (int i = 0; i < k->node->n; i++) {
         Node *at = k->node->kid[i];
         if (at->kind == NODE_LET)

@@ -180,7 +180,8 @@ static void choices(const Model *m, FILE *to)
         const Solve *s = m->module->solves.at[i];
         if (!is_first(m, i))
             continue;
-        fprintf(to, "  %s.controller %s, batching joint, adjoint discrete, initial step %s\n", s->name, s->controller,
+        fprintf(to, "  %s.controller %s, batching %s, adjoint discrete, initial step %s\n", s->name, s->controller,
+                s->is_per_sample ? "sample" : "joint",
                 s->is_initial_warm    ? "warm"
                 : s->set_initial >= 0 ? "given"
                                       : "auto");

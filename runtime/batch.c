@@ -23,6 +23,7 @@ int nde_batch_fill(NdeEngine *e, const NdeSet *set, const unsigned char *needs, 
 {
     const NdeModel *m = e->model;
     nde_engine_batch(e, count);
+    memcpy(e->row, index, (size_t)count * sizeof *index);
     for (int i = 0; i < m->n_data; i++) {
         if (!needs[i])
             continue;
@@ -73,6 +74,8 @@ void nde_batch_random(NdeEngine *e, int count)
 {
     const NdeModel *m = e->model;
     nde_engine_batch(e, count);
+    for (int i = 0; i < count; i++)
+        e->row[i] = i;
     for (int i = 0; i < m->n_data; i++)
         for (int place = 0; place < e->run.n_tile * m->tile; place++)
             for (int k = 0; k < m->data[i].n; k++) {

@@ -130,6 +130,8 @@ typedef struct NdeSolve {
     const NdeValue *state, *carry, *arg, *dense_value;
     const int *quantity_how;   /* 0 sum, 1 mean, 2 max */
     const NdeFn *init, *guess, *step, *step_keep, *dense;
+    int arg_save, arg_count, arg_end; /* which p has each sample's save times, how many of them count, the end of its span;
+                                       * -1: the settings say */
     const NdeFn *scaled;       /* the local error of the user's states over the tolerance, for messages; or NULL */
     const NdeFn *lift;         /* the user's states, where others are integrated in their place; or NULL */
     /* A solve that is reversed. record: what step gives (step_keep, if records_dense), then residuals..;
@@ -142,6 +144,7 @@ typedef struct NdeSolve {
                                 * time? NULL: all are */
     int order, embedded, evaluations_step, evaluations_init, evaluations_guess; /* evaluations of an attempt, of init, of guess */
     bool is_adaptive, keeps_dense, saves_exactly, is_biased, is_initial_warm;
+    bool is_per_sample;        /* each sample has its own steps: t, span, h, theta, err, q and the counts are per sample */
     int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save, set_memory; /* settings; -1: none; memory: MiB of the tape */
     const char *controller;    /* row of control.def */
     NdeLatencySolve *latency;  /* or NULL */

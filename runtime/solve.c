@@ -11,18 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-/* One solve under way. */
-typedef struct Flight {
-    NdeEngine *e;
-    NdeFlow *f;
-    const NdeSolve *s;
-    const NdeRef *in, *out;
-    double t0, t1, way; /* way: 1 forwards, -1 backwards */
-    double t, h, end;   /* of the attempt; h as the controller wants it, before it is cut to a stop */
-    double least, most, fixed;
-    long limit;
-    NdeController control;
-} Flight;
+typedef NdeFlight Flight;
 
 static double setting(const NdeEngine *e, int index, double otherwise)
 {
@@ -149,23 +138,24 @@ static int run_guess(Flight *w)
     return nde_frame_run(w->e, s->guess, f->call_in, f->call_out);
 }
 
-/* The first step size, positive. */
+double nde_flight_first(const NdeFlight *w)
+{
+    const NdeSolve *s = w->s;
+    double initial = setting(w->e, s->set_initial, 0);
+    if (w->fixed > 0)
+        return w->fixed;
+    if (s->is_initial_warm && w->e->is_taping && w->f->warm > 0)
+        return w->f->warm;
+    if (initial > 0)
+        return initial;
+    return s->guess ? 0 : fabs(w->t1 - w->t0) / 100;
+}
+
 static int first_size(Flight *w)
 {
     NdeFlow *f = w->f;
-    const NdeSolve *s = w->s;
-    double span = fabs(w->t1 - w->t0);
-    w->h = setting(w->e, s->set_initial, 0);
-    if (s->is_initial_warm && w->e->is_taping && f->warm > 0)
-        w->h = f->warm;
-    if (w->fixed > 0) {
-        w->h = w->fixed;
-        return 0;
-    }
-    if (w->h > 0)
-        return 0;
-    w->h = span / 100;
-    if (!s->guess)
+    w->h = nde_flight_first(w);
+    if (w->h > 0 || !w->s->guess)
         return 0;
     int status = run_guess(w);
     if (status)
@@ -207,16 +197,15 @@ static int start(Flight *w)
 static double next_stop(const Flight *w)
 {
     double stop = w->t1;
-    for (int i = 0; w->s->saves_exactly && i < w->s->n_save; i++) {
-        double time = w->e->setting[w->s->set_save + i];
+    for (int i = 0; w->s->saves_exactly && i < w->n_save; i++) {
+        double time = w->save[i];
         if ((time - w->t) * w->way > 0 && (stop - time) * w->way > 0)
             stop = time;
     }
     return stop;
 }
 
-/* Cuts the wanted step to a stop, or stretches it so that no sliver is left. */
-static void choose_end(Flight *w)
+void nde_flight_choose(NdeFlight *w)
 {
     double stop = next_stop(w), left = (stop - w->t) * w->way;
     double sliver = 100 * DBL_EPSILON * fmax(fabs(w->t), fabs(stop));
@@ -245,7 +234,7 @@ static int try_once(Flight *w, bool *is_accepted)
     NdeFlow *f = w->f;
     NdeReplay *r = &w->e->replay;
     NdeAttempt a = {0};
-    choose_end(w);
+    nde_flight_choose(w);
     if (r->mode == NDE_REPLAY) {
         int lost = nde_attempt_next(w->e, &a);
         if (lost)
@@ -269,8 +258,7 @@ static int try_once(Flight *w, bool *is_accepted)
     return 0;
 }
 
-/* After an attempt: the next wanted step, or why there is none. */
-static int propose(Flight *w, bool is_accepted)
+int nde_flight_propose(NdeFlight *w, bool is_accepted)
 {
     NdeFlow *f = w->f;
     if (w->fixed > 0 || w->e->replay.mode == NDE_REPLAY)
@@ -329,7 +317,7 @@ static int run_steps(Flight *w)
         int status = try_once(w, &is_accepted);
         if (status)
             return status;
-        status = propose(w, is_accepted);
+        status = nde_flight_propose(w, is_accepted);
         if (status)
             return status;
         if (!is_accepted)
@@ -366,7 +354,7 @@ static void finish(Flight *w)
     put(out[k + 2], (double)f->rejected);
 }
 
-static int prepare(Flight *w)
+int nde_flight_open(NdeFlight *w)
 {
     NdeEngine *e = w->e;
     const NdeSolve *s = w->s;
@@ -377,6 +365,8 @@ static int prepare(Flight *w)
     w->most = fabs(setting(e, s->set_max, HUGE_VAL));
     w->fixed = fabs(setting(e, s->set_fixed, 0));
     w->limit = (long)setting(e, s->set_limit, 10000);
+    w->save = s->set_save < 0 ? NULL : e->setting + s->set_save;
+    w->n_save = s->n_save;
     if (!isfinite(w->t0) || !isfinite(w->t1))
         return nde_fail(e->error, NDE_EXIT_FILE, "the span of '%s' is not finite", s->name);
     if (!s->is_adaptive && !(w->fixed > 0))
@@ -397,11 +387,16 @@ int nde_solve(NdeRun *run, const NdeSolve *solve, const NdeRef *in, const NdeRef
     Flight w = {.e = e, .f = &e->flow[solve->index], .s = solve, .in = in, .out = out};
     e->solves++;
     double began = nde_phase_begin(e);
+    if (solve->is_per_sample) {
+        int code = nde_solve_lanes(e, w.f, in, out);
+        nde_phase_end(e, NDE_PHASE_FORWARD, began);
+        return code;
+    }
     if (nde_latency_solve(e, solve, in, out)) {
         nde_phase_end(e, NDE_PHASE_FORWARD, began);
         return 0;
     }
-    int status = prepare(&w);
+    int status = nde_flight_open(&w);
     if (!status)
         status = nde_moments_begin(e, w.f, w.t0, w.t1);
     if (!status)
