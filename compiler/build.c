@@ -52,6 +52,12 @@ bool value_type(const Check *c, const Value *v, Type *out)
     }
 }
 
+bool value_is_of_sample(const Check *c, const Value *v)
+{
+    Type t;
+    return value_type(c, v, &t) && t.is_batched;
+}
+
 const char *value_text(Check *c, const Value *v)
 {
     static const char *const noun[] = {[VALUE_states] = "a value for each state",
@@ -95,7 +101,7 @@ static bool same_key(const Value *a, const Value *b)
     return a->kind == b->kind && a->index == b->index && a->home == b->home && a->val == b->val;
 }
 
-static int key_index(Check *c, Keys *keys, const Value *v)
+int build_key(Check *c, Keys *keys, const Value *v)
 {
     for (int i = 0; i < keys->at.n; i++)
         if (same_key(&keys->at.at[i], v))
@@ -117,7 +123,7 @@ static const char *key_name(Check *c, const Value *v)
 
 static Val capture(Check *c, Builder *b, const Value *v)
 {
-    int key = key_index(c, b->keys, v);
+    int key = build_key(c, b->keys, v);
     while (b->captured.n <= key)
         list_push(c->arena, b->captured, NO_VAL);
     if (b->captured.at[key] == NO_VAL) {

@@ -97,7 +97,9 @@ struct SolveInfo {
     Solve *solve;
     Val ins; /* OP_solve in `home` */
     Builder *home;
-    Value from, to, save;              /* static values of the bounds and of the saved times (poison: none) */
+    Value from, to, save;              /* values of the bounds and of the saved times (poison: none): static, or the last
+                                        * two of each sample */
+    Value count;                       /* of each sample: how many saved times count (poison: all) */
     bool is_written;                   /* the instruction exists: results can be asked for */
     bool is_save_wrong, is_time_wrong; /* reported already */
     const struct Reduction *reduction;
@@ -157,6 +159,8 @@ bool value_is_static(const Value *v);
 bool value_int_of(const Value *v, long *out);
 /* The type of what can be a tensor; false for the rest. */
 bool value_type(const Check *c, const Value *v, Type *out);
+/* Is it a value of each sample? */
+bool value_is_of_sample(const Check *c, const Value *v);
 const char *value_text(Check *c, const Value *v); /* "real[3]", "a layer", ... */
 /* As an instruction of b, captured if it belongs further out. v must have a type. */
 Val build_val(Check *c, Builder *b, const Value *v);
@@ -164,6 +168,8 @@ Builder *build_new(Check *c, const char *name, Span span, Builder *parent, Keys 
 Val build_input(Check *c, Builder *b, Type type, const char *name);
 /* The finished function: fixed inputs first, then one for each key, in order; canonical, in the module. */
 Fn *build_finish(Check *c, Builder *b);
+/* The number of a key, new or not. */
+int build_key(Check *c, Keys *keys, const Value *v);
 /* The values of the keys in b, appended to arg. */
 int build_keys(Check *c, Builder *b, const Keys *keys, Val *arg);
 Val build_op(Check *c, Builder *b, Op op, int n, const Val *arg, Imm imm, Span span);

@@ -49,11 +49,83 @@ static bool positive(Block *k, Node *node, int setting)
     return false;
 }
 
-/* ---- clauses ---- */
+/* ---- times ---- */
+static bool is_of_sample(const Block *k, const Value *v, int rank)
+{
+    Type t;
+    return value_is_of_sample(k->c, v) && value_type(k->c, v, &t) && t.rank == rank && !v->classes;
+}
+
+/* A time clause with a value of each sample, read before it is known whether samples may differ. */
+static void check_sample_times(Block *k)
+{
+    const struct {
+        const Value *value;
+        const char *what;
+    } row[] = {{&k->info->to, "an end of the span"},
+               {&k->info->save, "a vector of saved times"},
+               {&k->info->count, "a count of saved times"}};
+    for (size_t i = 0; i < sizeof row / sizeof *row && !k->solve->is_per_sample; i++)
+        if (value_is_of_sample(k->c, row[i].value))
+            DIAG_AT(k->c->diags, TIME_OF_SAMPLE, k->time->span, row[i].what);
+}
+
+static void read_count(Block *k, Node *node)
+{
+    Value v = eval(k->c, k->outer, k->main, node);
+    if (v.kind == VALUE_poison)
+        return;
+    if (is_of_sample(k, &v, 0))
+        k->info->count = v;
+    else
+        DIAG_PLAIN(k->c->diags, SAVE_COUNT, node->span);
+}
+
+static void read_end(Block *k, Node *node)
+{
+    Value v = eval(k->c, k->outer, k->main, node);
+    if (is_of_sample(k, &v, 0)) {
+        k->info->to = v;
+        return;
+    }
+    k->info->to = eval_static(k->c, k->outer, node, "the end of the time span");
+    k->solve->set_t1 = clause_setting(k->c, k->outer, node, key(k, "end"), "the end");
+}
+
+/* Do the saved times follow one another in the span? A span whose end differs between samples is looked at when it
+ * runs. */
+static bool are_in_span(Block *k, Node *node, const Value *v)
+{
+    Check *c = k->c;
+    if (k->info->from.kind != VALUE_number || k->info->to.kind != VALUE_number)
+        return false;
+    double t0 = rat_to_double(k->info->from.num), t1 = rat_to_double(k->info->to.num);
+    double low = t0 < t1 ? t0 : t1, high = t0 < t1 ? t1 : t0;
+    for (int i = 0; i < v->type.dim[0]; i++) {
+        double before = i ? v->array[i - 1] : t0, t = v->array[i];
+        if (t < low || t > high) {
+            DIAG_AT(c->diags, SAVE_OUTSIDE, node->span, num_text(c->arena, t, false));
+            return false;
+        }
+        if (i && (t1 > t0 ? t <= before : t >= before)) {
+            DIAG_AT(c->diags, SAVE_ORDER, node->span, i, num_text(c->arena, t, false));
+            return false;
+        }
+    }
+    return true;
+}
+
 static void read_save(Block *k, Node *node)
 {
     Check *c = k->c;
-    Value v = eval(c, k->outer, NULL, node);
+    Value v = eval(c, k->outer, k->main, node);
+    if (is_of_sample(k, &v, 1)) {
+        Type t;
+        value_type(c, &v, &t);
+        k->info->save = v;
+        k->solve->n_save = t.dim[0];
+        return;
+    }
     if (v.kind == VALUE_number) {
         double *x = ARENA_NEW(c->arena, double, 1);
         *x = rat_to_double(v.num);
@@ -66,21 +138,8 @@ static void read_save(Block *k, Node *node)
         DIAG_AT(c->diags, SAVE_VECTOR, node->span, value_text(c, &v));
         return;
     }
-    if (k->info->from.kind != VALUE_number || k->info->to.kind != VALUE_number)
+    if (!is_of_sample(k, &k->info->to, 0) && !are_in_span(k, node, &v))
         return;
-    double t0 = rat_to_double(k->info->from.num), t1 = rat_to_double(k->info->to.num);
-    double low = t0 < t1 ? t0 : t1, high = t0 < t1 ? t1 : t0;
-    for (int i = 0; i < v.type.dim[0]; i++) {
-        double before = i ? v.array[i - 1] : t0, t = v.array[i];
-        if (t < low || t > high) {
-            DIAG_AT(c->diags, SAVE_OUTSIDE, node->span, num_text(c->arena, t, false));
-            return;
-        }
-        if (i && (t1 > t0 ? t <= before : t >= before)) {
-            DIAG_AT(c->diags, SAVE_ORDER, node->span, i, num_text(c->arena, t, false));
-            return;
-        }
-    }
     k->info->is_save_wrong = false;
     k->info->save = v;
     k->solve->n_save = v.type.dim[0];
@@ -95,20 +154,22 @@ static void read_save(Block *k, Node *node)
 static void read_time(Block *k, Node *clause)
 {
     Check *c = k->c;
+    k->time = clause;
     for (int g = 0; g < clause->n; g++)
         for (int i = 0; i < clause->kid[g]->n; i++) {
             Node *at = clause->kid[g]->kid[i];
             if (at->kind == NODE_SPAN) {
                 k->info->is_time_wrong = true; /* read, right or not */
                 k->info->from = eval_static(c, k->outer, at->kid[0], "the start of the time span");
-                k->info->to = eval_static(c, k->outer, at->kid[1], "the end of the time span");
                 k->solve->set_t0 = clause_setting(c, k->outer, at->kid[0], key(k, "start"), "the start");
-                k->solve->set_t1 = clause_setting(c, k->outer, at->kid[1], key(k, "end"), "the end");
+                read_end(k, at->kid[1]);
                 if (k->info->from.kind == VALUE_number && k->info->to.kind == VALUE_number &&
                     rat_to_double(k->info->from.num) == rat_to_double(k->info->to.num))
                     DIAG_PLAIN(c->diags, SPAN_EMPTY, at->span);
             } else if (is_word(at, "save") && at->n)
                 read_save(k, at->kid[0]);
+            else if (is_word(at, "count") && at->n)
+                read_count(k, at->kid[0]);
             else if (is_word(at, "exactly"))
                 k->solve->saves_exactly = true;
             else if (at->kind == NODE_WORD)
@@ -316,7 +377,7 @@ bool clause_check(Block *k)
 {
     Check *c = k->c;
     Solve *s = k->solve;
-    if (s->set_t0 < 0 || s->set_t1 < 0) {
+    if (s->set_t0 < 0 || (s->set_t1 < 0 && !is_of_sample(k, &k->info->to, 0))) {
         if (k->info->is_time_wrong)
             return false;
         DIAG_AT(c->diags, NO_TIME, k->node->name, s->name);
@@ -331,6 +392,7 @@ bool clause_check(Block *k)
         s->set_atol = preset(k, "tolerance.abs", 1e-6);
     if (s->set_limit < 0)
         s->set_limit = preset(k, "step.limit", 10000);
+    check_sample_times(k);
     if (s->is_per_sample && s->set_memory >= 0)
         clause_not_yet(k, k->node, "'memory' with 'batching sample'");
     if (s->is_per_sample && s->is_initial_warm)
