@@ -67,7 +67,7 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
     for (int j = 0; j < s->n_state; j++)
         state += type_size(s->state_type[j]);
     for (int j = 0; j < s->n_state + s->n_carry; j++) /* the first inputs of a step */
-        kept += is_read[j] ? type_size(fn_type(s->step, (Val)j)) : 0;
+        kept += is_read[j] || s->is_per_sample ? type_size(fn_type(s->step, (Val)j)) : 0;
     for (int j = 0; v && j < v->n_residual; j++)
         residual += type_size(fn_type(v->record, v->record->out.at[v->record->out.n - 1 - j]));
     int bytes = m->is_double ? 8 : 4;
@@ -83,8 +83,13 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
     fprintf(to, "  error estimates %s\n",
             s->has_differences ? "from differences of the stages, for float32 at this tolerance" : "from the stages");
     fprintf(to, "  %d numbers of state; the tape keeps %d bytes a step and sample", state, bytes * kept);
-    fprintf(to, residual ? ", and %d that are formed again where memory is short\n" : "\n", bytes * residual);
-    if (s->set_memory < 0)
+    if (residual)
+        fprintf(to, ", and %d that are formed again%s", bytes * residual,
+                s->is_per_sample ? "" : " where memory is short");
+    fprintf(to, "\n");
+    if (s->is_per_sample)
+        fprintf(to, "  each sample has its own steps, and a list of the states at their ends\n");
+    else if (s->set_memory < 0)
         fprintf(to, "  no bound of the tape: all states, and up to 1 GiB of what else the reverse reads\n");
     else
         fprintf(to, "  the tape takes at most %s MiB: what does not fit is formed again in the reverse\n",

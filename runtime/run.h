@@ -166,7 +166,7 @@ struct NdeFlow {
     int *most;                        /* the step in which a `max` quantity had its largest value */
     NdeDrawn *drawn;                  /* [n_draw] */
     double warm;                      /* what the first step of the solve before could have been; 0: none */
-    long evaluations, accepted, rejected;
+    double evaluations, accepted, rejected; /* means over samples, where each has its own steps */
     bool is_stepping;   /* step_in is that of the last attempt; else the solve has not got so far */
     NdeLatency latency; /* what the solve's latency form is given, and its memory */
     void *latency_work;

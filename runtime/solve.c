@@ -346,12 +346,12 @@ static void finish(Flight *w)
             nde_value_copy(w->e, s->state[i], out[i], nde_tape_state(&f->tape, f->tape.n, i));
     for (int i = 0; i < s->n_quantity; i++) {
         bool is_mean = s->quantity_how[i] == 1 && f->accepted > 0;
-        put(out[nde_result_quantity(s, i)], is_mean ? f->sum[i] / (double)f->accepted : f->sum[i]);
+        put(out[nde_result_quantity(s, i)], is_mean ? f->sum[i] / f->accepted : f->sum[i]);
     }
     int k = nde_result_quantity(s, s->n_quantity);
-    put(out[k], (double)f->evaluations);
-    put(out[k + 1], (double)f->accepted);
-    put(out[k + 2], (double)f->rejected);
+    put(out[k], f->evaluations);
+    put(out[k + 1], f->accepted);
+    put(out[k + 2], f->rejected);
 }
 
 int nde_flight_open(NdeFlight *w)

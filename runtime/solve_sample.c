@@ -36,8 +36,8 @@ static void speak_for(const Rows *r, int lane)
     f->t = c->w.t;
     f->h = c->h;
     f->err = (double)*nde_lane_number(r->e, r->l->err, lane);
-    f->accepted = c->accepted;
-    f->rejected = c->rejected;
+    f->accepted = (double)c->accepted;
+    f->rejected = (double)c->rejected;
     f->broken_h = c->broken_h;
 }
 
@@ -361,7 +361,7 @@ static void put_results(Rows *r, int lane)
         bool is_mean = s->quantity_how[i] == 1 && c->accepted > 0;
         put(r, nde_result_quantity(s, i), sample, is_mean ? sum / (double)c->accepted : sum);
     }
-    put(r, k, sample, (double)(r->f->evaluations + s->evaluations_step * attempts));
+    put(r, k, sample, r->f->evaluations + (double)(s->evaluations_step * attempts));
     put(r, k + 1, sample, (double)c->accepted);
     put(r, k + 2, sample, (double)c->rejected);
 }
@@ -547,9 +547,9 @@ static void count_means(Rows *r)
         rejected += (double)r->l->course[i].rejected;
     }
     f->lane = -1;
-    f->evaluations += lround(r->s->evaluations_step * (accepted + rejected) / n);
-    f->accepted = lround(accepted / n);
-    f->rejected = lround(rejected / n);
+    f->evaluations += r->s->evaluations_step * (accepted + rejected) / n;
+    f->accepted = accepted / n;
+    f->rejected = rejected / n;
 }
 
 int nde_solve_lanes(NdeEngine *e, NdeFlow *f, const NdeRef *in, const NdeRef *out)

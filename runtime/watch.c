@@ -173,7 +173,7 @@ int nde_solve_fails(NdeEngine *e, NdeFlow *f, NdeOutcome outcome)
     int setting = *(const int *)(const void *)((const char *)s + row->setting);
     char text[sizeof e->error->text];
     snprintf(text, sizeof text, "'%s' (%s:%d): %s", s->name, e->model->file, s->line, row->sentence);
-    add(text, sizeof text, "\n  t = %.9g  h = %.3g  after %ld accepted and %ld rejected steps of %s", f->t, f->h,
+    add(text, sizeof text, "\n  t = %.9g  h = %.3g  after %.0f accepted and %.0f rejected steps of %s", f->t, f->h,
         f->accepted, f->rejected, s->method);
     if (f->lane >= 0)
         add(text, sizeof text, " of sample %ld of the data", e->row[f->lanes->who[f->lane]]);

@@ -94,3 +94,16 @@ wrong 'a count too large' sample 4 '1,51,1' 'sample 2 of the data: the count .* 
 wrong 'half a count' sample 5 '1,2.5,1' 'sample 3 .* 2.5'
 wrong 'a time outside' times 103 '9,0' "sample 2 .*: entry 1 .* 'flow' is 9, outside of the span"
 wrong 'a time that goes back' times 104 '0.0000001,0' 'sample 2 .*: entry 2 .* is 1e-07, but the one before'
+mkdir -p wrong
+sed '4s/.*/1e200,3,1/' sample.csv >wrong/sample.csv
+cp times.csv wrong
+ends 3 'a solve that fails' 'of sample 2 of the data' ./ragged predict --data wrong --weights same/weights.safetensors
+
+# The path of one sample ends where its prediction does, at its own end of the span.
+passes 'a path' ./ragged solve --equation flow --sample 7 --weights same/weights.safetensors
+tail -n 1 out >path
+passes 'a path at points' ./ragged solve --equation flow --sample 7 --points 5 --weights same/weights.safetensors
+tail -n 1 out >points
+awk -F, 'NR == 9 { print $3 }' sample.csv >expected
+awk -F, 'NR == 9 { print $101 }' out.csv >>expected
+for name in path points; do tr , '\n' <$name | sed 2q >"$name.ends" && same "$name: end of the span and state there" expected "$name.ends"; done
