@@ -102,6 +102,8 @@ void adjoint_check(Block *k)
     Check *c = k->c;
     if (s->adjoint == ADJOINT_discrete)
         return;
+    if (s->is_per_sample)
+        DIAG_AT(c->diags, SAMPLE_ADJOINT, k->node->name, adjoint_name[s->adjoint]);
     if (s->set_memory >= 0)
         DIAG_AT(c->diags, BOUND_ADJOINT, c->model->settings.at[s->set_memory].span, adjoint_name[s->adjoint]);
     for (int i = 0; adjoint_is_continuous(s->adjoint) && i < k->terms.at.n; i++)

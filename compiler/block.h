@@ -13,6 +13,7 @@ typedef struct Block { /* a solve block being read */
     SolveInfo *info;
     Terms terms;
     Val *start; /* [state] */
+    Node *time; /* its clause */
 } Block;
 
 /* ---- clause.c ---- */

@@ -52,6 +52,12 @@ bool value_type(const Check *c, const Value *v, Type *out)
     }
 }
 
+bool value_is_of_sample(const Check *c, const Value *v)
+{
+    Type t;
+    return value_type(c, v, &t) && t.is_batched;
+}
+
 const char *value_text(Check *c, const Value *v)
 {
     static const char *const noun[] = {[VALUE_states] = "a value for each state",
@@ -95,7 +101,7 @@ static bool same_key(const Value *a, const Value *b)
     return a->kind == b->kind && a->index == b->index && a->home == b->home && a->val == b->val;
 }
 
-static int key_index(Check *c, Keys *keys, const Value *v)
+int build_key(Check *c, Keys *keys, const Value *v)
 {
     for (int i = 0; i < keys->at.n; i++)
         if (same_key(&keys->at.at[i], v))
@@ -117,7 +123,7 @@ static const char *key_name(Check *c, const Value *v)
 
 static Val capture(Check *c, Builder *b, const Value *v)
 {
-    int key = key_index(c, b->keys, v);
+    int key = build_key(c, b->keys, v);
     while (b->captured.n <= key)
         list_push(c->arena, b->captured, NO_VAL);
     if (b->captured.at[key] == NO_VAL) {
@@ -204,7 +210,16 @@ Val build_map(Check *c, Builder *b, Op op, Val a, Val b2, Span span)
     return build_op(c, b, op, op_info[op].n_arg, (Val[]){a, b2}, (Imm){0}, span);
 }
 
-Val build_rms(Check *c, Builder *b, int n, const Val *x)
+Val build_batch_mean(Check *c, Builder *b, Val v)
+{
+    Module *m = c->module;
+    if (!fn_type(b->fn, v).is_batched)
+        return v;
+    Val count = fn_leaf(m, b->fn, OP_batch, 0, type_scalar(false), NULL);
+    return fn_op2(m, b->fn, OP_div, fn_op1(m, b->fn, OP_bsum, v), count);
+}
+
+Val build_rms(Check *c, Builder *b, int n, const Val *x, bool is_per_sample)
 {
     Module *m = c->module;
     Val sum = NO_VAL;
@@ -215,7 +230,7 @@ Val build_rms(Check *c, Builder *b, int n, const Val *x)
         size += type_size(fn_type(b->fn, x[i]));
     }
     Val count = fn_const(m, b->fn, size);
-    if (fn_type(b->fn, sum).is_batched) {
+    if (fn_type(b->fn, sum).is_batched && !is_per_sample) {
         sum = fn_op1(m, b->fn, OP_bsum, sum);
         count = fn_op2(m, b->fn, OP_mul, count, fn_leaf(m, b->fn, OP_batch, 0, type_scalar(false), NULL));
     }

@@ -188,7 +188,7 @@ static Value builtin_variance(Args *a)
     return apply_op(a->c, a->b, OP_div, 2, (Value[]){sum, value_int(a->c, count_of(t, has, axis) - 1)}, a->call);
 }
 
-/* In a quantity over all states and the whole batch, elsewhere of one value of one sample. */
+/* In a quantity over all states and what shares their steps, elsewhere of one value of one sample. */
 static Value builtin_rms(Args *a)
 {
     if (!wants(a, 1, 1, NULL) || !a->b)
@@ -209,7 +209,7 @@ static Value builtin_rms(Args *a)
         }
         x[i] = build_val(a->c, a->b, v);
     }
-    return value_val(a->b, build_rms(a->c, a->b, n, x));
+    return value_val(a->b, build_rms(a->c, a->b, n, x, internals_per_sample(a->b, a->c->internals)));
 }
 
 /* scaled(x): x over the tolerance, inside a quantity. */

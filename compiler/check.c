@@ -38,11 +38,7 @@ static void add_loss(Check *c, Node *node)
         DIAG_AT(c->diags, LOSS_SCALAR, node->kid[0]->span, "a loss", type_text(c->arena, t));
         return;
     }
-    if (t.is_batched) {
-        Val n = fn_leaf(c->module, c->main->fn, OP_batch, 0, type_scalar(false), NULL);
-        v = fn_op2(c->module, c->main->fn, OP_div, fn_op1(c->module, c->main->fn, OP_bsum, v), n);
-    }
-    list_push(c->arena, c->losses, v);
+    list_push(c->arena, c->losses, build_batch_mean(c, c->main, v));
 }
 
 static const char *source_text(Check *c, const Node *node)
@@ -170,7 +166,8 @@ static const bool *needed(Check *c, int n, const Val *more)
 }
 
 /* Evaluations, accepted and rejected steps, each added up over the solves that the outputs so far and n more values
- * need: others, such as one that is only predicted, are not run. */
+ * need: others, such as one that is only predicted, are not run. Of solves in which each sample has its own steps, the
+ * mean over samples. */
 static void add_counts(Check *c, int n_more, const Val *more)
 {
     static const char *const name[] = {"evaluations", "accepted", "rejected"};
@@ -181,9 +178,9 @@ static void add_counts(Check *c, int n_more, const Val *more)
         Val sum = fn_const(c->module, fn, 0);
         for (int v = 0; v < n; v++)
             if (fn->ins.at[v].op == OP_solve && is_needed[v]) {
-                int index = solve_evaluations(fn->ins.at[v].imm.solve) + k;
-                Val count = fn_result(c->module, fn, (Val)v, index, type_scalar(false));
-                sum = fn_op2(c->module, fn, OP_add, sum, count);
+                const Solve *s = fn->ins.at[v].imm.solve;
+                Val count = fn_result(c->module, fn, (Val)v, solve_evaluations(s) + k, type_scalar(s->is_per_sample));
+                sum = fn_op2(c->module, fn, OP_add, sum, build_batch_mean(c, c->main, count));
             }
         fn_out(c->module, fn, sum, name[k]);
     }

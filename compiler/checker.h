@@ -98,8 +98,10 @@ struct SolveInfo {
     Solve *solve;
     Val ins; /* OP_solve in `home` */
     Builder *home;
-    Value from, to, save;              /* static values of the bounds and of the saved times (poison: none) */
-    bool is_written;                   /* the instruction exists: results can be asked for */
+    Value from, to, save; /* values of the bounds and of the saved times (poison: none): static, or the last
+                           * two of each sample */
+    Value count;          /* of each sample: how many saved times count (poison: all) */
+    bool is_written;      /* the instruction exists: results can be asked for */
     bool is_save_wrong, is_time_wrong; /* reported already */
     const struct Reduction *reduction;
 };
@@ -159,6 +161,8 @@ bool value_is_static(const Value *v);
 bool value_int_of(const Value *v, long *out);
 /* The type of what can be a tensor; false for the rest. */
 bool value_type(const Check *c, const Value *v, Type *out);
+/* Is it a value of each sample? */
+bool value_is_of_sample(const Check *c, const Value *v);
 const char *value_text(Check *c, const Value *v); /* "real[3]", "a layer", ... */
 /* As an instruction of b, captured if it belongs further out. v must have a type. */
 Val build_val(Check *c, Builder *b, const Value *v);
@@ -166,13 +170,17 @@ Builder *build_new(Check *c, const char *name, Span span, Builder *parent, Keys 
 Val build_input(Check *c, Builder *b, Type type, const char *name);
 /* The finished function: fixed inputs first, then one for each key, in order; canonical, in the module. */
 Fn *build_finish(Check *c, Builder *b);
+/* The number of a key, new or not. */
+int build_key(Check *c, Keys *keys, const Value *v);
 /* The values of the keys in b, appended to arg. */
 int build_keys(Check *c, Builder *b, const Keys *keys, Val *arg);
 Val build_op(Check *c, Builder *b, Op op, int n, const Val *arg, Imm imm, Span span);
 Val build_map(Check *c, Builder *b, Op op, Val a, Val b2, Span span);
-/* sqrt(mean of squares) over all states, elements and samples (Hairer, Norsett & Wanner 1993, II.4.11); a shared scalar
- */
-Val build_rms(Check *c, Builder *b, int n, const Val *x);
+/* The mean over the batch of a scalar of each sample; a shared one is itself. */
+Val build_batch_mean(Check *c, Builder *b, Val v);
+/* sqrt(mean of squares) over all states and elements (Hairer, Norsett & Wanner 1993, II.4.11), and over all samples,
+ * unless it is one for each sample. */
+Val build_rms(Check *c, Builder *b, int n, const Val *x, bool is_per_sample);
 
 /* ---- expr.c ---- */
 Value eval(Check *c, Scope *s, Builder *b, Node *node);
@@ -281,6 +289,8 @@ struct Internals {
     Val t, h;
     Val atol, rtol;
 };
+/* Does each sample have its own steps? Then norms are of one sample. */
+bool internals_per_sample(const Builder *b, const Internals *in);
 void step_field(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Val *du);
 /* Stages, new state and error estimate of a step from u with the signed step h; k1 NULL: evaluated here. */
 Internals step_internals(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h);
@@ -323,7 +333,7 @@ struct Terms {
     LIST(Term) at;
 };
 void regularize_read(Check *c, Scope *s, Solve *solve, Node *clause, Terms *terms);
-/* The value of a quantity over one step, a shared scalar. */
+/* The value of a quantity over one step: a shared scalar, or, where each sample has its own steps, one for each. */
 Val regularize_quantity(Check *c, Scope *s, Builder *b, const Internals *in, Node *quantity);
 /* What a quantity is made of and where that is evaluated, its arguments bound; an expression is that itself. False
  * after a message. */

@@ -50,11 +50,83 @@ bool clause_positive(Block *k, Node *node, int setting)
     return false;
 }
 
-/* ---- clauses ---- */
+/* ---- times ---- */
+static bool is_of_sample(const Block *k, const Value *v, int rank)
+{
+    Type t;
+    return value_is_of_sample(k->c, v) && value_type(k->c, v, &t) && t.rank == rank && !v->classes;
+}
+
+/* A time clause with a value of each sample, read before it is known whether samples may differ. */
+static void check_sample_times(Block *k)
+{
+    const struct {
+        const Value *value;
+        const char *what;
+    } row[] = {{&k->info->to, "an end of the span"},
+               {&k->info->save, "a vector of saved times"},
+               {&k->info->count, "a count of saved times"}};
+    for (size_t i = 0; i < sizeof row / sizeof *row && !k->solve->is_per_sample; i++)
+        if (value_is_of_sample(k->c, row[i].value))
+            DIAG_AT(k->c->diags, TIME_OF_SAMPLE, k->time->span, row[i].what);
+}
+
+static void read_count(Block *k, Node *node)
+{
+    Value v = eval(k->c, k->outer, k->main, node);
+    if (v.kind == VALUE_poison)
+        return;
+    if (is_of_sample(k, &v, 0))
+        k->info->count = v;
+    else
+        DIAG_PLAIN(k->c->diags, SAVE_COUNT, node->span);
+}
+
+static void read_end(Block *k, Node *node)
+{
+    Value v = eval(k->c, k->outer, k->main, node);
+    if (is_of_sample(k, &v, 0)) {
+        k->info->to = v;
+        return;
+    }
+    k->info->to = eval_static(k->c, k->outer, node, "the end of the time span");
+    k->solve->set_t1 = clause_setting(k->c, k->outer, node, clause_key(k, "end"), "the end");
+}
+
+/* Do the saved times follow one another in the span? A span whose end differs between samples is looked at when it
+ * runs. */
+static bool are_in_span(Block *k, Node *node, const Value *v)
+{
+    Check *c = k->c;
+    if (k->info->from.kind != VALUE_number || k->info->to.kind != VALUE_number)
+        return false;
+    double t0 = rat_to_double(k->info->from.num), t1 = rat_to_double(k->info->to.num);
+    double low = t0 < t1 ? t0 : t1, high = t0 < t1 ? t1 : t0;
+    for (int i = 0; i < v->type.dim[0]; i++) {
+        double before = i ? v->array[i - 1] : t0, t = v->array[i];
+        if (t < low || t > high) {
+            DIAG_AT(c->diags, SAVE_OUTSIDE, node->span, num_text(c->arena, t, false));
+            return false;
+        }
+        if (i && (t1 > t0 ? t <= before : t >= before)) {
+            DIAG_AT(c->diags, SAVE_ORDER, node->span, i, num_text(c->arena, t, false));
+            return false;
+        }
+    }
+    return true;
+}
+
 static void read_save(Block *k, Node *node)
 {
     Check *c = k->c;
-    Value v = eval(c, k->outer, NULL, node);
+    Value v = eval(c, k->outer, k->main, node);
+    if (is_of_sample(k, &v, 1)) {
+        Type t;
+        value_type(c, &v, &t);
+        k->info->save = v;
+        k->solve->n_save = t.dim[0];
+        return;
+    }
     if (v.kind == VALUE_number) {
         double *x = ARENA_NEW(c->arena, double, 1);
         *x = rat_to_double(v.num);
@@ -67,21 +139,8 @@ static void read_save(Block *k, Node *node)
         DIAG_AT(c->diags, SAVE_VECTOR, node->span, value_text(c, &v));
         return;
     }
-    if (k->info->from.kind != VALUE_number || k->info->to.kind != VALUE_number)
+    if (!is_of_sample(k, &k->info->to, 0) && !are_in_span(k, node, &v))
         return;
-    double t0 = rat_to_double(k->info->from.num), t1 = rat_to_double(k->info->to.num);
-    double low = t0 < t1 ? t0 : t1, high = t0 < t1 ? t1 : t0;
-    for (int i = 0; i < v.type.dim[0]; i++) {
-        double before = i ? v.array[i - 1] : t0, t = v.array[i];
-        if (t < low || t > high) {
-            DIAG_AT(c->diags, SAVE_OUTSIDE, node->span, num_text(c->arena, t, false));
-            return;
-        }
-        if (i && (t1 > t0 ? t <= before : t >= before)) {
-            DIAG_AT(c->diags, SAVE_ORDER, node->span, i, num_text(c->arena, t, false));
-            return;
-        }
-    }
     k->info->is_save_wrong = false;
     k->info->save = v;
     k->solve->n_save = v.type.dim[0];
@@ -94,7 +153,7 @@ static void read_save(Block *k, Node *node)
 }
 
 /* end uniform(b): STEER (Ghosh et al. 2020). */
-static void read_end(Block *k, Node *word)
+static void read_steer(Block *k, Node *word)
 {
     const Node *call = word->n ? word->kid[0] : word;
     if (call->kind != NODE_CALL || call->n != 2 || call->kid[0]->kind != NODE_NAME ||
@@ -134,24 +193,26 @@ static void check_end(Block *k, const Node *clause)
 static void read_time(Block *k, Node *clause)
 {
     Check *c = k->c;
+    k->time = clause;
     for (int g = 0; g < clause->n; g++)
         for (int i = 0; i < clause->kid[g]->n; i++) {
             Node *at = clause->kid[g]->kid[i];
             if (at->kind == NODE_SPAN) {
                 k->info->is_time_wrong = true; /* read, right or not */
                 k->info->from = eval_static(c, k->outer, at->kid[0], "the start of the time span");
-                k->info->to = eval_static(c, k->outer, at->kid[1], "the end of the time span");
                 k->solve->set_t0 = clause_setting(c, k->outer, at->kid[0], clause_key(k, "start"), "the start");
-                k->solve->set_t1 = clause_setting(c, k->outer, at->kid[1], clause_key(k, "end"), "the end");
+                read_end(k, at->kid[1]);
                 if (k->info->from.kind == VALUE_number && k->info->to.kind == VALUE_number &&
                     rat_to_double(k->info->from.num) == rat_to_double(k->info->to.num))
                     DIAG_PLAIN(c->diags, SPAN_EMPTY, at->span);
             } else if (clause_is_word(at, "save") && at->n)
                 read_save(k, at->kid[0]);
+            else if (clause_is_word(at, "count") && at->n)
+                read_count(k, at->kid[0]);
             else if (clause_is_word(at, "exactly"))
                 k->solve->saves_exactly = true;
             else if (clause_is_word(at, "end"))
-                read_end(k, at);
+                read_steer(k, at);
             else if (at->kind == NODE_WORD)
                 clause_not_yet(k, at, str_format(c->arena, "'time … %s'", at->text));
             else
@@ -263,16 +324,12 @@ static void read_memory(Block *k, Node *clause)
         DIAG_AT(k->c->diags, CLAUSE_VALUE, clause->span, "memory", "memory 64 MiB");
 }
 
-/* batching: one choice so far. */
-static void read_choice(Block *k, Node *clause)
+static void read_batching(Block *k, Node *clause)
 {
-    const char *only = "joint";
-    Node *group = clause->n ? clause->kid[0] : clause;
-    for (int i = 0; i < group->n; i++) {
-        Node *at = group->kid[i];
-        if (!at->text || !str_eq(at->text, only))
-            clause_not_yet(k, at, str_format(k->c->arena, "'%s %s'", clause->text, at->text ? at->text : "…"));
-    }
+    Node *group = clause->n == 1 ? clause->kid[0] : clause, *at = group->n == 1 ? group->kid[0] : clause;
+    k->solve->is_per_sample = clause_is_word(at, "sample");
+    if (!k->solve->is_per_sample && !clause_is_word(at, "joint"))
+        DIAG_AT(k->c->diags, CLAUSE_VALUE, at->span, "batching", "batching sample");
 }
 
 static void read_one(Block *k, Node *clause)
@@ -280,9 +337,14 @@ static void read_one(Block *k, Node *clause)
     static const struct {
         const char *name;
         void (*read)(Block *, Node *);
-    } row[] = {
-        {"time", read_time},       {"method", read_method},   {"tolerance", read_tolerance},   {"step", read_step},
-        {"batching", read_choice}, {"adjoint", adjoint_read}, {"controller", read_controller}, {"memory", read_memory}};
+    } row[] = {{"time", read_time},
+               {"method", read_method},
+               {"tolerance", read_tolerance},
+               {"step", read_step},
+               {"batching", read_batching},
+               {"adjoint", adjoint_read},
+               {"controller", read_controller},
+               {"memory", read_memory}};
     if (str_eq(clause->text, "regularize")) {
         if (k->c->training && !k->c->model->choices->no_regularize)
             regularize_read(k->c, k->outer, k->solve, clause, &k->terms);
@@ -349,6 +411,7 @@ void clause_presets(Block *k)
     Solve *s = k->solve;
     s->set_fixed = s->set_initial = s->set_min = s->set_max = s->set_limit = s->set_save0 = -1;
     s->set_memory = -1;
+    s->arg_save = s->arg_count = s->arg_end = -1;
     s->set_t0 = s->set_t1 = s->set_atol = s->set_rtol = -1;
     s->controller = "elementary";
     s->method = scope_lookup(k->c->prelude, "tsit5")->value.tableau;
@@ -358,7 +421,7 @@ bool clause_check(Block *k)
 {
     Check *c = k->c;
     Solve *s = k->solve;
-    if (s->set_t0 < 0 || s->set_t1 < 0) {
+    if (s->set_t0 < 0 || (s->set_t1 < 0 && !is_of_sample(k, &k->info->to, 0))) {
         if (k->info->is_time_wrong)
             return false;
         DIAG_AT(c->diags, NO_TIME, k->node->name, s->name);
@@ -373,6 +436,11 @@ bool clause_check(Block *k)
         s->set_atol = preset(k, "tolerance.abs", 1e-6);
     if (s->set_limit < 0)
         s->set_limit = preset(k, "step.limit", 10000);
+    check_sample_times(k);
+    if (s->is_per_sample && s->set_memory >= 0)
+        clause_not_yet(k, k->node, "'memory' with 'batching sample'");
+    if (s->is_per_sample && s->is_initial_warm)
+        clause_not_yet(k, k->node, "'initial warm' with 'batching sample'");
     s->has_estimate = s->method && s->method->e && s->set_fixed < 0;
     if (s->method && !s->method->e && s->set_fixed < 0) {
         DIAG_AT(c->diags, NO_ESTIMATE, k->node->name, s->method->name);

@@ -135,7 +135,7 @@ static Fn *read_equations(Block *k, Keys *keys)
         if (j < s->n_state - s->n_integral)
             scope_add(c, k->inner, s->state_name[j], k->node->name, value_val(b, u), NULL);
     }
-    Val t = build_input(c, b, type_scalar(false), "t");
+    Val t = build_input(c, b, type_scalar(s->is_per_sample), "t");
     scope_add(c, k->inner, "t", k->node->name, value_val(b, t), NULL);
     for (int i = 0; i < k->node->n; i++) {
         Node *at = k->node->kid[i];
@@ -200,6 +200,12 @@ static void add_solve(Block *k, const Problem *problem, Keys *keys)
     regularize_add(c, k->outer, k->info, &p, &k->terms);
 }
 
+/* A time of each sample is handed over with what the equations use. */
+static int sample_key(Check *c, Keys *keys, const Value *v)
+{
+    return value_is_of_sample(c, v) ? build_key(c, keys, v) : -1;
+}
+
 void declare_solve(Check *c, Scope *s, Builder *b, Node *node)
 {
     Solve *solve = ARENA_NEW(c->arena, Solve, 1);
@@ -235,6 +241,9 @@ void declare_solve(Check *c, Scope *s, Builder *b, Node *node)
             p.field = p.reduction->field;
             start_reduced(&k, p.reduction);
         }
+        solve->arg_save = sample_key(c, keys, &info->save);
+        solve->arg_count = sample_key(c, keys, &info->count);
+        solve->arg_end = sample_key(c, keys, &info->to);
         step_functions(c, &p, keys, b, s, &k.terms);
         add_solve(&k, &p, keys);
     }
@@ -245,16 +254,34 @@ void declare_solve(Check *c, Scope *s, Builder *b, Node *node)
 }
 
 /* ---- results ---- */
+/* A saved series of which each sample has its own number of entries: 0 behind those. */
+static Val counted(Check *c, const SolveInfo *info, Val series)
+{
+    Module *m = c->module;
+    Fn *fn = info->home->fn;
+    Type whole = fn_type(fn, series), t = type_real(false, 1, whole.dim);
+    double *index = ARENA_NEW(c->arena, double, t.dim[0]);
+    for (int i = 0; i < t.dim[0]; i++)
+        index[i] = i;
+    Value entry = {.kind = VALUE_array, .type = t, .array = index};
+    Val counts = fn_op2(m, fn, OP_gt, build_val(c, info->home, &info->count), build_val(c, info->home, &entry));
+    for (int axis = 1; axis < whole.rank; axis++)
+        counts = fn_op(m, fn, OP_repeat, 1, &counts, (Imm){.axis = axis, .to = type_real(true, axis + 1, whole.dim)},
+                       fn->span);
+    return fn_op(m, fn, OP_where, 3, (Val[]){counts, series, fn_const(m, fn, 0)}, (Imm){0}, info->solve->span);
+}
+
 Val solve_result(Check *c, const SolveInfo *info, int index, int state)
 {
     Fn *fn = info->home->fn;
     Type t = region_type(c->module, fn, &fn->ins.at[info->ins], index);
     Val v = fn_result(c->module, fn, info->ins, index, t);
-    if (!info->reduction || state < 0)
-        return v;
-    const Val *z = reduce_origin(c, info->home, info->reduction);
-    bool is_series = t.rank > info->solve->state_type[state].rank;
-    return (is_series ? reduce_lift_series : reduce_lift)(c, info->home, info->reduction, state, z, v);
+    bool is_series = state >= 0 && t.rank > info->solve->state_type[state].rank;
+    if (info->reduction && state >= 0) {
+        const Val *z = reduce_origin(c, info->home, info->reduction);
+        v = (is_series ? reduce_lift_series : reduce_lift)(c, info->home, info->reduction, state, z, v);
+    }
+    return is_series && info->solve->arg_count >= 0 ? counted(c, info, v) : v;
 }
 
 static Value result(Check *c, const SolveInfo *info, int index, int state)
@@ -289,6 +316,15 @@ static bool same_array(const Value *a, const Value *b)
     return memcmp(a->array, b->array, sizeof(double) * (size_t)type_size(a->type)) == 0;
 }
 
+/* The same number, or the same value of each sample. */
+static bool is_same_time(const Value *a, const Value *b)
+{
+    if (a->kind == VALUE_number && b->kind == VALUE_number)
+        return rat_to_double(a->num) == rat_to_double(b->num);
+    return a->kind == b->kind && (a->kind == VALUE_data || a->kind == VALUE_sample || a->kind == VALUE_tensor) &&
+           a->index == b->index && a->home == b->home && a->val == b->val;
+}
+
 Value series_at(Check *c, Scope *s, Builder *b, const Value *series, Node *call)
 {
     const SolveInfo *info = series->solve;
@@ -301,14 +337,14 @@ Value series_at(Check *c, Scope *s, Builder *b, const Value *series, Node *call)
     c->setting = NULL;
     Value t = eval(c, s, NULL, call->kid[1]);
     c->setting = setting;
-    if (t.kind == VALUE_poison || info->from.kind != VALUE_number || info->to.kind != VALUE_number)
+    if (t.kind == VALUE_poison || info->from.kind != VALUE_number || info->to.kind == VALUE_poison)
         return value_poison();
-    if (t.kind == VALUE_number && rat_to_double(t.num) == rat_to_double(info->to.num))
+    if (is_same_time(&t, &info->to))
         return result(c, info, solve_end(info->solve, series->index), series->index);
-    if (t.kind == VALUE_number && rat_to_double(t.num) == rat_to_double(info->from.num))
+    if (is_same_time(&t, &info->from))
         return info->reduction ? info->reduction->state[series->index].start
                                : value_val(info->home, info->home->fn->ins.at[info->ins].arg[series->index]);
-    if (same_array(&t, &info->save))
+    if (same_array(&t, &info->save) || is_same_time(&t, &info->save))
         return result(c, info, solve_saved(info->solve, series->index), series->index);
     if (info->is_save_wrong)
         return value_poison();

@@ -67,7 +67,7 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
     for (int j = 0; j < s->n_state; j++)
         state += type_size(s->state_type[j]);
     for (int j = 0; j < s->n_state + s->n_carry; j++) /* the first inputs of a step */
-        kept += is_read[j] ? type_size(fn_type(s->step, (Val)j)) : 0;
+        kept += is_read[j] || s->is_per_sample ? type_size(fn_type(s->step, (Val)j)) : 0;
     for (int j = 0; v && j < v->n_residual; j++)
         residual += type_size(fn_type(v->record, v->record->out.at[v->record->out.n - 1 - j]));
     int bytes = m->is_double ? 8 : 4;
@@ -90,8 +90,13 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
         return;
     }
     fprintf(to, "  %d numbers of state; the tape keeps %d bytes a step and sample", state, bytes * kept);
-    fprintf(to, residual ? ", and %d that are formed again where memory is short\n" : "\n", bytes * residual);
-    if (s->set_memory < 0)
+    if (residual)
+        fprintf(to, ", and %d that are formed again%s", bytes * residual,
+                s->is_per_sample ? "" : " where memory is short");
+    fprintf(to, "\n");
+    if (s->is_per_sample)
+        fprintf(to, "  each sample has its own steps, and a list of the states at their ends\n");
+    else if (s->set_memory < 0)
         fprintf(to, "  no bound of the tape: all states, and up to 1 GiB of what else the reverse reads\n");
     else
         fprintf(to, "  the tape takes at most %s %s: what does not fit is formed again in the reverse\n",
@@ -188,8 +193,8 @@ static void choices(const Model *m, FILE *to)
         const Solve *s = m->module->solves.at[i];
         if (!is_first(m, i))
             continue;
-        fprintf(to, "  %s.controller %s, batching joint, adjoint %s, initial step %s\n", s->name, s->controller,
-                adjoint_name[s->adjoint],
+        fprintf(to, "  %s.controller %s, batching %s, adjoint %s, initial step %s\n", s->name, s->controller,
+                s->is_per_sample ? "sample" : "joint", adjoint_name[s->adjoint],
                 s->is_initial_warm    ? "warm"
                 : s->set_initial >= 0 ? "given"
                                       : "auto");

@@ -126,7 +126,7 @@ static Type solve_type(const Solve *s, int index)
     int k = index - first_draw(s);
     if (index < solve_quantity(s, 0) && k % (s->n_state + 3) < s->n_state)
         return s->state_type[k % (s->n_state + 3)];
-    return type_scalar(false);
+    return type_scalar(s->is_per_sample);
 }
 
 /* ---- building ---- */

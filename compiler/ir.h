@@ -103,15 +103,20 @@ static inline bool adjoint_is_continuous(AdjointKind kind) /* a system of its ow
 
 /* A differential equation region. States u_i, carries c_j (what one accepted step hands to the next besides the state:
  * k1 of a method that is first-same-as-last, a second state), arguments p_k (whatever the equations use, shared or per
- * sample). Scalars t, h (signed step), theta are shared. `err` is the scaled norm of the local error (1 = the
- * tolerance). init      (u.., t, p..)                     -> c.. guess     (u.., c.., t, span, p..)          -> h
- * automatic initial step (Hairer, Norsett & Wanner II.4), signed step      (u.., c.., t, h, p..)             -> u1..,
- * c1.., err, q.. step_keep (u.., c.., t, h, p..) -> u1.., c1.., err, q.., d..     d: what dense needs (stage
- * derivatives) dense     (u.., u1.., d.., h, theta)        -> u(t + theta h).. scaled    (u.., c.., t, h, p..) -> the
- * local error of each state the user wrote, over its tolerance lift      (u.., p..)                        -> the
- * states the user wrote (NULL: they are u) inverse   (u1.., c1.., t, h, p..)           -> u.., c..   from the end of a
- * step of h at t to its start; or NULL: NULL where not needed (no error estimate: guess and scaled NULL, err a constant
- * 0). */
+ * sample). Scalars t, h (signed step), theta are shared, or per sample if is_per_sample. `err` is the scaled norm of
+ * the local error (1 = the tolerance).
+ *
+ *   init      (u.., t, p..)               -> c..
+ *   guess     (u.., c.., t, span, p..)    -> h                the automatic initial step (Hairer, Norsett & Wanner
+ *                                                             II.4), signed
+ *   step      (u.., c.., t, h, p..)       -> u1.., c1.., err, q..
+ *   step_keep (u.., c.., t, h, p..)       -> u1.., c1.., err, q.., d..    d: what dense needs (stage derivatives)
+ *   dense     (u.., u1.., d.., h, theta)  -> u(t + theta h)..
+ *   scaled    (u.., c.., t, h, p..)       -> the local error of each state the user wrote, over its tolerance
+ *   lift      (u.., p..)                  -> the states the user wrote (NULL: they are u)
+ *   inverse   (u1.., c1.., t, h, p..)     -> u.., c..         from the end of a step of h at t to its start; or NULL
+ *
+ * NULL where not needed (no error estimate: guess and scaled NULL, err a constant 0). */
 struct Solve {
     const char *name;
     Span span;
@@ -124,8 +129,11 @@ struct Solve {
     int n_draw;           /* local times drawn in one solve */
     bool has_estimate;    /* adaptive */
     bool has_differences; /* stages and error estimates are formed from differences */
-    bool saves_dense;     /* each step keeps d, because times are saved */
+    bool is_per_sample; /* each sample has its own time, step size and error: t, h, err, q and counts are per sample */
+    bool saves_dense;   /* each step keeps d, because times are saved */
     bool saves_exactly;
+    int arg_save, arg_count, arg_end; /* is_per_sample: which p is each sample's saved times, how many of them count,
+                                       * the end of its span; -1: settings */
     bool is_biased;      /* draws: false: uniform in the span (unbiased); true: start of an accepted step (biased) */
     int quantity_how[8]; /* for each q: 0 sum, 1 mean, 2 max over accepted steps */
     Fn *init, *guess, *step, *step_keep, *dense, *scaled, *lift, *inverse;
@@ -140,8 +148,8 @@ struct Solve {
     int n_extra, n_moment;     /* of an adjoint system: see Backward */
     double *moment;
     Fn *rate;
-    bool is_steered; /* in training U(-b, b) is added to the end of the span and to the saved times: */
-    int set_steer;   /* b */
+    bool is_steered;              /* in training U(-b, b) is added to the end of the span and to the saved times: */
+    int set_steer;                /* b */
     const char *controller;       /* row of control.def */
     const char *reduction;        /* for `explain`: what reduce.c did, or why not */
     const char **state_reduction; /* the same for each state; NULL if it was not tried */
@@ -150,9 +158,10 @@ struct Solve {
  *   n_state   states at the end of the span
  *   n_state   saved series [n_save, shape..]                       (only if n_save > 0)
  *   n_draw x (n_state states at the drawn time, then t, then the time left (t1 - t, signed), then h of the step that
- *             contains t)                                                        shared scalars after the states
- *   n_quantity accumulated quantities                              shared scalars
- *   evaluations, accepted steps, rejected steps                    shared scalars
+ *             contains t)                                                        scalars after the states
+ *   n_quantity accumulated quantities                              scalars
+ *   evaluations, accepted steps, rejected steps                    scalars
+ * The scalars are shared, or per sample if is_per_sample.
  * The helpers below give the index. */
 int solve_end(const Solve *s, int state);
 int solve_saved(const Solve *s, int state);

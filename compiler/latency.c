@@ -205,6 +205,8 @@ static const char *refusal_before(const Model *model, const Solve *s)
 {
     if (!runs(model->eval, s) && !runs(model->predict, s))
         return "no program without derivatives runs it";
+    if (s->is_per_sample)
+        return "a sample has the same bits in every batch";
     if (s->n_draw > 0 || s->n_quantity > 0)
         return "it has quantities or drawn times";
     if (weights_of(s) > LATENCY_WEIGHTS)

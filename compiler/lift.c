@@ -248,7 +248,7 @@ static Fn *build_field(Reduce *r, const Reduction *out, Keys *keys)
         f.left[i] = NO_VAL;
         f.s[i] = f.map[i] = build_input(r->c, b, out->state[i].type, r->solve->state_name[i]);
     }
-    f.map[r->n] = build_input(r->c, b, type_scalar(false), "t");
+    f.map[r->n] = build_input(r->c, b, type_scalar(r->solve->is_per_sample), "t");
     read_bases(&f); /* the first keys: step_start puts others in their place */
     for (int v = r->n + 1; v < r->flat->ins.n; v++) {
         const Ins *ins = &r->flat->ins.at[v];

@@ -5,7 +5,8 @@
  * method is taken with the automatic initial step for (t_r, t1). u_r and the step size are constants of the gradient.
  * `through state` lets it pass into u_r, `at accepted` takes the solver's own step, and `hold slope` makes the first
  * stage derivative k_1 a constant too, as the published code does (compiler/README.md says why that is not the
- * default). Global (Pal, Ma, Shah & Rackauckas 2021): the quantity of each accepted step, added up by the solve.
+ * default). Global (Pal, Ma, Shah & Rackauckas 2021): the quantity of each accepted step, added up by the solve. Where
+ * each sample has its own steps, times are drawn and quantities formed for each, and the term is their mean.
  * Elsewhere: the step (step.c), the draw (runtime/solve.c). */
 #include "checker.h"
 
@@ -192,11 +193,7 @@ Val regularize_quantity(Check *c, Scope *s, Builder *b, const Internals *in, Nod
         DIAG_AT(c->diags, QUANTITY_SCALAR, quantity->span, type_text(c->arena, fn_type(b->fn, v)));
         return fn_const(c->module, b->fn, 0);
     }
-    if (fn_type(b->fn, v).is_batched) {
-        Val sum = fn_op1(c->module, b->fn, OP_bsum, v);
-        v = fn_op2(c->module, b->fn, OP_div, sum, fn_leaf(c->module, b->fn, OP_batch, 0, type_scalar(false), NULL));
-    }
-    return v;
+    return internals_per_sample(b, in) ? v : build_batch_mean(c, b, v);
 }
 
 /* ---- local terms ---- */
@@ -267,6 +264,7 @@ void regularize_add(Check *c, Scope *s, SolveInfo *info, const Problem *p, const
             value = integral_value(c, info, term);
         else if (term->draws == 0)
             value = solve_result(c, info, solve_quantity(info->solve, term->first), -1);
+        value = build_batch_mean(c, b, value);
         value = fn_op2(c->module, b->fn, OP_mul, weight(c, s, b, info, term, i), value);
         list_push(c->arena, c->penalties, value);
     }

@@ -253,6 +253,11 @@ Val step_scaled(Check *c, Builder *b, const Internals *in, int state, Val x)
     return op2(c, b, OP_div, x, op2(c, b, OP_add, in->atol, op2(c, b, OP_mul, in->rtol, larger)));
 }
 
+bool internals_per_sample(const Builder *b, const Internals *in)
+{
+    return fn_type(b->fn, in->h).is_batched;
+}
+
 Val step_error(Check *c, Builder *b, const Internals *in)
 {
     if (!in->err)
@@ -260,7 +265,7 @@ Val step_error(Check *c, Builder *b, const Internals *in)
     Val *scaled = ARENA_NEW(c->arena, Val, in->n_state);
     for (int j = 0; j < in->n_state; j++)
         scaled[j] = step_scaled(c, b, in, j, in->err[j]);
-    return build_rms(c, b, in->n_state, scaled);
+    return build_rms(c, b, in->n_state, scaled, internals_per_sample(b, in));
 }
 
 /* f at the end of an Euler step of h0 less f at its start, of the user's states. */
@@ -295,7 +300,8 @@ Val step_guess(Check *c, Builder *b, const Problem *p, const Start *at, Val t, V
         x[j] = op2(c, b, OP_div, at->user_u[j], sk[j]);
         y[j] = op2(c, b, OP_div, at->user_k[j], sk[j]);
     }
-    Val d0 = build_rms(c, b, n, x), d1 = build_rms(c, b, n, y);
+    bool per_sample = p->solve->is_per_sample;
+    Val d0 = build_rms(c, b, n, x, per_sample), d1 = build_rms(c, b, n, y, per_sample);
     Val is_small = op2(c, b, OP_gt, num(c, b, 1e-5), op2(c, b, OP_min, d0, d1));
     Val safe_d1 = build_op(c, b, OP_where, 3, (Val[]){is_small, num(c, b, 1), d1}, (Imm){0}, place);
     Val ratio = op2(c, b, OP_div, op2(c, b, OP_mul, num(c, b, 0.01), d0), safe_d1);
@@ -304,7 +310,7 @@ Val step_guess(Check *c, Builder *b, const Problem *p, const Start *at, Val t, V
     const Val *risen = probe(c, b, p, at, t, op2(c, b, OP_mul, direction, h0));
     for (int j = 0; j < n; j++)
         x[j] = op2(c, b, OP_div, risen[j], sk[j]);
-    Val change = build_rms(c, b, n, x);
+    Val change = build_rms(c, b, n, x, per_sample);
     Val m = op2(c, b, OP_max, d1, op2(c, b, OP_div, change, h0));
     Val is_flat = op2(c, b, OP_ge, num(c, b, 1e-15), m);
     Val safe_m = build_op(c, b, OP_where, 3, (Val[]){is_flat, num(c, b, 1), m}, (Imm){0}, place);
@@ -439,9 +445,18 @@ static void frame_args(Check *c, Frame *f, const Keys *keys)
         f->p.origin = reduce_origin(c, f->b, f->p.reduction);
 }
 
-static Val scalar_input(Check *c, Builder *b, const char *name)
+/* A time or a size. */
+static Val scalar_input(Check *c, const Frame *f, const char *name)
 {
-    return build_input(c, b, type_scalar(false), name);
+    return build_input(c, f->b, type_scalar(f->p.solve->is_per_sample), name);
+}
+
+/* A number of a step as an output: of each sample, if it has its own steps. */
+static void scalar_out(Check *c, const Frame *f, Val v, const char *name)
+{
+    if (f->p.solve->is_per_sample && !fn_type(f->b->fn, v).is_batched)
+        v = op1(c, f->b, OP_bcast, v);
+    fn_out(c->module, f->b->fn, v, name);
 }
 
 /* Everything of a step that dense output needs: the stage derivatives, and f at its end for the cubic. */
@@ -495,7 +510,7 @@ static void end_of_step(Check *c, Frame *f, const Internals *in, const Internals
 static Fn *make_inverse(Check *c, const Problem *p, Keys *keys, Builder *parent)
 {
     Frame f = frame_new(c, p, keys, parent, "inverse", true);
-    Val t = scalar_input(c, f.b, "t"), h = scalar_input(c, f.b, "h");
+    Val t = scalar_input(c, &f, "t"), h = scalar_input(c, &f, "h");
     frame_args(c, &f, keys);
     Internals in = step_internals(c, f.b, &f.p, f.u, n_k1(p->solve) ? f.carry : NULL, op2(c, f.b, OP_add, t, h),
                                   op1(c, f.b, OP_neg, h));
@@ -508,17 +523,16 @@ static Fn *make_inverse(Check *c, const Problem *p, Keys *keys, Builder *parent)
 static Fn *make_step(Check *c, const Problem *p, Keys *keys, Builder *parent, Scope *s, const Terms *terms, bool keeps)
 {
     Solve *solve = p->solve;
-    Module *m = c->module;
     Frame f = frame_new(c, p, keys, parent, keeps ? "step_keep" : "step", true);
-    Val t = scalar_input(c, f.b, "t"), h = scalar_input(c, f.b, "h");
+    Val t = scalar_input(c, &f, "t"), h = scalar_input(c, &f, "h");
     frame_args(c, &f, keys);
     Internals in = step_internals(c, f.b, &f.p, f.u, n_k1(solve) ? f.carry : NULL, t, h);
     Internals user = lifted(c, f.b, &f.p, &in, f.user_u);
     end_of_step(c, &f, &in, &user);
-    fn_out(m, f.b->fn, step_error(c, f.b, &user), "err");
+    scalar_out(c, &f, step_error(c, f.b, &user), "err");
     for (int i = 0; i < terms->at.n; i++)
         if (terms->at.at[i].draws == 0 && !terms->at.at[i].is_integral)
-            fn_out(m, f.b->fn, regularize_quantity(c, s, f.b, &user, terms->at.at[i].quantity), "quantity");
+            scalar_out(c, &f, regularize_quantity(c, s, f.b, &user, terms->at.at[i].quantity), "quantity");
     if (keeps)
         keep_dense(c, &f, &in, op2(c, f.b, OP_add, t, h));
     f.b->fn->note =
@@ -529,7 +543,7 @@ static Fn *make_step(Check *c, const Problem *p, Keys *keys, Builder *parent, Sc
 static Fn *make_init(Check *c, const Problem *p, Keys *keys, Builder *parent)
 {
     Frame f = frame_new(c, p, keys, parent, "init", false);
-    Val t = scalar_input(c, f.b, "t"), *k1 = ARENA_NEW(c->arena, Val, p->solve->n_state);
+    Val t = scalar_input(c, &f, "t"), *k1 = ARENA_NEW(c->arena, Val, p->solve->n_state);
     frame_args(c, &f, keys);
     if (n_k1(p->solve))
         step_field(c, f.b, &f.p, f.u, t, k1);
@@ -547,7 +561,7 @@ static Fn *make_init(Check *c, const Problem *p, Keys *keys, Builder *parent)
 static Fn *make_guess(Check *c, const Problem *p, Keys *keys, Builder *parent)
 {
     Frame f = frame_new(c, p, keys, parent, "guess", true);
-    Val t = scalar_input(c, f.b, "t"), span = scalar_input(c, f.b, "span");
+    Val t = scalar_input(c, &f, "t"), span = scalar_input(c, &f, "span");
     Val *f0 = n_k1(p->solve) ? f.carry : ARENA_NEW(c->arena, Val, p->solve->n_state);
     frame_args(c, &f, keys);
     if (!n_k1(p->solve))
@@ -594,7 +608,7 @@ Fn *step_dense(Check *c, const Problem *p, Builder *parent)
     for (int i = 0; i < s->n_dense; i++)
         d[i] = build_input(c, f.b, s->state_type[i % s->n_state],
                            str_format(c->arena, "k%d_%s", i / s->n_state + 1, s->state_name[i % s->n_state]));
-    Val h = scalar_input(c, f.b, "h"), theta = scalar_input(c, f.b, "theta");
+    Val h = scalar_input(c, &f, "h"), theta = scalar_input(c, &f, "theta");
     for (int j = 0; j < s->n_state; j++) {
         Val sum = NO_VAL;
         for (int i = 0; i < m->stages && m->degree; i++) {
@@ -617,7 +631,7 @@ static Fn *make_scaled(Check *c, const Problem *p, Keys *keys, Builder *parent)
 {
     Solve *solve = p->solve;
     Frame f = frame_new(c, p, keys, parent, "scaled", true);
-    Val t = scalar_input(c, f.b, "t"), h = scalar_input(c, f.b, "h");
+    Val t = scalar_input(c, &f, "t"), h = scalar_input(c, &f, "h");
     frame_args(c, &f, keys);
     Internals in = step_internals(c, f.b, &f.p, f.u, n_k1(solve) ? f.carry : NULL, t, h);
     in = lifted(c, f.b, &f.p, &in, f.user_u);

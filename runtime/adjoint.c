@@ -325,6 +325,11 @@ int nde_solve_vjp(NdeRun *run, const NdeSolveVjp *vjp, const NdeRef *in, const N
         nde_phase_end(e, NDE_PHASE_REVERSE, began);
         return outcome;
     }
+    if (s->is_per_sample) {
+        int code = nde_reverse_lanes(e, f, vjp, in, seed, out);
+        nde_phase_end(e, NDE_PHASE_REVERSE, began);
+        return code;
+    }
     if (!f->tape.is_kept && !f->tape.is_undone)
         return nde_fail(e->error, NDE_EXIT_MEMORY, "the reverse of '%s' was asked for, but its steps were not kept",
                         s->name);

@@ -23,6 +23,7 @@ int nde_batch_fill(NdeEngine *e, const NdeSet *set, const unsigned char *needs, 
 {
     const NdeModel *m = e->model;
     nde_engine_batch(e, count);
+    memcpy(e->row, index, (size_t)count * sizeof *index);
     for (int i = 0; i < m->n_data; i++) {
         if (!needs[i])
             continue;
@@ -73,6 +74,8 @@ void nde_batch_random(NdeEngine *e, int count)
 {
     const NdeModel *m = e->model;
     nde_engine_batch(e, count);
+    for (int i = 0; i < count; i++)
+        e->row[i] = i;
     for (int i = 0; i < m->n_data; i++)
         for (int place = 0; place < e->run.n_tile * m->tile; place++)
             for (int k = 0; k < m->data[i].n; k++) {
@@ -89,11 +92,20 @@ void nde_batch_random(NdeEngine *e, int count)
 
 /* ---- programs ---- */
 
+/* What the counts of a batch weigh: as much as any other batch, or, where samples have their own, its samples. */
+static double count_weight(const NdeModel *m, int count)
+{
+    for (int i = 0; i < m->n_solve; i++)
+        if (m->solve[i]->is_per_sample)
+            return count;
+    return 1;
+}
+
 int nde_evaluate(NdeSession *s, const NdeSet *set, double *metric, NdeFigures *out)
 {
     NdeEngine *e = &s->engine;
     const NdeModel *m = s->model;
-    double number[4], weight = 0, batches = 0;
+    double number[4], weight = 0, batches = 0, all_counts = 0;
     NdeRef *ref = nde_allocate((size_t)m->n_metric + 4, sizeof *ref, s->error);
     double *one = nde_allocate((size_t)m->n_metric, sizeof *one, s->error);
     int status = ref && one ? 0 : s->error->exit_code;
@@ -111,19 +123,21 @@ int nde_evaluate(NdeSession *s, const NdeSet *set, double *metric, NdeFigures *o
         if (status)
             break;
         out->loss += count * number[0];
-        out->nfe += number[1];
-        out->accepted += number[2];
-        out->rejected += number[3];
+        double counts = count_weight(m, count);
+        out->nfe += counts * number[1];
+        out->accepted += counts * number[2];
+        out->rejected += counts * number[3];
         for (int i = 0; i < m->n_metric; i++)
             metric[i] += count * one[i];
         weight += count;
         batches++;
+        all_counts += counts;
     }
     if (!status && weight > 0) {
         out->loss /= weight;
-        out->nfe /= batches;
-        out->accepted /= batches;
-        out->rejected /= batches;
+        out->nfe /= all_counts;
+        out->accepted /= all_counts;
+        out->rejected /= all_counts;
         for (int i = 0; i < m->n_metric; i++)
             metric[i] /= weight;
     }

@@ -69,7 +69,8 @@ void nde_batch_noise(NdeEngine *e, NdeUse use, double step);
 /* A batch of random numbers: normal for reals, any class for labels. */
 void nde_batch_random(NdeEngine *e, int count);
 
-/* Runs the model's eval program over a whole set: means over samples, and over batches for the counts. metric:
+/* Runs the model's eval program over a whole set: means over samples, and over batches for the counts of
+ * solves with one step size for a batch. metric:
  * [n_metric], to which the figures will point. */
 int nde_evaluate(NdeSession *s, const NdeSet *set, double *metric, NdeFigures *out);
 

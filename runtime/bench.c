@@ -147,9 +147,9 @@ static int run_predict(void *row)
     NdeFigures sum = {0};
     int status = nde_frame_run(e, e->model->predict_fn, NULL, r->outputs.ref);
     for (int i = 0; i < e->model->n_solve; i++) { /* those of other programs have not been run: 0 */
-        sum.nfe += (double)e->flow[i].evaluations;
-        sum.accepted += (double)e->flow[i].accepted;
-        sum.rejected += (double)e->flow[i].rejected;
+        sum.nfe += e->flow[i].evaluations;
+        sum.accepted += e->flow[i].accepted;
+        sum.rejected += e->flow[i].rejected;
     }
     r->counts = sum;
     return status;

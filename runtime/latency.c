@@ -68,8 +68,8 @@ bool nde_latency_solve(NdeEngine *e, const NdeSolve *s, const NdeRef *in, const 
     f->evaluations = s->evaluations_init + (is_guessed ? s->evaluations_guess : 0) + s->evaluations_step * (at->accepted + at->rejected);
     f->accepted = at->accepted;
     f->rejected = at->rejected;
-    put(out[k], (double)f->evaluations);
-    put(out[k + 1], (double)f->accepted);
-    put(out[k + 2], (double)f->rejected);
+    put(out[k], f->evaluations);
+    put(out[k + 1], f->accepted);
+    put(out[k + 2], f->rejected);
     return true;
 }

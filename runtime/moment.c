@@ -3,6 +3,7 @@
  * Needs: accepted steps with their d.. (run once more where the solve does not keep them). Gives: saved series, drawn
  * states, rows of a trace. A time that is an end of a step gets the state itself, any other the interpolant.
  * Elsewhere: the loop (solve.c), their cotangents (adjoint.c). */
+#include "lanes.h"
 #include "rng.h"
 #include "run.h"
 
@@ -28,9 +29,9 @@ int nde_dense_again(NdeEngine *e, NdeFlow *f)
     int n = s->n_state + s->n_carry;
     for (int i = 0; i < n; i++)
         f->step_out[i] = f->spare[i];
-    f->step_out[n] = (NdeRef){&f->err, 0};
+    f->step_out[n] = f->lanes ? f->lanes->err : (NdeRef){&f->err, 0};
     for (int i = 0; i < s->n_quantity; i++)
-        f->step_out[n + 1 + i] = (NdeRef){&f->quantity[i], 0};
+        f->step_out[n + 1 + i] = f->lanes ? f->lanes->quantity[i] : (NdeRef){&f->quantity[i], 0};
     for (int i = 0; i < s->n_dense; i++)
         f->step_out[n + 1 + s->n_quantity + i] = f->dense[i];
     return nde_frame_run(e, s->step_keep, f->step_in, f->step_out);
@@ -95,7 +96,7 @@ static int user_states(NdeEngine *e, NdeFlow *f, const NdeRef **state)
     return nde_frame_run(e, s->lift, f->call_in, f->user);
 }
 
-static int trace_row(NdeEngine *e, NdeFlow *f, double t, const NdeRef *state)
+int nde_trace_row(NdeEngine *e, NdeFlow *f, double t, const NdeRef *state, int lane)
 {
     NdeTrace *trace = e->trace;
     int status = user_states(e, f, &state);
@@ -113,7 +114,7 @@ static int trace_row(NdeEngine *e, NdeFlow *f, double t, const NdeRef *state)
     *row++ = t;
     for (int i = 0; i < f->solve->n_state; i++)
         for (int k = 0; k < nde_user_state(f->solve, i).n; k++)
-            *row++ = nde_value_get(e, nde_user_state(f->solve, i), state[i], trace->sample, k);
+            *row++ = nde_value_get(e, nde_user_state(f->solve, i), state[i], lane, k);
     return 0;
 }
 
@@ -126,7 +127,7 @@ static int trace_slot(NdeEngine *e, NdeFlow *f, int slot, double t)
 {
     for (int i = 0; i < f->solve->n_state; i++)
         f->call_out[i] = nde_tape_state(&f->tape, slot, i);
-    return trace_row(e, f, t, f->call_out);
+    return nde_trace_row(e, f, t, f->call_out, e->trace->sample);
 }
 
 /* The evenly spaced points in the step that ends at `end`; the last point is the end of the span. */
@@ -147,7 +148,7 @@ static int trace_step(NdeEngine *e, NdeFlow *f, double end, bool *has_dense)
             if (!status)
                 status = interpolate(e, f, (time - f->t) / f->h, f->spare);
             if (!status)
-                status = trace_row(e, f, time, f->spare);
+                status = nde_trace_row(e, f, time, f->spare, trace->sample);
         }
         if (status)
             return status;

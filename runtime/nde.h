@@ -131,6 +131,8 @@ typedef struct NdeSolve {
     const NdeValue *state, *carry, *arg, *dense_value;
     const int *quantity_how;   /* 0 sum, 1 mean, 2 max */
     const NdeFn *init, *guess, *step, *step_keep, *dense;
+    int arg_save, arg_count, arg_end; /* which p has each sample's save times, how many of them count, the end of its span;
+                                       * -1: the settings say */
     const NdeFn *scaled;       /* the local error of the user's states over the tolerance, for messages; or NULL */
     const NdeFn *lift;         /* the user's states, where others are integrated in their place; or NULL */
     const NdeFn *inverse;      /* a solve whose reverse undoes its steps instead of keeping states; or NULL */
@@ -148,6 +150,7 @@ typedef struct NdeSolve {
     bool bound_is_slots;       /* set_memory counts checkpoints */
     bool is_steered;           /* in training U(-b, b) is added to the end of the span and to the saved times, */
     int set_steer;             /* b being this setting */
+    bool is_per_sample;        /* each sample has its own steps: t, span, h, theta, err, q and the counts are per sample */
     const char *controller;    /* row of control.def */
     NdeLatencySolve *latency;  /* or NULL */
     size_t latency_bytes;

@@ -4,6 +4,7 @@
  * batch; phases run in order, tiles in order within a group, groups by threads, sums reduced over groups in order, so
  * that no result depends on the number of threads.
  * Elsewhere: the loops over steps (solve.c, adjoint.c), values of one kind (value.c). */
+#include "lanes.h"
 #include "run.h"
 
 #include <stdlib.h>
@@ -112,10 +113,55 @@ static void lay_tape(NdeEngine *e, NdeFlow *f, const NdeSolve *s)
     f->tape.step = f->step;
 }
 
+/* Numbers of each sample. */
+static NdeRef *take_scalars(NdeEngine *e, Room *room, int n)
+{
+    NdeRef *ref = take(room, (size_t)n, sizeof *ref);
+    for (int i = 0; i < n; i++) {
+        NdeRef at = take_value(e, room, (NdeValue){1, true});
+        if (ref)
+            ref[i] = at;
+    }
+    return ref;
+}
+
+/* What a solve needs besides, if each sample has its own steps. */
+static NdeLanes *lay_lanes(NdeEngine *e, Room *room, const NdeSolve *s, NdeRef *next)
+{
+    size_t lanes = (size_t)e->tiles * (size_t)e->model->tile, samples = (size_t)e->most, numbers = 0;
+    NdeLanes *to = take(room, 1, sizeof *to), l = {.next = next};
+    l.who = take(room, lanes, sizeof *l.who);
+    l.course = take(room, samples, sizeof *l.course);
+    l.save = take(room, samples * (size_t)s->n_save, sizeof *l.save);
+    l.drawn = take(room, samples * (size_t)s->n_draw, sizeof *l.drawn);
+    l.sum = take(room, samples * (size_t)s->n_quantity, sizeof *l.sum);
+    l.most = take(room, samples * (size_t)s->n_quantity, sizeof *l.most);
+    l.now = take_state(e, room, s);
+    l.arg = take_values(e, room, s->n_arg, s->arg);
+    l.quantity = take_scalars(e, room, s->n_quantity);
+    l.inside = take_values(e, room, s->n_state, s->state);
+    NdeRef *number[] = {&l.t, &l.h, &l.span, &l.theta, &l.err};
+    for (size_t i = 0; i < sizeof number / sizeof *number; i++)
+        *number[i] = take_value(e, room, (NdeValue){1, true});
+    if (e->model->train_fn) {
+        l.start = take_state(e, room, s);
+        l.seed = take_values(e, room, s->n_state, s->state);
+        l.seed_quantity = take_scalars(e, room, s->n_quantity);
+        l.g_arg = take_values(e, room, s->n_arg, s->arg);
+        l.residual = take_values(e, room, s->n_residual, s->residual);
+    }
+    for (int i = 0; i < s->n_state + s->n_carry; i++)
+        numbers += (size_t)nde_slot_value(s, i).n;
+    l.record_bytes = (sizeof(NdeRecord) + numbers * sizeof(Real) + 15) / 16 * 16;
+    if (to)
+        *to = l;
+    return to;
+}
+
 static void lay_flow(NdeEngine *e, Room *room, NdeFlow *f, const NdeSolve *s)
 {
     int n = s->n_state + s->n_carry;
-    NdeFlow g = {.solve = s};
+    NdeFlow g = {.solve = s, .lane = -1};
     g.offset = take(room, (size_t)(n + s->n_residual), sizeof *g.offset);
     g.step = take(room, (size_t)(n + s->n_residual), sizeof *g.step);
     g.is_turning = take(room, (size_t)n, sizeof *g.is_turning);
@@ -155,6 +201,8 @@ static void lay_flow(NdeEngine *e, Room *room, NdeFlow *f, const NdeSolve *s)
         g.g_dense = take_values(e, room, s->n_dense, s->dense_value);
         g.g_dense_new = take_values(e, room, s->n_dense, s->dense_value);
     }
+    if (s->is_per_sample)
+        g.lanes = lay_lanes(e, room, s, g.spare);
     if (f) {
         *f = g;
         lay_tape(e, f, s);
@@ -192,6 +240,7 @@ static void lay_engine(NdeEngine *e, Room *room)
     e->setting = take(room, (size_t)m->n_setting, sizeof(double));
     e->plain = take(room, (size_t)m->n_setting, sizeof(double));
     e->mask = take(room, (size_t)e->tiles * (size_t)m->tile, sizeof(Real));
+    e->row = take(room, (size_t)e->most, sizeof *e->row);
     e->data = take(room, (size_t)m->n_data, sizeof *e->data);
     for (int i = 0; i < m->n_data; i++) {
         NdeRef at = take_value(e, room, (NdeValue){m->data[i].n, true});
@@ -245,9 +294,11 @@ int nde_engine_open(NdeEngine *e, const NdeModel *model, int most, int threads, 
 
 void nde_engine_close(NdeEngine *e)
 {
-    if (e->block)
-        for (int i = 0; i < e->model->n_solve; i++)
-            nde_tape_free(&e->flow[i].tape);
+    for (int i = 0; e->block && i < e->model->n_solve; i++) {
+        nde_tape_free(&e->flow[i].tape);
+        if (e->flow[i].lanes)
+            free(e->flow[i].lanes->record);
+    }
     nde_replay_free(e);
     nde_team_close(e->team);
     e->team = NULL;

@@ -36,6 +36,13 @@
 #define nde_saved_ref NDE_NAME(nde_saved_ref)
 #define nde_solve NDE_NAME(nde_solve)
 #define nde_solve_vjp NDE_NAME(nde_solve_vjp)
+#define nde_flight_open NDE_NAME(nde_flight_open)
+#define nde_flight_first NDE_NAME(nde_flight_first)
+#define nde_flight_choose NDE_NAME(nde_flight_choose)
+#define nde_flight_propose NDE_NAME(nde_flight_propose)
+#define nde_solve_lanes NDE_NAME(nde_solve_lanes)
+#define nde_reverse_lanes NDE_NAME(nde_reverse_lanes)
+#define nde_trace_row NDE_NAME(nde_trace_row)
 #define nde_latency_solve NDE_NAME(nde_latency_solve)
 #define nde_latency_control NDE_NAME(nde_latency_control)
 #define nde_flight_prepare NDE_NAME(nde_flight_prepare)
@@ -80,6 +87,7 @@
 
 typedef struct NdeEngine NdeEngine;
 typedef struct NdeFlow NdeFlow;
+typedef struct NdeLanes NdeLanes;
 
 /* ---- tape.c ---- */
 
@@ -195,12 +203,40 @@ struct NdeFlow {
     int *most;                        /* the step in which a `max` quantity had its largest value */
     NdeDrawn *drawn;                  /* [n_draw] */
     double warm;                      /* what the first step of the solve before could have been; 0: none */
-    long evaluations, accepted, rejected;
+    double evaluations, accepted, rejected; /* means over samples, where each has its own steps */
     bool is_stepping;   /* step_in is that of the last attempt; else the solve has not got so far */
     NdeLatency latency; /* what the solve's latency form is given, and its memory */
     void *latency_work;
     double broken_h; /* the last attempt from the tape's end whose error was not finite; 0: there was none */
+    NdeLanes *lanes; /* of a solve in which each sample has its own steps (lanes.h), or NULL */
+    int lane;        /* of the sample that t, h and the counts are of; -1: they are of all */
 };
+
+/* A solve under way: of a batch, or of one sample that has its own steps. */
+typedef struct NdeFlight {
+    NdeEngine *e;
+    NdeFlow *f;
+    const NdeSolve *s;
+    const NdeRef *in, *out;
+    double t0, t1, way; /* way: 1 forwards, -1 backwards */
+    double t, h, end;   /* of the attempt; h as the controller wants it, before it is cut to a stop */
+    double least, most, fixed;
+    const double *save; /* [n_save] */
+    int n_save;
+    long limit;
+    NdeController control;
+} NdeFlight;
+
+/* The numbers of the clauses; of `prepare` all but those of the span, which is given. 0 or an exit code. */
+int nde_flight_open(NdeFlight *w);
+int nde_flight_prepare(NdeFlight *w);
+/* The size of the first step, positive; 0: it is to be guessed. */
+double nde_flight_first(const NdeFlight *w);
+/* Sets `end` of the next attempt: the wanted step cut to a stop, or stretched so that no sliver is left. */
+void nde_flight_choose(NdeFlight *w);
+/* After the attempt that the flow's h and err tell of: the next wanted step. 0, or the exit code after a message why
+ * there is none. */
+int nde_flight_propose(NdeFlight *w, bool is_accepted);
 
 /* Where the solution of one sample is collected, for the command `solve`. */
 typedef struct NdeTrace {
@@ -238,6 +274,7 @@ typedef struct NdeReplay {
 typedef struct NdeWatch {
     bool is_found;
     int line, tile, lane, element;
+    int only; /* the lane that is looked at; -1: all */
     char name[64];
 } NdeWatch;
 
@@ -255,6 +292,7 @@ struct NdeEngine {
     int most;  /* samples in a batch, at most */
     int tiles; /* tiles that fit */
     int count; /* samples in this batch */
+    long *row; /* [most]: their numbers in the data */
     int threads;
     NdeTeam *team; /* NULL: one thread */
     bool is_taping;
@@ -332,6 +370,8 @@ int nde_moments_in_step(NdeEngine *e, NdeFlow *f, double end, const NdeRef *out)
 int nde_moments_end(NdeEngine *e, NdeFlow *f, const NdeRef *out);
 /* The states at a fraction of the step from a slot, whose d.. are given and whose size is f->h. */
 int nde_dense_at(NdeEngine *e, NdeFlow *f, int slot, const NdeRef *d, double theta, const NdeRef *to);
+/* A row of the trace: the sample's states at t, where it is in lane `lane`. 0 or an exit code. */
+int nde_trace_row(NdeEngine *e, NdeFlow *f, double t, const NdeRef *state, int lane);
 /* The d.. of the step that step_in describes, by running it once more. */
 int nde_dense_again(NdeEngine *e, NdeFlow *f);
 /* The series' entry for save number i of a state. */
@@ -364,23 +404,12 @@ bool nde_latency_solve(NdeEngine *e, const NdeSolve *s, const NdeRef *in, const 
 /* A row of control.def, whose numbers are those of norms, as numbers of log2 of squared norms. */
 void nde_latency_control(NdeLatency *at, const NdeControl *row, int order, int embedded);
 
-/* One solve under way, or a piece of one. */
-typedef struct NdeFlight {
-    NdeEngine *e;
-    NdeFlow *f;
-    const NdeSolve *s;
-    const NdeRef *in, *out;
-    double t0, t1, way; /* way: 1 forwards, -1 backwards */
-    double t, h, end;   /* of the attempt; h as the controller wants it, before it is cut to a stop */
-    double least, most, fixed;
-    long limit;
-    NdeController control;
-} NdeFlight;
-
-/* Its settings; all but the span, which is given. 0 or an exit code. */
-int nde_flight_prepare(NdeFlight *w);
-/* From t to t1, where all else is set. */
+/* From t to t1, where all else is set. 0 or an exit code. */
 int nde_flight_steps(NdeFlight *w);
+/* Solves in which each sample has its own steps. 0 or an exit code. */
+int nde_solve_lanes(NdeEngine *e, NdeFlow *f, const NdeRef *in, const NdeRef *out);
+int nde_reverse_lanes(NdeEngine *e, NdeFlow *f, const NdeSolveVjp *vjp, const NdeRef *in, const NdeRef *seed,
+                      const NdeRef *out);
 
 /* Sets step_in for the step from slot n of the tape. */
 void nde_solve_fill(NdeEngine *e, NdeFlow *f, int slot, double t, double h);

@@ -174,23 +174,24 @@ static int run_guess(Flight *w)
     return nde_frame_run(w->e, s->guess, f->call_in, f->call_out);
 }
 
-/* The first step size, positive. */
+double nde_flight_first(const NdeFlight *w)
+{
+    const NdeSolve *s = w->s;
+    double initial = setting(w->e, s->set_initial, 0);
+    if (w->fixed > 0)
+        return w->fixed;
+    if (s->is_initial_warm && w->e->is_taping && w->f->warm > 0)
+        return w->f->warm;
+    if (initial > 0)
+        return initial;
+    return s->guess ? 0 : fabs(w->t1 - w->t0) / 100;
+}
+
 static int first_size(Flight *w)
 {
     NdeFlow *f = w->f;
-    const NdeSolve *s = w->s;
-    double span = fabs(w->t1 - w->t0);
-    w->h = setting(w->e, s->set_initial, 0);
-    if (s->is_initial_warm && w->e->is_taping && f->warm > 0)
-        w->h = f->warm;
-    if (w->fixed > 0) {
-        w->h = w->fixed;
-        return 0;
-    }
-    if (w->h > 0)
-        return 0;
-    w->h = span / 100;
-    if (!s->guess)
+    w->h = nde_flight_first(w);
+    if (w->h > 0 || !w->s->guess)
         return 0;
     int status = run_guess(w);
     if (status)
@@ -233,16 +234,15 @@ static int start(Flight *w)
 static double next_stop(const Flight *w)
 {
     double stop = w->t1;
-    for (int i = 0; w->s->saves_exactly && i < w->s->n_save; i++) {
-        double time = w->e->setting[w->s->set_save + i];
+    for (int i = 0; w->s->saves_exactly && i < w->n_save; i++) {
+        double time = w->save[i];
         if ((time - w->t) * w->way > 0 && (stop - time) * w->way > 0)
             stop = time;
     }
     return stop;
 }
 
-/* Cuts the wanted step to a stop, or stretches it so that no sliver is left. */
-static void choose_end(Flight *w)
+void nde_flight_choose(NdeFlight *w)
 {
     double stop = next_stop(w), left = (stop - w->t) * w->way;
     double sliver = 100 * DBL_EPSILON * fmax(fabs(w->t), fabs(stop));
@@ -271,7 +271,7 @@ static int try_once(Flight *w, bool *is_accepted)
     NdeFlow *f = w->f;
     NdeReplay *r = &w->e->replay;
     NdeAttempt a = {0};
-    choose_end(w);
+    nde_flight_choose(w);
     if (r->mode == NDE_REPLAY) {
         int lost = nde_attempt_next(w->e, &a);
         if (lost)
@@ -295,8 +295,7 @@ static int try_once(Flight *w, bool *is_accepted)
     return 0;
 }
 
-/* After an attempt: the next wanted step, or why there is none. */
-static int propose(Flight *w, bool is_accepted)
+int nde_flight_propose(NdeFlight *w, bool is_accepted)
 {
     NdeFlow *f = w->f;
     if (w->fixed > 0 || w->e->replay.mode == NDE_REPLAY)
@@ -355,7 +354,7 @@ int nde_flight_steps(Flight *w)
         int status = try_once(w, &is_accepted);
         if (status)
             return status;
-        status = propose(w, is_accepted);
+        status = nde_flight_propose(w, is_accepted);
         if (status)
             return status;
         if (!is_accepted)
@@ -384,15 +383,15 @@ static void finish(Flight *w)
             nde_value_copy(w->e, s->state[i], out[i], nde_tape_state(&f->tape, f->tape.n, i));
     for (int i = 0; i < s->n_quantity; i++) {
         bool is_mean = s->quantity_how[i] == 1 && f->accepted > 0;
-        put(out[nde_result_quantity(s, i)], is_mean ? f->sum[i] / (double)f->accepted : f->sum[i]);
+        put(out[nde_result_quantity(s, i)], is_mean ? f->sum[i] / f->accepted : f->sum[i]);
     }
     int k = nde_result_quantity(s, s->n_quantity);
-    put(out[k], (double)f->evaluations);
-    put(out[k + 1], (double)f->accepted);
-    put(out[k + 2], (double)f->rejected);
+    put(out[k], f->evaluations);
+    put(out[k + 1], f->accepted);
+    put(out[k + 2], f->rejected);
 }
 
-int nde_flight_prepare(Flight *w)
+int nde_flight_prepare(NdeFlight *w)
 {
     NdeEngine *e = w->e;
     const NdeSolve *s = w->s;
@@ -401,6 +400,8 @@ int nde_flight_prepare(Flight *w)
     w->most = fabs(setting(e, s->set_max, HUGE_VAL));
     w->fixed = fabs(setting(e, s->set_fixed, 0));
     w->limit = (long)setting(e, s->set_limit, 10000);
+    w->save = s->set_save < 0 ? NULL : e->setting + s->set_save;
+    w->n_save = s->n_save;
     if (!isfinite(w->t0) || !isfinite(w->t1))
         return nde_fail(e->error, NDE_EXIT_FILE, "the span of '%s' is not finite", s->name);
     if (!s->is_adaptive && !(w->fixed > 0))
@@ -415,19 +416,29 @@ int nde_flight_prepare(Flight *w)
     return 0;
 }
 
+int nde_flight_open(NdeFlight *w)
+{
+    w->t0 = setting(w->e, w->s->set_t0, 0);
+    w->t1 = setting(w->e, w->s->set_t1, 1);
+    return nde_flight_prepare(w);
+}
+
 int nde_solve(NdeRun *run, const NdeSolve *solve, const NdeRef *in, const NdeRef *out)
 {
     NdeEngine *e = (NdeEngine *)(void *)run;
     Flight w = {.e = e, .f = &e->flow[solve->index], .s = solve, .in = in, .out = out};
     e->solves++;
     double began = nde_phase_begin(e);
+    if (solve->is_per_sample) {
+        int code = nde_solve_lanes(e, w.f, in, out);
+        nde_phase_end(e, NDE_PHASE_FORWARD, began);
+        return code;
+    }
     if (nde_latency_solve(e, solve, in, out)) {
         nde_phase_end(e, NDE_PHASE_FORWARD, began);
         return 0;
     }
-    w.t0 = setting(e, solve->set_t0, 0);
-    w.t1 = setting(e, solve->set_t1, 1);
-    int status = nde_flight_prepare(&w);
+    int status = nde_flight_open(&w);
     if (!status)
         status = nde_moments_begin(e, w.f, w.t0, w.t1);
     if (!status)

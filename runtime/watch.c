@@ -3,6 +3,7 @@
  * Needs: a solve that cannot go on, or a loss that is not finite. Gives: a message that names the time, the step size,
  * the worst component, the line of the model and two next moves.
  * Elsewhere: the sentences (status.def), who decides that it failed (solve.c, train.c). */
+#include "lanes.h"
 #include "run.h"
 
 #include <math.h>
@@ -27,7 +28,7 @@ static const Status status_row[] = {
 
 void nde_watch_begin(NdeEngine *e)
 {
-    e->watch = (NdeWatch){0};
+    e->watch = (NdeWatch){.only = -1};
     e->run.is_watching = true;
 }
 
@@ -39,10 +40,11 @@ void nde_watch(NdeRun *run, int tile, const void *v, size_t n, bool is_double, i
         return;
     for (size_t i = 0; i < n; i++) {
         double x = is_double ? ((const double *)v)[i] : (double)((const Real *)v)[i];
-        if (isfinite(x))
+        int only = e->watch.only, lane = (int)(i % (size_t)lanes);
+        if (isfinite(x) || (tile >= 0 && only >= 0 && only != tile * lanes + lane))
             continue;
-        e->watch = (NdeWatch){.is_found = true, .line = line, .tile = tile};
-        e->watch.lane = tile < 0 ? 0 : (int)(i % (size_t)lanes);
+        e->watch = (NdeWatch){.is_found = true, .line = line, .tile = tile, .only = only};
+        e->watch.lane = tile < 0 ? 0 : lane;
         e->watch.element = (int)(tile < 0 ? i : i / (size_t)lanes);
         snprintf(e->watch.name, sizeof e->watch.name, "%s", name ? name : "");
         return;
@@ -57,7 +59,7 @@ void nde_watch_text(NdeEngine *e, char *out, size_t size)
     if (!w->is_found)
         return;
     char place[64] = "";
-    if (w->tile >= 0)
+    if (w->tile >= 0 && w->only < 0)
         snprintf(place, sizeof place, ", sample %d of the batch", w->tile * e->model->tile + w->lane);
     snprintf(out, size, "\n  first value that is not finite: %s[%d]%s, at %s:%d", w->name[0] ? w->name : "a value",
              w->element, place, e->model->file, w->line);
@@ -75,10 +77,11 @@ static Worst find_worst(NdeEngine *e, NdeFlow *f)
 {
     const NdeSolve *s = f->solve;
     Worst worst = {.size = 0};
+    int first = f->lane < 0 ? 0 : f->lane, end = f->lane < 0 ? e->count : f->lane + 1;
     if (!s->scaled || nde_frame_run(e, s->scaled, f->step_in, f->user))
         return worst;
     for (int i = 0; i < s->n_state; i++)
-        for (int sample = 0; sample < e->count; sample++)
+        for (int sample = first; sample < end; sample++)
             for (int k = 0; k < nde_user_state(s, i).n; k++) {
                 double size = fabs(nde_value_get(e, nde_user_state(s, i), f->user[i], sample, k));
                 if (!isfinite(size))
@@ -125,22 +128,36 @@ static int step_again(NdeEngine *e, NdeFlow *f)
     return s->step_keep ? nde_dense_again(e, f) : nde_frame_run(e, s->step, f->step_in, f->step_out);
 }
 
+/* The sample of the flow's lane, where each has its own steps; else the one at this place of the batch. */
+static void sample_text(const NdeEngine *e, const NdeFlow *f, int place, char *out, size_t size)
+{
+    if (f->lane < 0)
+        snprintf(out, size, "sample %d of the batch", place);
+    else
+        snprintf(out, size, "sample %ld of the data", e->row[f->lanes->who[f->lane]]);
+}
+
 /* Runs the step that failed once more, watching; if all was finite in it, also a longer one before it that broke. */
 static void look_again(NdeEngine *e, NdeFlow *f, char *out, size_t size)
 {
     const NdeSolve *s = f->solve;
-    char found[256];
+    char found[256], sample[64];
     Worst worst = {0};
     nde_watch_begin(e);
+    e->watch.only = f->lane;
     if (!step_again(e, f) && f->is_stepping)
         worst = find_worst(e, f);
+    sample_text(e, f, worst.sample, sample, sizeof sample);
     if (worst.size > 0)
-        add(out, size, "\n  largest error: %s[%d] of sample %d of the batch (%.3g times the tolerance)",
-            s->state_name[worst.state], worst.element, worst.sample, worst.size);
+        add(out, size, "\n  largest error: %s[%d] of %s (%.3g times the tolerance)", s->state_name[worst.state],
+            worst.element, sample, worst.size);
     nde_watch_text(e, found, sizeof found);
     if (!found[0] && f->broken_h != 0) {
         f->h = f->broken_h;
+        if (f->lane >= 0)
+            *nde_lane_number(e, f->lanes->h, f->lane) = (Real)f->h;
         nde_watch_begin(e);
+        e->watch.only = f->lane;
         step_again(e, f);
         nde_watch_text(e, found, sizeof found);
         if (found[0])
@@ -156,8 +173,10 @@ int nde_solve_fails(NdeEngine *e, NdeFlow *f, NdeOutcome outcome)
     int setting = *(const int *)(const void *)((const char *)s + row->setting);
     char text[sizeof e->error->text];
     snprintf(text, sizeof text, "'%s' (%s:%d): %s", s->name, e->model->file, s->line, row->sentence);
-    add(text, sizeof text, "\n  t = %.9g  h = %.3g  after %ld accepted and %ld rejected steps of %s", f->t, f->h,
+    add(text, sizeof text, "\n  t = %.9g  h = %.3g  after %.0f accepted and %.0f rejected steps of %s", f->t, f->h,
         f->accepted, f->rejected, s->method);
+    if (f->lane >= 0)
+        add(text, sizeof text, " of sample %ld of the data", e->row[f->lanes->who[f->lane]]);
     look_again(e, f, text, sizeof text);
     add(text, sizeof text, "\n  try: %s", row->first);
     if (setting >= 0)

@@ -1,0 +1,433 @@
+/* adjoint_sample.c: the reverse of a solve in which each sample has its own steps.
+ *
+ * Needs: the records of the solve's last run. Gives: the gradient of exactly what was computed, as adjoint.c does. A
+ * row is one accepted step backwards of every sample that has one left; attempts that were rejected are in no record.
+ * Lanes that are out of use repeat their last step with cotangents of 0, so that they add nothing to any sum.
+ * Elsewhere: the loop forwards (solve_sample.c), lanes and records (lanes.c). */
+#include "lanes.h"
+
+#include "run.h"
+
+#include <string.h>
+
+typedef struct Back {
+    NdeEngine *e;
+    NdeFlow *f;
+    const NdeSolve *s;
+    const NdeSolveVjp *vjp;
+    NdeLanes *l;
+    const NdeRef *in, *seed, *out;
+    NdeRef *after, *before;
+} Back;
+
+static NdeCourse *course_in(const Back *r, int lane)
+{
+    return &r->l->course[r->l->who[lane]];
+}
+
+static int n_slot(const Back *r)
+{
+    return r->s->n_state + r->s->n_carry;
+}
+
+static NdeRef seed_of(const Back *r, int result)
+{
+    for (int i = 0; i < r->vjp->n_seed; i++)
+        if (r->vjp->seed[i] == result)
+            return r->seed[i];
+    return (NdeRef){0};
+}
+
+/* The cotangent of a state at a wanted time, by samples; or no memory. */
+static NdeRef moment_seed(const Back *r, const NdeMoment *m, int state)
+{
+    if (m->wish == NDE_WISH_DRAW)
+        return seed_of(r, nde_result_drawn(r->s, m->index) + state);
+    NdeRef seed = seed_of(r, nde_result_saved(r->s, state));
+    return seed.at ? nde_saved_ref(r->e, r->s->state[state], seed, m->index) : seed;
+}
+
+static void add_lane(const Back *r, NdeValue v, NdeRef to, int to_lane, NdeRef from, int from_lane)
+{
+    int tile = r->e->model->tile;
+    Real *a = nde_lane_number(r->e, to, to_lane);
+    const Real *b = nde_lane_number(r->e, from, from_lane);
+    for (int i = 0; i < v.n; i++)
+        a[i * tile] += b[i * tile];
+}
+
+/* The wanted state is that at the end of the lane's step: its cotangent adds to the one there. */
+static void add_direct(Back *r, const NdeMoment *m, int lane)
+{
+    for (int i = 0; i < r->s->n_state; i++) {
+        NdeRef seed = moment_seed(r, m, i);
+        if (seed.at)
+            add_lane(r, r->s->state[i], r->after[i], lane, seed, r->l->who[lane]);
+    }
+}
+
+/* ---- the start ---- */
+
+/* The value that a lane behind those in use repeats. */
+static void repeat_lane(Back *r, int lane)
+{
+    int from = r->l->n - 1;
+    for (int i = 0; i < n_slot(r); i++)
+        nde_lane_copy(r->e, nde_slot_value(r->s, i), r->l->now[i], lane, r->l->now[i], from);
+    *nde_lane_number(r->e, r->l->t, lane) = *nde_lane_number(r->e, r->l->t, from);
+    *nde_lane_number(r->e, r->l->h, lane) = *nde_lane_number(r->e, r->l->h, from);
+}
+
+static void zero_lane(Back *r, int lane)
+{
+    for (int i = 0; i < n_slot(r); i++)
+        nde_lane_zero(r->e, nde_slot_value(r->s, i), r->after[i], lane);
+    for (int i = 0; i < r->s->n_quantity; i++)
+        *nde_lane_number(r->e, r->l->seed_quantity[i], lane) = 0;
+}
+
+/* Cotangents at the ends of the spans, by samples, to `start`; what is added to begins at 0. */
+static void begin_sums(Back *r)
+{
+    const NdeSolve *s = r->s;
+    int o = 0;
+    for (int i = 0; i < n_slot(r); i++) {
+        NdeRef seed = i < s->n_state ? seed_of(r, i) : (NdeRef){0};
+        if (seed.at)
+            nde_value_copy(r->e, s->state[i], r->l->start[i], seed);
+        else
+            nde_value_zero(r->e, nde_slot_value(s, i), r->l->start[i]);
+        nde_value_zero(r->e, nde_slot_value(s, i), r->after[i]);
+    }
+    for (int i = 0; i < s->n_quantity; i++)
+        nde_value_zero(r->e, (NdeValue){1, true}, r->l->seed_quantity[i]);
+    for (int i = 0; i < s->n_state; i++)
+        o += r->vjp->want[i];
+    for (int i = 0; i < s->n_arg; i++)
+        if (r->vjp->want[s->n_state + i]) {
+            nde_value_zero(r->e, s->arg[i], r->out[o++]);
+            if (s->arg[i].is_batched)
+                nde_value_zero(r->e, s->arg[i], r->l->g_arg[i]);
+        }
+}
+
+/* Each sample that took a step in a lane, with the cotangents at its end. */
+static void begin_lanes(Back *r)
+{
+    NdeLanes *l = r->l;
+    l->n = 0;
+    for (int sample = 0; sample < r->e->count; sample++)
+        if (l->course[sample].accepted > 0)
+            l->who[l->n++] = sample;
+    for (int lane = 0; lane < l->n; lane++)
+        for (int i = 0; i < r->s->n_state; i++)
+            nde_lane_copy(r->e, r->s->state[i], r->after[i], lane, l->start[i], l->who[lane]);
+    nde_lanes_used(r->e, l);
+    if (l->n > 0)
+        nde_lanes_args(r->e, r->f, r->in);
+}
+
+/* ---- wanted states ---- */
+
+static void begin_dense(Back *r)
+{
+    NdeFlow *f = r->f;
+    for (int i = 0; i < r->s->n_state; i++)
+        nde_value_zero(r->e, r->s->state[i], f->extra[i]);
+    for (int i = 0; i < r->s->n_dense; i++)
+        nde_value_zero(r->e, r->s->dense_value[i], f->g_dense[i]);
+}
+
+static int run_dense_vjp(Back *r)
+{
+    NdeFlow *f = r->f;
+    const NdeSolve *s = r->s;
+    int k = 0, o = 0;
+    for (int i = 0; i < s->n_state; i++)
+        f->call_in[k++] = r->l->now[i];
+    for (int i = 0; i < s->n_state; i++)
+        f->call_in[k++] = r->l->next[i];
+    for (int i = 0; i < s->n_dense; i++)
+        f->call_in[k++] = f->dense[i];
+    f->call_in[k++] = r->l->h;
+    f->call_in[k++] = r->l->theta;
+    for (int i = 0; i < s->n_state; i++)
+        f->call_in[k++] = r->l->seed[i];
+    for (int i = 0; i < s->n_state; i++)
+        f->call_out[o++] = f->g_begin[i];
+    for (int i = 0; i < s->n_state; i++)
+        f->call_out[o++] = f->g_end[i];
+    for (int i = 0; i < s->n_dense; i++)
+        f->call_out[o++] = f->g_dense_new[i];
+    int status = nde_frame_run(r->e, r->vjp->dense_vjp, f->call_in, f->call_out);
+    for (int i = 0; !status && i < s->n_state; i++) {
+        nde_value_add(r->e, s->state[i], f->extra[i], f->g_begin[i]);
+        nde_value_add(r->e, s->state[i], r->after[i], f->g_end[i]);
+    }
+    for (int i = 0; !status && i < s->n_dense; i++)
+        nde_value_add(r->e, s->dense_value[i], f->g_dense[i], f->g_dense_new[i]);
+    return status;
+}
+
+/* The next wanted time inside the lane's step, and its cotangents as seeds; else seeds of 0. True: there is one. */
+static bool seed_lane(Back *r, int lane)
+{
+    NdeCourse *c = course_in(r, lane);
+    NdeMoment m;
+    const NdeRecord *at = nde_record_at(r->l, nde_record_at(r->l, c->last)->before);
+    double end = nde_record_at(r->l, c->last)->t;
+    bool is_inside = false;
+    while (!is_inside && nde_moment_next(r->e, r->f, r->l->who[lane], at->t, end, at->h, &m)) {
+        is_inside = m.where == NDE_INSIDE && r->vjp->seed_dense;
+        if (m.where == NDE_AT_END)
+            add_direct(r, &m, lane);
+    }
+    *nde_lane_number(r->e, r->l->theta, lane) = is_inside ? (Real)m.theta : 0;
+    for (int i = 0; i < r->s->n_state; i++) {
+        NdeRef seed = is_inside ? moment_seed(r, &m, i) : (NdeRef){0};
+        if (seed.at)
+            nde_lane_copy(r->e, r->s->state[i], r->l->seed[i], lane, seed, r->l->who[lane]);
+    }
+    return is_inside;
+}
+
+/* Cotangents of all states after the starts of the lanes' steps and not after their ends. */
+static int add_moments(Back *r)
+{
+    bool has_dense = false;
+    if (r->vjp->seed_dense)
+        begin_dense(r);
+    for (bool any = true; any;) {
+        any = false;
+        for (int i = 0; i < r->s->n_state; i++)
+            nde_value_zero(r->e, r->s->state[i], r->l->seed[i]);
+        for (int lane = 0; lane < r->l->n; lane++)
+            any |= seed_lane(r, lane);
+        int status = any && !has_dense && r->vjp->reads_dense ? nde_dense_again(r->e, r->f) : 0;
+        has_dense |= any;
+        if (!status && any)
+            status = run_dense_vjp(r);
+        if (status)
+            return status;
+    }
+    return 0;
+}
+
+/* ---- a row ---- */
+
+/* What the steps of the lanes started from. */
+static void fetch(Back *r, bool is_first)
+{
+    NdeFlow *f = r->f;
+    NdeLanes *l = r->l;
+    int n = n_slot(r);
+    for (int lane = 0; lane < l->n; lane++) {
+        NdeCourse *c = course_in(r, lane);
+        size_t start = nde_record_at(l, c->last)->before;
+        nde_record_state(r->e, f, start, n, l->now, lane);
+        if (r->vjp->dense_vjp)
+            nde_record_state(r->e, f, c->last, r->s->n_state, l->next, lane);
+        *nde_lane_number(r->e, l->t, lane) = (Real)nde_record_at(l, start)->t;
+        *nde_lane_number(r->e, l->h, lane) = (Real)nde_record_at(l, start)->h;
+        c->seen = 0;
+    }
+    for (int lane = l->n; is_first && lane < r->e->run.n_tile * r->e->model->tile; lane++)
+        repeat_lane(r, lane);
+    memcpy(f->step_in, l->now, (size_t)n * sizeof *f->step_in);
+    f->step_in[n] = l->t;
+    f->step_in[n + 1] = l->h;
+}
+
+/* What the step's quantities add to the accumulated ones; slot c->accepted - 1 is being reversed. */
+static void seed_quantities(Back *r)
+{
+    const NdeSolve *s = r->s;
+    for (int i = 0; i < s->n_quantity; i++) {
+        NdeRef seed = seed_of(r, nde_result_quantity(s, i));
+        for (int lane = 0; seed.at && lane < r->l->n; lane++) {
+            int sample = r->l->who[lane];
+            const NdeCourse *c = course_in(r, lane);
+            Real g = *nde_lane_number(r->e, seed, sample);
+            if (s->quantity_how[i] == 1)
+                g /= (Real)c->accepted;
+            else if (s->quantity_how[i] == 2 && r->l->most[sample * s->n_quantity + i] != c->left - 1)
+                g = 0;
+            *nde_lane_number(r->e, r->l->seed_quantity[i], lane) = g;
+        }
+    }
+}
+
+static int fill_step_vjp(Back *r)
+{
+    NdeFlow *f = r->f;
+    const NdeSolve *s = r->s;
+    int n = n_slot(r), k = n + 2 + s->n_arg;
+    memcpy(f->call_in, f->step_in, (size_t)k * sizeof *f->call_in);
+    for (int i = 0; i < n; i++)
+        if (i < s->n_state || r->vjp->seed_carry[i - s->n_state])
+            f->call_in[k++] = r->after[i];
+    for (int i = 0; i < s->n_quantity; i++)
+        if (seed_of(r, nde_result_quantity(s, i)).at)
+            f->call_in[k++] = r->l->seed_quantity[i];
+    for (int i = 0; r->vjp->seed_dense && i < s->n_dense; i++)
+        f->call_in[k++] = f->g_dense[i];
+    if (!s->record)
+        return 0;
+    memcpy(f->call_in + k, r->l->residual, (size_t)s->n_residual * sizeof *f->call_in);
+    return nde_frame_run(r->e, s->again, f->step_in, r->l->residual);
+}
+
+/* Results of step_vjp and init_vjp: cotangents of states and, if asked, of carries; then the wanted arguments'. */
+static void fill_out(Back *r, const NdeRef *lambda, bool with_carry, bool is_by_lane)
+{
+    NdeFlow *f = r->f;
+    const NdeSolve *s = r->s;
+    int k = 0, o = 0;
+    for (int i = 0; i < s->n_state; i++) {
+        f->call_out[k++] = lambda[i];
+        o += r->vjp->want[i];
+    }
+    for (int i = 0; with_carry && i < s->n_carry; i++)
+        if (r->vjp->seed_carry[i])
+            f->call_out[k++] = lambda[s->n_state + i];
+    for (int i = 0; i < s->n_arg; i++)
+        if (r->vjp->want[s->n_state + i]) {
+            f->call_out[k++] = is_by_lane && s->arg[i].is_batched ? r->l->g_arg[i] : r->out[o];
+            o++;
+        }
+}
+
+/* Gradients of the lane's own arguments, to the place of its sample. */
+static void leave_args(Back *r, int lane, int last)
+{
+    const NdeSolve *s = r->s;
+    int o = 0;
+    for (int i = 0; i < s->n_state; i++)
+        o += r->vjp->want[i];
+    for (int i = 0; i < s->n_arg; i++) {
+        if (!s->arg[i].is_batched) {
+            o += r->vjp->want[s->n_state + i];
+            continue;
+        }
+        if (r->vjp->want[s->n_state + i]) {
+            nde_lane_copy(r->e, s->arg[i], r->out[o++], r->l->who[lane], r->l->g_arg[i], lane);
+            nde_lane_copy(r->e, s->arg[i], r->l->g_arg[i], lane, r->l->g_arg[i], last);
+        }
+        nde_lane_copy(r->e, s->arg[i], r->l->arg[i], lane, r->l->arg[i], last);
+    }
+}
+
+/* The sample in the lane is at its start: its cotangents go there, and the sample of the last lane comes here. */
+static void leave(Back *r, int lane)
+{
+    NdeLanes *l = r->l;
+    int last = --l->n;
+    for (int i = 0; i < n_slot(r); i++) {
+        NdeValue v = nde_slot_value(r->s, i);
+        nde_lane_copy(r->e, v, l->start[i], l->who[lane], r->after[i], lane);
+        nde_lane_copy(r->e, v, r->after[i], lane, r->after[i], last);
+    }
+    leave_args(r, lane, last);
+    l->who[lane] = l->who[last];
+    zero_lane(r, last);
+}
+
+static int reverse_row(Back *r, bool is_first)
+{
+    NdeFlow *f = r->f;
+    nde_lanes_used(r->e, r->l);
+    fetch(r, is_first);
+    int status = add_moments(r);
+    if (status)
+        return status;
+    seed_quantities(r);
+    status = fill_step_vjp(r);
+    if (status)
+        return status;
+    fill_out(r, r->before, true, true);
+    status = nde_sums_run(r->e, r->vjp->step_vjp, f->call_in, f->call_out);
+    if (status)
+        return status;
+    for (int i = 0; r->vjp->seed_dense && i < r->s->n_state; i++)
+        nde_value_add(r->e, r->s->state[i], r->before[i], f->extra[i]);
+    NdeRef *swap = r->after;
+    r->after = r->before;
+    r->before = swap;
+    for (int lane = r->l->n - 1; lane >= 0; lane--) {
+        NdeCourse *c = course_in(r, lane);
+        c->last = nde_record_at(r->l, c->last)->before;
+        if (--c->left == 0)
+            leave(r, lane);
+    }
+    return 0;
+}
+
+/* ---- the starts of the spans ---- */
+
+static void add_starts(Back *r)
+{
+    const NdeSolve *s = r->s;
+    for (int sample = 0; sample < r->e->count; sample++) {
+        const NdeCourse *c = &r->l->course[sample];
+        for (int k = 0; k < c->w.n_save + s->n_draw; k++) {
+            bool is_save = k < c->w.n_save;
+            NdeMoment m = {.wish = is_save ? NDE_WISH_SAVE : NDE_WISH_DRAW, .index = is_save ? k : k - c->w.n_save};
+            double time = is_save ? c->w.save[k] : r->l->drawn[sample * s->n_draw + m.index].t;
+            for (int i = 0; time == c->w.t0 && i < s->n_state; i++) {
+                NdeRef seed = moment_seed(r, &m, i);
+                if (seed.at)
+                    add_lane(r, s->state[i], r->l->start[i], sample, seed, sample);
+            }
+        }
+    }
+}
+
+/* Through init: the cotangents of the first carries go to u0 and the arguments. */
+static int reverse_init(Back *r)
+{
+    NdeFlow *f = r->f;
+    const NdeSolve *s = r->s;
+    int k = 0;
+    for (int i = 0; i < s->n_state; i++)
+        f->call_in[k++] = r->in[i];
+    for (int i = 0; i < r->e->run.n_tile * r->e->model->tile; i++)
+        *nde_lane_number(r->e, r->l->t, i) = (Real)r->l->course[0].w.t0;
+    f->call_in[k++] = r->l->t;
+    for (int i = 0; i < s->n_arg; i++)
+        f->call_in[k++] = r->in[s->n_state + i];
+    for (int i = 0; i < s->n_carry; i++)
+        if (r->vjp->seed_carry[i])
+            f->call_in[k++] = r->l->start[s->n_state + i];
+    fill_out(r, r->l->start, false, false);
+    return nde_frame_run(r->e, r->vjp->init_vjp, f->call_in, f->call_out);
+}
+
+int nde_reverse_lanes(NdeEngine *e, NdeFlow *f, const NdeSolveVjp *vjp, const NdeRef *in, const NdeRef *seed,
+                      const NdeRef *out)
+{
+    const NdeSolve *s = f->solve;
+    Back r = {e, f, s, vjp, f->lanes, in, seed, out, f->lambda, f->lambda_new};
+    int status = 0, o = 0;
+    e->solves++;
+    nde_lanes_all(e);
+    begin_sums(&r);
+    for (int i = 0; i < e->count; i++)
+        r.l->course[i].left = r.l->course[i].accepted;
+    nde_sums_begin(e, vjp->step_vjp);
+    begin_lanes(&r);
+    for (bool is_first = true; !status && r.l->n > 0; is_first = false)
+        status = reverse_row(&r, is_first);
+    nde_lanes_all(e);
+    if (status)
+        return status;
+    fill_out(&r, r.before, true, true);
+    nde_sums_end(e, vjp->step_vjp, f->call_out);
+    add_starts(&r);
+    for (int i = 0; i < s->n_state + s->n_carry; i++)
+        nde_lanes_pad(e, nde_slot_value(s, i), r.l->start[i]);
+    status = vjp->init_vjp ? reverse_init(&r) : 0;
+    for (int i = 0; i < s->n_state; i++)
+        if (vjp->want[i])
+            nde_value_copy(e, s->state[i], out[o++], r.l->start[i]);
+    return status;
+}

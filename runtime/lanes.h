@@ -1,0 +1,95 @@
+/* lanes.h: solves in which each sample has its own time, steps and errors (`batching sample`).
+ *
+ * A sample under way is in one lane of a tile. Each run of the step function is a row: one attempt of every sample that
+ * is under way, whatever its time. Those are in the first lanes: where one ends, the one in the last lane takes its
+ * place, so that tiles empty from the end and cost nothing then. Lanes do not mix and every tile runs the same code, so
+ * the numbers of a sample do not depend on what it shares its batch with.
+ *
+ * Owns: lanes, what is known of each sample, and the record of its accepted steps. Included after run.h.
+ * Elsewhere: the loop over rows (solve_sample.c), its reverse (adjoint_sample.c). */
+#ifndef NDE_LANES_H
+#define NDE_LANES_H
+
+#include "run.h"
+
+#define nde_lane_copy NDE_NAME(nde_lane_copy)
+#define nde_lane_zero NDE_NAME(nde_lane_zero)
+#define nde_lane_number NDE_NAME(nde_lane_number)
+#define nde_lanes_all NDE_NAME(nde_lanes_all)
+#define nde_lanes_used NDE_NAME(nde_lanes_used)
+#define nde_lanes_args NDE_NAME(nde_lanes_args)
+#define nde_lanes_pad NDE_NAME(nde_lanes_pad)
+#define nde_record_add NDE_NAME(nde_record_add)
+#define nde_record_at NDE_NAME(nde_record_at)
+#define nde_record_state NDE_NAME(nde_record_state)
+#define nde_moment_next NDE_NAME(nde_moment_next)
+
+/* An end of an accepted step, with the states and carries there: numbers follow it. */
+typedef struct NdeRecord {
+    double t, h;   /* of the step that starts here; h 0: the last one */
+    size_t before; /* the record before it in the same solve, counted from 1; 0: none */
+} NdeRecord;
+
+/* A time at which the states of a sample are wanted. */
+typedef enum NdeWish { NDE_WISH_SAVE, NDE_WISH_DRAW, NDE_WISH_TRACE } NdeWish;
+typedef struct NdeMoment {
+    NdeWish wish;
+    int index;
+    double time, theta;
+    NdeWhere where;
+} NdeMoment;
+
+typedef struct NdeCourse { /* one sample */
+    NdeFlight w;
+    double h; /* of the attempt, as the step is given it */
+    bool is_accepted;
+    long left; /* steps that are not reversed yet */
+    long accepted, rejected;
+    double broken_h;
+    size_t last; /* its latest record, in the reverse the one at the end of the step; 0: none */
+    int seen;    /* wanted times that were looked at for this step */
+    NdeMoment moment;
+    bool is_inside; /* moment is inside the step, and its state is being worked out */
+} NdeCourse;
+
+struct NdeLanes {
+    int n;                                        /* lanes in use */
+    int *who;                                     /* [lane]: the sample */
+    NdeCourse *course;                            /* [sample] */
+    double *save;                                 /* [sample][n_save]: times that differ between samples */
+    NdeDrawn *drawn;                              /* [sample][n_draw] */
+    double *sum;                                  /* [sample][n_quantity] */
+    long *most;                                   /* the same: the step of the largest */
+    NdeRef *now, *next, *arg, *quantity, *inside; /* u.., c..; u1.., c1..; p..; q..; u(t + theta h).. */
+    NdeRef t, h, span, theta, err;
+    /* Reverse, beside what every flow has: cotangents of the starts, by samples; of results inside a step, of
+     * quantities, of arguments; residuals. */
+    NdeRef *start, *seed, *seed_quantity, *g_arg, *residual;
+    char *record;
+    size_t record_bytes, n_record, room;
+};
+
+/* One lane of a value of each sample to another; zeros; a scalar of it. */
+void nde_lane_copy(const NdeEngine *e, NdeValue v, NdeRef to, int to_lane, NdeRef from, int from_lane);
+void nde_lane_zero(const NdeEngine *e, NdeValue v, NdeRef to, int lane);
+Real *nde_lane_number(const NdeEngine *e, NdeRef scalar, int lane);
+
+/* Functions run over the tiles of the whole batch, or over those that hold lanes in use. */
+void nde_lanes_all(NdeEngine *e);
+void nde_lanes_used(NdeEngine *e, const NdeLanes *l);
+/* Per-sample arguments of the lanes' samples; shared ones as they are. */
+void nde_lanes_args(NdeEngine *e, NdeFlow *f, const NdeRef *in);
+/* Fills the lanes behind the last sample, which repeat it. */
+void nde_lanes_pad(const NdeEngine *e, NdeValue v, NdeRef at);
+
+/* Appends what lane `lane` holds now as the sample's latest record. 0 or an exit code. */
+int nde_record_add(NdeEngine *e, NdeFlow *f, NdeCourse *c, int lane);
+NdeRecord *nde_record_at(const NdeLanes *l, size_t record);
+/* The first n values of a record to a lane of `to`. */
+void nde_record_state(const NdeEngine *e, const NdeFlow *f, size_t record, int n, const NdeRef *to, int lane);
+
+/* The next wanted time after the start of the sample's step from t to end, and not after its end; each call goes on
+ * where the one before ended (c->seen). False: there is no other. */
+bool nde_moment_next(const NdeEngine *e, const NdeFlow *f, int sample, double t, double end, double h, NdeMoment *m);
+
+#endif
