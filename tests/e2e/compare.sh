@@ -55,6 +55,7 @@ for what in 'nfe evaluations' 'accepted accepted' 'rejected rejected'; do
     holds "heun: $2" "$(sed -n "s/^$1 //p" out) == $(field heun 1e-5 1 "$2")"
 done
 holds 'heun: the tape' "$(sed -n 's/^tape \([0-9]*\) bytes/\1/p' out) == $(field heun 1e-5 1 tape_bytes)"
+holds 'heun: fewer steps, fewer bytes, whatever ran before' "$(field heun 1e-3 0 tape_bytes) < $(field heun 1e-5 1 tape_bytes)"
 holds 'heun: reverse' "$(field heun 1e-5 1 reverse_evaluations) == 2 * $(field heun 1e-5 1 accepted)"
 holds 'tsit5: reverse' "$(field tsit5 1e-5 1 reverse_evaluations) == 6 * $(field tsit5 1e-5 1 accepted)"
 
@@ -84,6 +85,8 @@ holds 'is that of the rows' "$(sed -n '/^tsit5/p' u.csv | head -n 1 | cut -d, -f
 passes 'the same program trains' ./all train --quiet --out run2
 passes 'too few steps' ./all compare --set flow.step.limit=5 --rounds 1
 if grep -q '^heun .*limit of steps' out; then ok 'a row that cannot be solved says why'; else fail 'no reason'; fi
+ends 5 'Ctrl-C' 'interrupted' timeout --preserve-status -s INT 2 ./all compare --rounds 1000000000 --csv i.csv --svg i.svg
+if ls | grep -q '^\.*i\.\(csv\|svg\)'; then fail "left behind: $(ls -a | grep 'i\.[cs]')"; else ok 'nothing is left behind'; fi
 ends 2 'a program for one method' 'ndec compare pair.nde' ./one compare
 ends 2 'no tolerance' '--tolerances takes numbers' ./all compare --tolerances 1e-3,x
 ends 2 'a tolerance of 0' '--tolerances takes numbers' ./all compare --tolerances 0
