@@ -25,7 +25,7 @@ train {
 }
 END
 awk 'BEGIN { for (i = 0; i < 20; i++) print sin(i) "," cos(3 * i) "," cos(i) / 2 "," sin(2 * i) / 2 }' >pair.csv
-passes 'build' "$ndec" compare pair.nde --methods 'heun, dopri5, rk4' --adjoints discrete -o all
+passes 'build' "$ndec" compare pair.nde --methods 'heun, dopri5, rk4' --adjoints discrete --batchings joint -o all
 if grep -q 'dopri5, adjoint discrete, batching joint' err; then ok 'says what is built'; else fail 'does not say what is built'; fi
 passes 'compare' ./all compare --tolerances 1e-3,1e-5,1e-7,1e-9,1e-13 --rounds 1 --csv t.csv --svg t.svg
 mv out table
@@ -113,7 +113,7 @@ solve decay {
   method heun
 }
 END
-passes 'fixed steps' "$ndec" compare decay.nde --methods rk4,euler -- --rounds 1 --csv "$work/t.csv"
+passes 'fixed steps' "$ndec" compare decay.nde --methods rk4,euler --batchings joint -- --rounds 1 --csv "$work/t.csv"
 order() { # METHOD LEAST MOST: the error of half the step
     holds "the order of $1" "$(field "$1" 0.05 0 error) / $(field "$1" 0.025 0 error) > $2 && $(field "$1" 0.05 0 error) / $(field "$1" 0.025 0 error) < $3"
 }
@@ -121,4 +121,4 @@ order euler 1.8 2.2
 order heun 3.6 4.4
 order rk4 14 18
 holds 'evaluations' "$(field rk4 0.05 1 evaluations) == 80 && $(field heun 0.025 0 evaluations) == 80"
-passes 'from the cache, without a compiler' env CC=/none "$ndec" compare decay.nde --methods rk4,euler -- --rounds 1
+passes 'from the cache, without a compiler' env CC=/none "$ndec" compare decay.nde --methods rk4,euler --batchings joint -- --rounds 1
