@@ -1,5 +1,6 @@
 # `ndec compare`: one program with several methods; its table, CSV and picture; numbers that other commands give too.
 . "$NDEC_ROOT/tests/case.sh"
+export XDG_CACHE_HOME=$work/cache
 cat >pair.nde <<'END'
 precision f64
 data x : real[2]
@@ -100,8 +101,10 @@ ends 2 'lists for another command' 'belongs to compare, not to build' "$ndec" bu
 printf 'data x : real\noutput 2 * x\n' >none.nde
 ends 2 'nothing to solve' 'no solve block' "$ndec" compare none.nde
 
-# Fixed steps, no training, no data: what is compared are step sizes. The program comes from the cache.
-export XDG_CACHE_HOME=$work/cache
+# Fixed steps, no training, no data: what is compared are step sizes. Another row is one compilation more, beside main;
+# once more the same rows are none.
+printf '#!/bin/sh\ncase " $* " in *" -c "*) echo "$*" >>compiled ;; esac\nexec %s "$@"\n' "${CC:-cc}" >count
+chmod +x count
 cat >decay.nde <<'END'
 precision f64
 data start : real
@@ -113,7 +116,11 @@ solve decay {
   method heun
 }
 END
-passes 'fixed steps' "$ndec" compare decay.nde --methods rk4,euler --batchings joint -- --rounds 1 --csv "$work/t.csv"
+passes 'fixed steps' env CC=./count "$ndec" compare decay.nde --methods rk4 --batchings joint -o fewer
+holds 'compilations' "$(wc -l <compiled) == 4"
+passes 'another row' env CC=./count "$ndec" compare decay.nde --methods rk4,euler --batchings joint -- --rounds 1 --csv "$work/t.csv"
+holds 'compilations of another row' "$(wc -l <compiled) == 6"
+passes 'the same rows' env CC=/none "$ndec" compare decay.nde --methods rk4,euler --batchings joint -- --rounds 1
 order() { # METHOD LEAST MOST: the error of half the step
     holds "the order of $1" "$(field "$1" 0.05 0 error) / $(field "$1" 0.025 0 error) > $2 && $(field "$1" 0.05 0 error) / $(field "$1" 0.025 0 error) < $3"
 }
@@ -121,4 +128,3 @@ order euler 1.8 2.2
 order heun 3.6 4.4
 order rk4 14 18
 holds 'evaluations' "$(field rk4 0.05 1 evaluations) == 80 && $(field heun 0.025 0 evaluations) == 80"
-passes 'from the cache, without a compiler' env CC=/none "$ndec" compare decay.nde --methods rk4,euler --batchings joint -- --rounds 1
