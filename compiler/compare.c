@@ -33,9 +33,13 @@ typedef struct Compare {
 
 /* ---- what the file says ---- */
 
+/* "tsit5 + rk4", each once. */
 static const char *joined(Arena *a, const char *list, const char *text)
 {
-    return !list ? text : strstr(list, text) ? list : str_format(a, "%s + %s", list, text);
+    if (!list)
+        return text;
+    bool is_there = strstr(str_format(a, " + %s + ", list), str_format(a, " + %s + ", text)) != NULL;
+    return is_there ? list : str_format(a, "%s + %s", list, text);
 }
 
 static const char *span_text(Arena *a, Span first, Span last)
@@ -100,8 +104,16 @@ static bool is_there(const Compare *c, int part, const char *text)
     return false;
 }
 
-/* Adds the model with another choice. One that nobody asked for by name is left out where it is no choice at all: a
- * method without an error estimate where steps are adaptive, what cannot be compiled yet. */
+/* Is the choice none at all: a name or a form that is not known, what cannot be compiled yet, a method without an error
+ * estimate where steps are adaptive? Otherwise it is one that the rest of the model does not go with. */
+static bool is_no_choice(const Diags *d)
+{
+    return diag_has(d, DIAG_NO_SUCH_NAME) || diag_has(d, DIAG_CLAUSE_VALUE) || diag_has(d, DIAG_NOT_YET) ||
+           diag_has(d, DIAG_NO_ESTIMATE);
+}
+
+/* Adds the model with another choice. One that nobody asked for by name is left out where it is no choice; one that
+ * somebody did ask for and that is misspelt ends the command. */
 static int add_row(Compare *c, int part, const char *text, bool is_named)
 {
     Diags *d = diag_new(c->a);
@@ -109,13 +121,14 @@ static int add_row(Compare *c, int part, const char *text, bool is_named)
     if (is_there(c, part, text))
         return 0;
     trees_choose(c->a, d, &choices, option[part], text);
-    const Model *model = diag_errors(d) ? NULL : trees_check(c->a, d, c->trees, &choices);
-    bool is_wrong = choices.clauses.n == 0 || diag_has(d, DIAG_NO_SUCH_NAME) || diag_has(d, DIAG_CLAUSE_VALUE);
-    if (!model && is_named && is_wrong) {
+    bool is_misspelt = diag_errors(d) > 0;
+    const Model *model = is_misspelt ? NULL : trees_check(c->a, d, c->trees, &choices);
+    is_misspelt |= diag_has(d, DIAG_NO_SUCH_NAME) || diag_has(d, DIAG_CLAUSE_VALUE);
+    if (is_named && is_misspelt) {
         diag_print(d, stderr, isatty(2) && !getenv("NO_COLOR"));
         return EXIT_MODEL;
     }
-    if (!model && !is_named && (diag_has(d, DIAG_NO_ESTIMATE) || diag_has(d, DIAG_NOT_YET)))
+    if (!model && !is_named && is_no_choice(d))
         return 0;
     const char *choice[COMPARE_PARTS] = {c->own[0], c->own[1], c->own[2]};
     choice[part] = text;

@@ -179,9 +179,7 @@ static bool has_option(const Options *o, const char *name)
     return false;
 }
 
-/* Runs the program from the cache with the arguments behind --, or with the one command and these, in the model's
- * folder.
- */
+/* Runs the program from the cache with the arguments behind --, before them the command if it is given. */
 static int run_cached(Arena *a, const Options *o, const Program *program, const char *command)
 {
     int code, n = 0;

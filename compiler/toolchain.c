@@ -109,6 +109,44 @@ static const char *find_compiler(Arena *a)
     return NULL;
 }
 
+/* ---- the cache ---- */
+static uint64_t hash_text(uint64_t h, const char *s) /* FNV-1a */
+{
+    for (; *s; s++)
+        h = (h ^ (unsigned char)*s) * 0x100000001b3u;
+    return h;
+}
+
+static bool make_dirs(Arena *a, const char *path)
+{
+    for (const char *at = path + 1;; at++)
+        if (*at == '/' || !*at) {
+            const char *dir = str_copy(a, path, (size_t)(at - path));
+            if (mkdir(dir, 0777) != 0 && errno != EEXIST)
+                return failed(dir, "cannot make the folder");
+            if (!*at)
+                return true;
+        }
+}
+
+static const char *cache_folder(Arena *a)
+{
+    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (base && *base)
+        return str_format(a, "%s/ndec", base);
+    return str_format(a, "%s/.cache/ndec", home && *home ? home : "/tmp");
+}
+
+/* Of what is compiled besides its text: another runtime makes another program, and so does another processor. */
+static uint64_t hash_surroundings(Arena *a, const Home *home, const Isa *isa)
+{
+    struct stat st;
+    uint64_t h = 0xcbf29ce484222325u;
+    if (stat(home->library, &st) == 0)
+        h = hash_text(h, str_format(a, "%s %lld %lld", home->library, (long long)st.st_mtime, (long long)st.st_size));
+    return hash_text(hash_text(h, isa->name), isa_processor(a));
+}
+
 /* ---- running it ---- */
 static pid_t start(const char *const *argv, const char *log)
 {
@@ -136,7 +174,8 @@ static bool finished(pid_t pid)
 /* A file that is compiled: its text may be compiled for several instruction sets. */
 typedef struct Unit {
     const char *c_file, *object;
-    pid_t pid; /* 0: it has ended */
+    const char *kept; /* the object's name once it is whole, in the cache; NULL: it is only for this program */
+    pid_t pid;        /* 0: it has ended */
 } Unit;
 
 typedef struct Build {
@@ -149,6 +188,7 @@ typedef struct Build {
     LIST(Unit) units;
     int running; /* compilers */
     bool has_failed;
+    const char **name; /* of alternatives and reference, at the ends of their tables' names */
 } Build;
 
 /* The ranges of values take gcc 12 more than half of its time on the steps of a model that is trained, and find nothing
@@ -168,7 +208,10 @@ static void wait_for_one(Build *b)
         if (b->units.at[i].pid == pid) {
             b->units.at[i].pid = 0;
             b->running--;
-            b->has_failed |= !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+            bool is_done = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+            if (is_done && b->units.at[i].kept && rename(b->units.at[i].object, b->units.at[i].kept) == 0)
+                b->units.at[i].object = b->units.at[i].kept;
+            b->has_failed |= !is_done;
         }
     if (pid < 0 && errno != EINTR) {
         b->has_failed = true;
@@ -206,7 +249,7 @@ static void compile(Build *b, const char *c_file, const char *object, const char
     while (b->running > 0 && b->running >= sysconf(_SC_NPROCESSORS_ONLN))
         wait_for_one(b);
     b->running++;
-    list_push(b->a, b->units, ((Unit){c_file, object, start(argv, b->log)}));
+    list_push(b->a, b->units, ((Unit){c_file, object, NULL, start(argv, b->log)}));
 }
 
 static int trouble(const Build *b)
@@ -222,7 +265,8 @@ static void clear(const Build *b)
 {
     for (int i = 0; i < b->units.n; i++) {
         unlink(b->units.at[i].c_file); /* once more for a second variant: no harm */
-        unlink(b->units.at[i].object);
+        if (b->units.at[i].object != b->units.at[i].kept)
+            unlink(b->units.at[i].object);
     }
     unlink(b->log);
     rmdir(b->dir);
@@ -250,7 +294,7 @@ static bool choose_variants(Build *b, const Isa *isa)
     return b->n_variant > 0;
 }
 
-/* The table of a model: nde_model_f32_native, or nde_model_f32_native_3 of an alternative. */
+/* The table of a model: nde_model_f32_native, or nde_model_f32_native_1f0c4e.. of an alternative. */
 static const char *table_name(Arena *a, bool is_double, const Isa *isa, const char *alternative)
 {
     return str_format(a, "nde_model_%s_%s%s%s", is_double ? "f64" : "f32", isa->name, alternative ? "_" : "",
@@ -283,11 +327,6 @@ static const char *quoted(Arena *a, const char *text)
     return text ? emit_string(a, text, strlen(text)) : "NULL";
 }
 
-static const char *alternative_name(Arena *a, int i)
-{
-    return i ? str_format(a, "%d", i) : NULL; /* the first one is the model itself */
-}
-
 /* The main of a program that holds alternatives. Its float64 half is the reference alone. */
 static const char *comparison_text(const Build *b)
 {
@@ -295,17 +334,18 @@ static const char *comparison_text(const Build *b)
     const Program *p = b->program;
     bool is_double = p->model->is_double;
     const Isa *isa = b->variant[0];
-    const char *own = table_name(a, is_double, isa, NULL), *reference = table_name(a, true, isa, "reference");
+    const char *own = table_name(a, is_double, isa, b->name[0]);
+    const char *reference = table_name(a, true, isa, b->name[p->alternatives.n]);
     Text t = text_new(a);
     text_add(&t, "#include \"nde.h\"\n\n");
     for (int i = 0; i < p->alternatives.n; i++)
         if (p->alternatives.at[i].model)
-            text_line(&t, "extern const NdeModel %s;", table_name(a, is_double, isa, alternative_name(a, i)));
+            text_line(&t, "extern const NdeModel %s;", table_name(a, is_double, isa, b->name[i]));
     text_line(&t, "extern const NdeModel %s;\n", reference);
     text_add(&t, "int main(int argc, char **argv)\n{\n    static const NdeAlternative row[] = {\n");
     for (int i = 0; i < p->alternatives.n; i++) {
         const Alternative *row = &p->alternatives.at[i];
-        const char *table = table_name(a, is_double, isa, alternative_name(a, i));
+        const char *table = table_name(a, is_double, isa, b->name[i]);
         text_add(&t, "        {%s, %s, %s, %s, %s},\n", quoted(a, row->method), quoted(a, row->adjoint),
                  quoted(a, row->batching), row->model ? str_format(a, "&%s", table) : "NULL", quoted(a, row->refusal));
     }
@@ -317,15 +357,13 @@ static const char *comparison_text(const Build *b)
 }
 
 /* The C text of a model, compiled once for each variant. */
-static bool compile_model(Build *b, const Model *model, const char *alternative, const char *level)
+static bool compile_model(Build *b, const Model *model)
 {
-    const char *name = alternative ? str_format(b->a, "%s_%s", b->stem, alternative) : b->stem;
-    const char *c_file = str_format(b->a, "%s.c", name);
-    bool is_double = model->is_double || (alternative && model == b->program->reference);
-    if (!toolchain_write(b->a, c_file, toolchain_text(b->a, model, is_double, false)))
+    const char *c_file = str_format(b->a, "%s.c", b->stem);
+    if (!toolchain_write(b->a, c_file, toolchain_text(b->a, model, model->is_double, false)))
         return false;
     for (int i = 0; i < b->n_variant; i++)
-        compile(b, c_file, str_format(b->a, "%s_%s.o", name, b->variant[i]->name), level, b->variant[i], alternative);
+        compile(b, c_file, str_format(b->a, "%s_%s.o", b->stem, b->variant[i]->name), "-O3", b->variant[i], NULL);
     return true;
 }
 
@@ -339,11 +377,32 @@ static bool compile_exact(Build *b)
     return true;
 }
 
+/* An alternative, or the reference. Its object stays in the cache: other rows beside it do not change it. */
+static bool compile_kept(Build *b, const Model *model, bool is_double, const char *level, const char **name)
+{
+    Arena *a = b->a;
+    const char *text = toolchain_text(a, model, is_double, false);
+    uint64_t h = hash_text(hash_text(hash_text(hash_surroundings(a, &b->home, b->variant[0]), b->cc), level), text);
+    *name = str_format(a, "%016llx", (unsigned long long)h);
+    const char *folder = str_format(a, "%s/objects", cache_folder(a)), *kept = str_format(a, "%s/%s.o", folder, *name);
+    const char *c_file = str_format(a, "%s_%s.c", b->stem, *name);
+    if (exists(kept)) {
+        list_push(a, b->units, ((Unit){c_file, kept, kept, 0}));
+        return true;
+    }
+    if (!make_dirs(a, folder) || !toolchain_write(a, c_file, text))
+        return false;
+    compile(b, c_file, str_format(a, "%s.part.%ld", kept, (long)getpid()), level, b->variant[0], *name);
+    b->units.at[b->units.n - 1].kept = kept;
+    return true;
+}
+
 static bool compile_alternatives(Build *b)
 {
     const Program *p = b->program;
-    int n = 2, k = 0; /* of all models that are compiled; the reference is one more */
-    for (int i = 1; i < p->alternatives.n; i++)
+    int n = 1, k = 0; /* of all models that are compiled, with the reference */
+    b->name = ARENA_NEW(b->a, const char *, p->alternatives.n + 1);
+    for (int i = 0; i < p->alternatives.n; i++)
         n += p->alternatives.at[i].model != NULL;
     fprintf(stderr, "ndec: compiling %s with %d choices and a reference\n", p->model->source->name, n - 1);
     for (int i = 0; i < p->alternatives.n; i++) {
@@ -352,12 +411,12 @@ static bool compile_alternatives(Build *b)
             continue;
         fprintf(stderr, "ndec: %d of %d: %s, adjoint %s, batching %s\n", ++k, n, row->method, row->adjoint,
                 row->batching);
-        if (!compile_model(b, row->model, alternative_name(b->a, i), "-O3"))
+        if (!compile_kept(b, row->model, row->model->is_double, "-O3", &b->name[i]))
             return false;
     }
     fprintf(stderr, "ndec: %d of %d: the reference, %s in float64\n", n, n,
             p->reference->module->solves.at[0]->method->name);
-    return compile_model(b, p->reference, "reference", "-O2");
+    return compile_kept(b, p->reference, true, "-O2", &b->name[p->alternatives.n]);
 }
 
 /* Compiles everything side by side. */
@@ -367,7 +426,7 @@ static int compile_all(Build *b)
     const char *start_file = str_format(b->a, "%s_main.c", b->stem);
     bool is_comparison = p->alternatives.n > 0;
     bool ok = is_comparison ? compile_alternatives(b)
-                            : compile_model(b, p->model, NULL, "-O3") && (p->model->is_double || compile_exact(b));
+                            : compile_model(b, p->model) && (p->model->is_double || compile_exact(b));
     ok = ok && toolchain_write(b->a, start_file, is_comparison ? comparison_text(b) : main_text(b));
     if (ok)
         compile(b, start_file, str_format(b->a, "%s_main.o", b->stem), "-O1", NULL, NULL);
@@ -431,29 +490,10 @@ int toolchain_build(Arena *a, const Program *program, const Isa *isa, const char
     return code;
 }
 
-/* ---- the cache ---- */
-static uint64_t hash_text(uint64_t h, const char *s) /* FNV-1a */
+/* ---- whole programs in the cache ---- */
+static uint64_t hash_program(Arena *a, uint64_t h, const Program *p)
 {
-    for (; *s; s++)
-        h = (h ^ (unsigned char)*s) * 0x100000001b3u;
-    return h;
-}
-
-static bool make_dirs(Arena *a, const char *path)
-{
-    for (const char *at = path + 1;; at++)
-        if (*at == '/' || !*at) {
-            const char *dir = str_copy(a, path, (size_t)(at - path));
-            if (mkdir(dir, 0777) != 0 && errno != EEXIST)
-                return failed(dir, "cannot make the folder");
-            if (!*at)
-                return true;
-        }
-}
-
-static uint64_t hash_program(Arena *a, const Program *p)
-{
-    uint64_t h = hash_text(0xcbf29ce484222325u, toolchain_text(a, p->model, p->model->is_double, true));
+    h = hash_text(h, toolchain_text(a, p->model, p->model->is_double, true));
     for (int i = 0; i < p->alternatives.n; i++) {
         const Alternative *row = &p->alternatives.at[i];
         h = hash_text(h, str_format(a, "%s, %s, %s: ", row->method, row->adjoint, row->batching));
@@ -465,19 +505,12 @@ static uint64_t hash_program(Arena *a, const Program *p)
 
 const char *toolchain_cached(Arena *a, const Program *program, const Isa *isa, int *code)
 {
-    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    Home runtime;
-    struct stat st;
+    Home home;
     *code = EXIT_FILES;
-    if (!find_home(a, &runtime))
+    if (!find_home(a, &home))
         return NULL;
-    if (!base || !*base)
-        base = str_format(a, "%s/.cache", home && *home ? home : "/tmp");
-    uint64_t h = hash_program(a, program);
-    if (stat(runtime.library, &st) == 0) /* another runtime makes another program */
-        h = hash_text(h, str_format(a, "%s %lld %lld", runtime.library, (long long)st.st_mtime, (long long)st.st_size));
-    h = hash_text(hash_text(h, isa->name), isa_processor(a));
-    const char *dir = str_format(a, "%s/ndec/%016llx", base, (unsigned long long)h);
+    uint64_t h = hash_program(a, hash_surroundings(a, &home, isa), program);
+    const char *dir = str_format(a, "%s/%016llx", cache_folder(a), (unsigned long long)h);
     const char *binary = str_format(a, "%s/%s", dir, program->model->name);
     if (access(binary, X_OK) == 0)
         return binary;

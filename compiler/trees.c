@@ -87,8 +87,10 @@ Model *trees_check(Arena *a, Diags *d, const Trees *t, const Choices *choices)
     Model *model = model_check(a, d, t->prelude, t->n_prelude, t->file, choices);
     if (!model || diag_errors(d))
         return NULL;
+    bool has_exact =
+        !choices->only_check && !choices->is_compared; /* of a comparison only the reference is in float64 */
     model->exact = model;
-    if (!choices->only_check && has_differences(model)) {
+    if (has_exact && has_differences(model)) {
         Choices exact = *choices;
         exact.no_difference = true;
         model->exact = model_check(a, diag_new(a), t->prelude, t->n_prelude, t->file, &exact);

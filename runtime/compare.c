@@ -266,16 +266,24 @@ static int one_round(Compare *c, const NdeFinding *f)
     return status;
 }
 
+static int go_on(const Compare *c)
+{
+    return nde_is_interrupted() ? nde_fail(c->error, NDE_EXIT_INTERRUPTED, "interrupted: nothing is written") : 0;
+}
+
 static int run_level(Compare *c, int level)
 {
     NdeFinding *f = c->findings.at + level * c->comparison->n;
-    int status = 0;
+    int status = go_on(c);
     for (int i = 0; !status && i < c->comparison->n; i++) {
         status = begin_row(c, i, &f[i], c->level[level]);
         f[i].is_own = level == 0;
+        status = status ? status : go_on(c);
     }
-    for (int round = 0; !status && round < c->findings.rounds; round++)
+    for (int round = 0; !status && round < c->findings.rounds; round++) {
         status = one_round(c, f);
+        status = status ? status : go_on(c);
+    }
     for (int i = 0; i < c->comparison->n; i++) {
         nde_times_sort(&c->times[i]);
         f[i].forward = nde_times_median(&c->times[i], NDE_PHASE_FORWARD);

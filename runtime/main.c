@@ -51,7 +51,7 @@ static int compare(const NdeModel *model, const NdeComparison *comparison, NdeOp
 static int perform(const NdeVariant *variant, const NdeComparison *comparison, NdeOptions *o, NdeError *e)
 {
     const NdeModel *model = variant->model;
-    if (o->task == NDE_TASK_TRAIN)
+    if (o->task == NDE_TASK_TRAIN || o->task == NDE_TASK_COMPARE)
         catch_signals();
     if (o->task == NDE_TASK_CHECK && !variant->model_f64)
         return nde_fail(e, NDE_EXIT_FILE,

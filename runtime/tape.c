@@ -330,18 +330,6 @@ int nde_tape_begin(NdeEngine *e, NdeFlow *f, bool is_kept, double t0)
 
 void nde_tape_drop(NdeTape *tape)
 {
-    NdeTape laid = {.slot_bytes = tape->slot_bytes, .turn_bytes = tape->turn_bytes, .rest_bytes = tape->rest_bytes};
-    laid.offset = tape->offset;
-    laid.step = tape->step;
-    laid.is_turning = tape->is_turning;
-    laid.turn = tape->turn;
-    laid.budget = tape->budget;
-    nde_tape_free(tape);
-    *tape = laid;
-}
-
-void nde_tape_free(NdeTape *tape)
-{
     for (int i = 0; i < tape->n_chunk; i++)
         free(tape->chunk[i]);
     for (int i = 0; i < tape->n_rest; i++)
@@ -350,5 +338,15 @@ void nde_tape_free(NdeTape *tape)
     free(tape->chunk);
     free(tape->region);
     free(tape->point);
+    tape->rest = tape->chunk = NULL;
+    tape->region = NULL;
+    tape->point = NULL;
+    tape->n_chunk = tape->room_chunk = tape->n_rest = tape->room_rest = tape->n = tape->room = 0;
+    tape->bytes = tape->most = 0;
+}
+
+void nde_tape_free(NdeTape *tape)
+{
+    nde_tape_drop(tape);
     *tape = (NdeTape){0};
 }

@@ -1,5 +1,6 @@
 # `ndec compare`: one program with several methods; its table, CSV and picture; numbers that other commands give too.
 . "$NDEC_ROOT/tests/case.sh"
+export XDG_CACHE_HOME=$work/cache
 cat >pair.nde <<'END'
 precision f64
 data x : real[2]
@@ -25,7 +26,7 @@ train {
 }
 END
 awk 'BEGIN { for (i = 0; i < 20; i++) print sin(i) "," cos(3 * i) "," cos(i) / 2 "," sin(2 * i) / 2 }' >pair.csv
-passes 'build' "$ndec" compare pair.nde --methods 'heun, dopri5, rk4' --adjoints discrete -o all
+passes 'build' "$ndec" compare pair.nde --methods 'heun, dopri5, rk4' --adjoints discrete --batchings joint -o all
 if grep -q 'dopri5, adjoint discrete, batching joint' err; then ok 'says what is built'; else fail 'does not say what is built'; fi
 passes 'compare' ./all compare --tolerances 1e-3,1e-5,1e-7,1e-9,1e-13 --rounds 1 --csv t.csv --svg t.svg
 mv out table
@@ -55,6 +56,7 @@ for what in 'nfe evaluations' 'accepted accepted' 'rejected rejected'; do
     holds "heun: $2" "$(sed -n "s/^$1 //p" out) == $(field heun 1e-5 1 "$2")"
 done
 holds 'heun: the tape' "$(sed -n 's/^tape \([0-9]*\) bytes/\1/p' out) == $(field heun 1e-5 1 tape_bytes)"
+holds 'heun: fewer steps, fewer bytes, whatever ran before' "$(field heun 1e-3 0 tape_bytes) < $(field heun 1e-5 1 tape_bytes)"
 holds 'heun: reverse' "$(field heun 1e-5 1 reverse_evaluations) == 2 * $(field heun 1e-5 1 accepted)"
 holds 'tsit5: reverse' "$(field tsit5 1e-5 1 reverse_evaluations) == 6 * $(field tsit5 1e-5 1 accepted)"
 
@@ -84,6 +86,8 @@ holds 'is that of the rows' "$(sed -n '/^tsit5/p' u.csv | head -n 1 | cut -d, -f
 passes 'the same program trains' ./all train --quiet --out run2
 passes 'too few steps' ./all compare --set flow.step.limit=5 --rounds 1
 if grep -q '^heun .*limit of steps' out; then ok 'a row that cannot be solved says why'; else fail 'no reason'; fi
+ends 5 'Ctrl-C' 'interrupted' timeout --preserve-status -s INT 2 ./all compare --rounds 1000000000 --csv i.csv --svg i.svg
+if ls | grep -q '^\.*i\.\(csv\|svg\)'; then fail "left behind: $(ls -a | grep 'i\.[cs]')"; else ok 'nothing is left behind'; fi
 ends 2 'a program for one method' 'ndec compare pair.nde' ./one compare
 ends 2 'no tolerance' '--tolerances takes numbers' ./all compare --tolerances 1e-3,x
 ends 2 'a tolerance of 0' '--tolerances takes numbers' ./all compare --tolerances 0
@@ -97,8 +101,10 @@ ends 2 'lists for another command' 'belongs to compare, not to build' "$ndec" bu
 printf 'data x : real\noutput 2 * x\n' >none.nde
 ends 2 'nothing to solve' 'no solve block' "$ndec" compare none.nde
 
-# Fixed steps, no training, no data: what is compared are step sizes. The program comes from the cache.
-export XDG_CACHE_HOME=$work/cache
+# Fixed steps, no training, no data: what is compared are step sizes. Another row is one compilation more, beside main;
+# once more the same rows are none.
+printf '#!/bin/sh\ncase " $* " in *" -c "*) echo "$*" >>compiled ;; esac\nexec %s "$@"\n' "${CC:-cc}" >count
+chmod +x count
 cat >decay.nde <<'END'
 precision f64
 data start : real
@@ -110,7 +116,11 @@ solve decay {
   method heun
 }
 END
-passes 'fixed steps' "$ndec" compare decay.nde --methods rk4,euler -- --rounds 1 --csv "$work/t.csv"
+passes 'fixed steps' env CC=./count "$ndec" compare decay.nde --methods rk4 --batchings joint -o fewer
+holds 'compilations' "$(wc -l <compiled) == 4"
+passes 'another row' env CC=./count "$ndec" compare decay.nde --methods rk4,euler --batchings joint -- --rounds 1 --csv "$work/t.csv"
+holds 'compilations of another row' "$(wc -l <compiled) == 6"
+passes 'the same rows' env CC=/none "$ndec" compare decay.nde --methods rk4,euler --batchings joint -- --rounds 1
 order() { # METHOD LEAST MOST: the error of half the step
     holds "the order of $1" "$(field "$1" 0.05 0 error) / $(field "$1" 0.025 0 error) > $2 && $(field "$1" 0.05 0 error) / $(field "$1" 0.025 0 error) < $3"
 }
@@ -118,4 +128,3 @@ order euler 1.8 2.2
 order heun 3.6 4.4
 order rk4 14 18
 holds 'evaluations' "$(field rk4 0.05 1 evaluations) == 80 && $(field heun 0.025 0 evaluations) == 80"
-passes 'from the cache, without a compiler' env CC=/none "$ndec" compare decay.nde --methods rk4,euler -- --rounds 1

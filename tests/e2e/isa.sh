@@ -92,7 +92,7 @@ ends 2 'an unknown set' "'v9'.*native.*plain.*all" "$ndec" build --isa v9 spiral
 case $(uname -m) in aarch64) other=v3 ;; *) other=neon ;; esac
 ends 2 "$other is for another machine" 'another kind of machine.*native' "$ndec" build --isa $other spiral.nde
 ends 2 '--isa without a name' 'instruction set must follow' "$ndec" build spiral.nde --isa
-ends 2 '--isa with another command' 'belongs to build and run' "$ndec" check --isa plain spiral.nde
+ends 2 '--isa with another command' 'belongs to build, run and compare' "$ndec" check --isa plain spiral.nde
 
 # The cache tells them apart.
 export XDG_CACHE_HOME=$work/cache
