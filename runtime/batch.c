@@ -165,8 +165,12 @@ int nde_gradient(NdeEngine *e, NdeGradient *g)
     for (int i = 0; i < 5; i++)
         g->out[i].at = number[i];
     e->is_taping = true;
+    e->reverse_evaluations = 0;
+    e->drift = -1;
     int status = nde_frame_run(e, m->train_fn, NULL, g->out);
     e->is_taping = false;
+    f->reverse = (double)e->reverse_evaluations;
+    f->drift = e->drift;
     for (int i = 0; !status && i < m->n_param; i++)
         if (!m->param[i].is_frozen && m->param[i].n == 1)
             g->at[m->param[i].offset] = (Real)g->single[i];
