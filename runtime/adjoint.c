@@ -282,6 +282,7 @@ static int reverse_init(Reverse *r)
         if (r->vjp->seed_carry[i])
             f->call_in[k++] = r->after[s->n_state + i];
     fill_out(r, r->after, false);
+    r->e->reverse_evaluations += s->evaluations_init;
     return nde_frame_run(r->e, r->vjp->init_vjp, f->call_in, f->call_out);
 }
 

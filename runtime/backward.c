@@ -234,6 +234,14 @@ static void open_totals(Back *b)
         nde_value_zero(b->e, b->w.s->rate->out[i], b->f->total[i]);
 }
 
+static void zero_results(Back *b)
+{
+    const NdeSolve *s = b->of;
+    for (int i = 0, o = 0; i < s->n_state + s->n_arg; i++)
+        if (b->vjp->want[i])
+            nde_value_zero(b->e, i < s->n_state ? s->state[i] : s->arg[i - s->n_state], b->out[o++]);
+}
+
 static int run(Back *b)
 {
     NdeFlight *w = &b->w;
@@ -258,6 +266,10 @@ int nde_backward(NdeEngine *e, const NdeSolveVjp *vjp, const NdeRef *in, const N
     Back b = {.e = e, .vjp = vjp, .of = vjp->solve, .from = from, .f = f, .in = in, .seed = seed, .out = out};
     NdeMode mode = e->replay.mode;
     bool is_holding = e->run.is_holding;
+    if (mode == NDE_REPLAY) { /* for differences of the loss, and nobody reads the gradient */
+        zero_results(&b);
+        return 0;
+    }
     b.w = (NdeFlight){.e = e, .f = f, .s = vjp->backward};
     b.path = (NdePath){.of = from, .slot = from->tape.n - 1, .formed = -1};
     f->path = b.of->forgets_steps ? NULL : &b.path;

@@ -180,9 +180,13 @@ int nde_gradient(NdeEngine *e, NdeGradient *g)
         g->out[i].at = number[i];
     int status = nde_steer_begin(e);
     e->is_taping = true;
+    e->reverse_evaluations = 0;
+    e->drift = -1;
     if (!status)
         status = nde_frame_run(e, m->train_fn, NULL, g->out);
     e->is_taping = false;
+    f->reverse = (double)e->reverse_evaluations;
+    f->drift = e->drift;
     nde_steer_end(e);
     for (int i = 0; !status && i < m->n_param; i++)
         if (!m->param[i].is_frozen && m->param[i].n == 1)

@@ -233,7 +233,7 @@ static int all_rounds(Row *row)
 static const char *const column[] = {"what",     "batch",     "threads",    "rounds",        "repeats",
                                      "ms",       "ms_least",  "ms_most",    "us_evaluation", "evaluations",
                                      "accepted", "rejected",  "load_ms",    "forward_ms",    "reverse_ms",
-                                     "rest_ms",  "update_ms", "tape_bytes", "work_bytes"};
+                                     "rest_ms",  "update_ms", "tape_bytes", "work_bytes",    "reverse_evaluations"};
 enum { COLUMNS = sizeof column / sizeof *column };
 
 /* The numbers of all columns but the first; the times are sorted. */
@@ -260,7 +260,8 @@ static void numbers(const Row *r, double out[COLUMNS - 1])
                                        ms[REST],
                                        ms[UPDATE],
                                        (double)nde_tapes_bytes(e),
-                                       (double)e->block_bytes};
+                                       (double)e->block_bytes,
+                                       r->counts.reverse};
     memcpy(out, value, sizeof value);
 }
 
@@ -281,16 +282,16 @@ static void show(const Row *row)
         printf("%-12s %6g %7g %10.4g %24s %10.4g %10.4g %10.4g %10.4g %10.4g\n", row[k].kind->name, v[0], v[1], v[4],
                spread, v[11], v[12], v[13], v[14], v[15]);
     }
-    printf("\n%-12s %11s %9s %9s %18s %10s %10s %14s\n", "", "evaluations", "accepted", "rejected", "us per evaluation",
-           "tape MiB", "work MiB", "rounds x runs");
+    printf("\n%-12s %11s %10s %9s %9s %18s %10s %10s %14s\n", "", "evaluations", "in reverse", "accepted", "rejected",
+           "us per evaluation", "tape MiB", "work MiB", "rounds x runs");
     for (int k = 0; k < KINDS; k++) {
         if (!row[k].is_open)
             continue;
         char runs[64];
         numbers(&row[k], v);
         snprintf(runs, sizeof runs, "%g x %g", v[2], v[3]);
-        printf("%-12s %11g %9g %9g %18.4g %10.4g %10.4g %14s\n", row[k].kind->name, v[8], v[9], v[10], v[7],
-               v[16] / 0x1p20, v[17] / 0x1p20, runs);
+        printf("%-12s %11g %10g %9g %9g %18.4g %10.4g %10.4g %14s\n", row[k].kind->name, v[8], v[18], v[9], v[10],
+               v[7], v[16] / 0x1p20, v[17] / 0x1p20, runs);
     }
 }
 

@@ -132,8 +132,11 @@ static int compute(NdeSession *s)
     if (!status)
         status = write_sheet(s, &g, batch, count);
     if (!status)
-        printf("loss %.9g\nreg %.9g\nnfe %g\naccepted %g\nrejected %g\ntape %zu bytes\n", g.figures.loss, g.figures.reg,
-               g.figures.nfe, g.figures.accepted, g.figures.rejected, nde_tapes_bytes(&s->engine));
+        printf("loss %.9g\nreg %.9g\nnfe %g\naccepted %g\nrejected %g\nreverse_nfe %g\ntape %zu bytes\n",
+               g.figures.loss, g.figures.reg, g.figures.nfe, g.figures.accepted, g.figures.rejected, g.figures.reverse,
+               nde_tapes_bytes(&s->engine));
+    if (!status && g.figures.drift >= 0)
+        printf("drift %.3g tolerances\n", g.figures.drift);
     nde_gradient_close(&g);
     free(batch);
     return status;

@@ -54,6 +54,8 @@ bool nde_is_interrupted(void); /* Ctrl-C or SIGTERM came; a second one ends the 
 /* What one training step or one evaluation gave. */
 typedef struct NdeFigures {
     double loss, reg, nfe, accepted, rejected;
+    double reverse;       /* of a training step: evaluations of fields and their derivatives in reverses */
+    double drift;         /* of its backsolves, over the tolerance, the largest; below 0: there is none */
     const double *metric; /* of an evaluation: one for each metric of the model */
 } NdeFigures;
 

@@ -110,6 +110,9 @@ int nde_report_step(NdeReport *r, long step, const NdeFigures *f, NdeError *e)
     nde_json_number(&r->json, "accepted", f->accepted);
     nde_json_number(&r->json, "rejected", f->rejected);
     nde_json_number(&r->json, "seconds", nde_report_seconds(r));
+    nde_json_number(&r->json, "reverse_nfe", f->reverse);
+    if (f->drift >= 0)
+        nde_json_number(&r->json, "drift", f->drift);
     show_step(r, step, f);
     return nde_json_end(&r->json, r->log, r->log_path, e);
 }

@@ -205,6 +205,20 @@ static void add_step(NdeTrainer *t)
     snprintf(e->text + used, sizeof e->text - used, "\n  this was training step %ld", t->step + 1);
 }
 
+/* A backsolve whose path leaves that of the solve gives the gradient of another path. Some tolerances apart is usual. */
+static void say_drift(NdeTrainer *t)
+{
+    enum { FAR = 100 };
+    const NdeEngine *e = &t->session.engine;
+    if (t->is_drift_said || !(e->drift > FAR))
+        return;
+    t->is_drift_said = true;
+    nde_report_say(&t->report,
+                   "note: in step %ld the backsolve of '%s' ends %.3g tolerances from where the solve began, and so may "
+                   "its gradient be wrong; `adjoint interpolating` and `adjoint discrete` follow the path of the solve",
+                   t->step + 1, e->drifted, e->drift);
+}
+
 static int train_step(NdeTrainer *t)
 {
     NdeEngine *engine = &t->session.engine;
@@ -217,6 +231,7 @@ static int train_step(NdeTrainer *t)
         add_step(t);
     if (status)
         return status;
+    say_drift(t);
     if (!isfinite(t->gradient.figures.loss))
         return not_finite(t, "loss");
     double norm = nde_trainer_norm(t);

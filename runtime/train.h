@@ -30,6 +30,7 @@ typedef struct NdeTrainer {
     long *index;          /* of the batch: samples */
     long step, steps, epoch_steps, every, patience;
     int batch;
+    bool is_drift_said;
     double best_loss, behind; /* best_loss: infinite before the first evaluation; behind: evaluations since */
     NdeFigures last, evaluated;
     long evaluated_at;

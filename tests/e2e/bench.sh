@@ -8,7 +8,7 @@ field() { awk -F, -v row="$1" -v name="$2" 'NR == 1 { for (i = 1; i <= NF; i++) 
 
 passes 'one round' ./digits bench --data "$examples" --threads 1 --rounds 1 -o t.csv
 promised=what,batch,threads,rounds,repeats,ms,ms_least,ms_most,us_evaluation,evaluations,accepted,rejected
-promised=$promised,load_ms,forward_ms,reverse_ms,rest_ms,update_ms,tape_bytes,work_bytes
+promised=$promised,load_ms,forward_ms,reverse_ms,rest_ms,update_ms,tape_bytes,work_bytes,reverse_evaluations
 if [ "$(head -n 1 t.csv)" = "$promised" ]; then ok 'columns'; else fail "the columns are $(head -n 1 t.csv)"; fi
 if [ "$(cut -d, -f1 t.csv | tr '\n' ' ')" = 'what train predict predict one ' ]; then ok 'rows'
 else fail "the rows are $(cut -d, -f1 t.csv)"; fi
@@ -22,6 +22,8 @@ for what in evaluations 'us per evaluation' 'tape MiB' predict; do
     grep -q "$what" out || fail "the table does not say '$what'"
 done
 
+reverse=$(field train reverse_evaluations) accepted=$(field train accepted)
+
 # Counts are those of the first step of training, and of an evaluation of one batch with the same weights.
 passes 'train' ./digits train --data "$examples" --threads 1 --set train.steps=1 --out run
 counts="\"nfe\":$(field train evaluations),\"accepted\":$(field train accepted),\"rejected\":$(field train rejected),"
@@ -34,6 +36,7 @@ weights='--weights run/weights.safetensors'
     nfe=$(sed -n 's/^nfe *//p' out)
     passes 'a batch of all samples' ./digits bench --data "$examples" $weights --batch 2000 --threads 2 --rounds 1 -o t.csv
 }
+holds 'evaluations in reverse are those of accepted steps and of the first stage' "$reverse == 6 * $accepted + 1"
 holds "counts of predictions ($nfe)" "$(field predict evaluations) == ${nfe:-0} && $(field predict batch) == 359"
 holds 'threads' "$(field predict threads) == 2 && $(field 'predict one' threads) == 1"
 

@@ -21,7 +21,7 @@ for f in "$examples"/*.nde; do
         [ -s "$name.run/$part" ] || fail "$name: train left no $part"
     done
     first=$(head -n 1 "$name.run/log.jsonl" | tr -d '{}' | tr ',' '\n' | sed 's/:.*//; s/"//g' | tr '\n' ' ')
-    if [ "$first" = 'step loss reg nfe accepted rejected seconds ' ]; then ok "$name: log"
+    if [ "$first" = 'step loss reg nfe accepted rejected seconds reverse_nfe ' ]; then ok "$name: log"
     else fail "$name: the log has the keys $first"; fi
     weights="--weights $name.run/weights.safetensors"
     # shellcheck disable=SC2086

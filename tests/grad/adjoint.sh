@@ -1,0 +1,60 @@
+# Adjoint systems: check-gradient for each, with local terms. Their gradient is that of the equation, which they solve to
+# the tolerance, and not that of the steps that were taken: it differs from differences by some times the tolerance. So
+# what is asked is 100 times the tolerance, at 1e-7; and that the difference falls with the tolerance, by its power 1.
+# A program holds two solves with weights of their own; the rows of its table tell them apart.
+. "$NDEC_ROOT/tests/case.sh"
+awk -v OFS=, 'BEGIN { for (i = 0; i < 24; i++) print sin(i), cos(2 * i), 0.1 * i, sin(3 * i), cos(i) }' >points.csv
+
+# A state that is reduced and one that is not, an argument of each sample that depends on a parameter, saved times.
+one() { # letter, adjoint, span, regularize clauses
+    cat <<END
+layer first_$1 = dense(2, tanh)
+layer out_$1   = dense(8)
+layer drive_$1 = dense(1)
+param pull_$1 : real = 0.3
+solve flow_$1 {
+  let w = drive_$1(x)[0]
+  dz   = out_$1(first_$1([z, v, t])) dt
+  dv   = (w * sin(t) - v * z[0]) dt
+  z(${3%% *}) = [x, x^2, sin(y)]
+  v(${3%% *}) = pull_$1 + x[0]
+  time $3 save at_$1
+  tolerance 1e-7
+  adjoint $2
+$4
+}
+loss mse(flow_$1.v(${3##* }), y[0]) + 0.1 * sum(flow_$1.z(${3##* })^2) + 0.3 * sum(flow_$1.z(at_$1)^2)
+END
+}
+# check FIRST ADJOINT SECOND ADJOINT SAMPLING
+check() {
+    name=$1_$3
+    {
+        printf 'precision f64\nconst at_%s = [0, 0.3, 0.7]\nconst at_%s = [0.8, 0.5]\n' "$1" "$3"
+        printf 'quantity bend = h * rms(k[stages] - k[1])\ndata x : real[3]\ndata y : real[2]\n'
+        one "$1" "$2" '0 .. 1' "  regularize error, $5
+  regularize bend, $5(2), through state, weight 0.1"
+        one "$3" "$4" '1 .. 0.2' "  regularize stiffness, $5, weight 0.01
+  method dopri5"
+        printf 'train {\n  data csv("points.csv")\n  batch 5\n  steps 3\n}\n'
+    } >"$name.nde"
+    "$ndec" build "$name.nde" -o "$name" >out 2>err || fail "$name: build"
+    ./"$name" check-gradient --entries 1 --tolerance 1e-5 >out 2>err || fail "$name: check-gradient"
+    for which in "$1" "$3"; do
+        holds "$which, $5: $(worst "$which")" "$(worst "$which") < 1e-5"
+    done
+    for tolerance in 1e-4 1e-10; do
+        ./"$name" check-gradient --entries 1 --tolerance 1 --set "flow_$1.tolerance=$tolerance" \
+            --set "flow_$3.tolerance=$tolerance" >out 2>err || fail "$name: tolerance $tolerance"
+        for which in "$1" "$3"; do worst "$which" >"$which.$tolerance"; done
+    done
+    for which in "$1" "$3"; do
+        slope=$(awk "BEGIN { print log($(cat "$which.1e-4") / $(cat "$which.1e-10")) / log(1e6) }")
+        holds "$which: the difference falls by the power $slope of the tolerance" "$slope > 0.75 && $slope < 1.3"
+    done
+}
+# worst ADJOINT: the largest error in the rows of its parameters
+worst() { awk -v name="_$1" 'index($1, name) { n++; if ($5 > m) m = $5 } END { print n == 7 ? m : 1 }' out; }
+
+check backsolve backsolve interpolating 'interpolating' unbiased
+check seminorm 'backsolve seminorm' quadrature quadrature biased
