@@ -82,6 +82,20 @@ static Real *numbers_of(NdeRecord *r)
     return (Real *)(void *)(r + 1);
 }
 
+/* Does anybody read this state or carry back? */
+static bool is_recorded(const NdeSolve *s, int k)
+{
+    return !s->is_read_back || s->is_read_back[k];
+}
+
+size_t nde_record_bytes(const NdeSolve *s)
+{
+    size_t numbers = 0;
+    for (int k = 0; k < s->n_state + s->n_carry; k++)
+        numbers += is_recorded(s, k) ? (size_t)nde_slot_value(s, k).n : 0;
+    return (sizeof(NdeRecord) + numbers * sizeof(Real) + 15) / 16 * 16;
+}
+
 int nde_record_add(NdeEngine *e, NdeFlow *f, NdeCourse *c, int lane)
 {
     NdeLanes *l = f->lanes;
@@ -103,7 +117,7 @@ int nde_record_add(NdeEngine *e, NdeFlow *f, NdeCourse *c, int lane)
     for (int k = 0; k < s->n_state + s->n_carry; k++) {
         NdeValue v = nde_slot_value(s, k);
         const Real *from = lane_at(e, v, l->now[k], lane);
-        for (int i = 0; i < v.n; i++)
+        for (int i = 0; is_recorded(s, k) && i < v.n; i++)
             *to++ = from[i * e->model->tile];
     }
     return 0;
@@ -114,6 +128,8 @@ void nde_record_state(const NdeEngine *e, const NdeFlow *f, size_t record, int n
     const Real *from = numbers_of(nde_record_at(f->lanes, record));
     for (int k = 0; k < n; k++) {
         NdeValue v = nde_slot_value(f->solve, k);
+        if (!is_recorded(f->solve, k))
+            continue;
         Real *at = to[k].at ? lane_at(e, v, to[k], lane) : NULL;
         for (int i = 0; at && i < v.n; i++)
             at[i * e->model->tile] = from[i];

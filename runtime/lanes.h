@@ -20,6 +20,7 @@
 #define nde_lanes_args NDE_NAME(nde_lanes_args)
 #define nde_lanes_pad NDE_NAME(nde_lanes_pad)
 #define nde_record_add NDE_NAME(nde_record_add)
+#define nde_record_bytes NDE_NAME(nde_record_bytes)
 #define nde_record_at NDE_NAME(nde_record_at)
 #define nde_record_state NDE_NAME(nde_record_state)
 #define nde_moment_next NDE_NAME(nde_moment_next)
@@ -84,8 +85,9 @@ void nde_lanes_pad(const NdeEngine *e, NdeValue v, NdeRef at);
 
 /* Appends what lane `lane` holds now as the sample's latest record. 0 or an exit code. */
 int nde_record_add(NdeEngine *e, NdeFlow *f, NdeCourse *c, int lane);
+size_t nde_record_bytes(const NdeSolve *s);
 NdeRecord *nde_record_at(const NdeLanes *l, size_t record);
-/* The first n values of a record to a lane of `to`. */
+/* Of the first n values, those that are recorded, to a lane of `to`. */
 void nde_record_state(const NdeEngine *e, const NdeFlow *f, size_t record, int n, const NdeRef *to, int lane);
 
 /* The next wanted time after the start of the sample's step from t to end, and not after its end; each call goes on
