@@ -131,7 +131,8 @@ struct Solve {
  *             contains t)                                                        scalars after the states
  *   n_quantity accumulated quantities                              scalars
  *   evaluations, accepted steps, rejected steps                    scalars
- * The scalars are shared, or per sample if is_per_sample.
+ * The scalars are shared, or per sample if is_per_sample; then there is one more, shared: the evaluations that were
+ * executed, idle lanes counted, for each sample of the batch.
  * The helpers below give the index. */
 int solve_end(const Solve *s, int state);
 int solve_saved(const Solve *s, int state);
@@ -143,6 +144,7 @@ int solve_quantity(const Solve *s, int q);
 int solve_evaluations(const Solve *s);
 int solve_accepted(const Solve *s);
 int solve_rejected(const Solve *s);
+int solve_executed(const Solve *s);
 int solve_n_result(const Solve *s);
 
 /* The reverse of a solve for a set of wanted operands and seeded results. Operands of OP_solve_vjp: those of the solve

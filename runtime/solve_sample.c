@@ -20,6 +20,7 @@ typedef struct Rows {
     bool keeps;   /* states inside steps are wanted: each step gives d.. */
     bool records; /* accepted steps will be read again */
     bool is_traced;
+    double executed; /* evaluations, one for each lane of a tile */
 } Rows;
 
 static NdeCourse *course_in(const Rows *r, int lane)
@@ -39,6 +40,12 @@ static void speak_for(const Rows *r, int lane)
     f->accepted = (double)c->accepted;
     f->rejected = (double)c->rejected;
     f->broken_h = c->broken_h;
+}
+
+/* Lanes that a function is run for now, in use or not. */
+static double lanes_run(const Rows *r)
+{
+    return (double)r->e->run.n_tile * r->e->model->tile;
 }
 
 static int fails(Rows *r, int lane, NdeOutcome why)
@@ -191,6 +198,7 @@ static int first_sizes(Rows *r)
 {
     bool guesses = false;
     int status = r->s->init ? run_start(r, r->s->init, false, r->l->now + r->s->n_state) : 0;
+    r->executed = lanes_run(r) * r->s->evaluations_init;
     for (int lane = 0; lane < r->l->n; lane++) {
         NdeCourse *c = course_in(r, lane);
         c->w.h = nde_flight_first(&c->w);
@@ -208,6 +216,7 @@ static int first_sizes(Rows *r)
             status = fails(r, lane, NDE_FAIL_NOT_FINITE);
     }
     r->f->evaluations = r->s->evaluations_init + r->s->evaluations_guess;
+    r->executed += lanes_run(r) * r->s->evaluations_guess;
     return status;
 }
 
@@ -431,6 +440,7 @@ static int run_step(Rows *r)
     memcpy(f->step_out + n + 1, r->l->quantity, (size_t)s->n_quantity * sizeof *f->step_out);
     memcpy(f->step_out + n + 1 + s->n_quantity, f->dense, (size_t)s->n_dense * sizeof *f->step_out);
     f->is_stepping = true;
+    r->executed += lanes_run(r) * s->evaluations_step;
     return nde_frame_run(r->e, r->keeps ? s->step_keep : s->step, f->step_in, f->step_out);
 }
 
@@ -550,6 +560,9 @@ static void count_means(Rows *r)
     f->evaluations += r->s->evaluations_step * (accepted + rejected) / n;
     f->accepted = accepted / n;
     f->rejected = rejected / n;
+    NdeRef executed = r->out[nde_result_quantity(r->s, r->s->n_quantity) + 3];
+    if (executed.at)
+        *(double *)executed.at = r->executed / n;
 }
 
 int nde_solve_lanes(NdeEngine *e, NdeFlow *f, const NdeRef *in, const NdeRef *out)
