@@ -131,6 +131,7 @@ static NdeLanes *lay_lanes(NdeEngine *e, Room *room, const NdeSolve *s, NdeRef *
     size_t lanes = (size_t)e->tiles * (size_t)e->model->tile, samples = (size_t)e->most;
     NdeLanes *to = take(room, 1, sizeof *to), l = {.next = next};
     l.who = take(room, lanes, sizeof *l.who);
+    l.takes = take(room, lanes, sizeof *l.takes);
     l.course = take(room, samples, sizeof *l.course);
     l.save = take(room, samples * (size_t)s->n_save, sizeof *l.save);
     l.drawn = take(room, samples * (size_t)s->n_draw, sizeof *l.drawn);
