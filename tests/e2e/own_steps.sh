@@ -12,7 +12,7 @@ data v    : real
 data rate : real
 const at = [0, 0.1, 0.35, 0.5, 2]
 fn field(z : real[2], t : real) -> real[2] {
-  layer hidden = dense(24, tanh)
+  layer hidden = dense(64, tanh)
   layer out    = dense(2)
   return out(hidden([z, sin(3 * t)]))
 }
@@ -31,6 +31,7 @@ metric flow.executed
 output flow.z(2), flow.z(at), flow.nfe, flow.steps, flow.rejected
 train {
   data  csv("all.csv")
+  batch 75
   steps 3
 }
 END_MODEL
