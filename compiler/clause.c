@@ -66,6 +66,8 @@ static void check_sample_times(Block *k)
     } row[] = {{&k->info->to, "an end of the span"},
                {&k->info->save, "a vector of saved times"},
                {&k->info->count, "a count of saved times"}};
+    if (k->info->count.kind != VALUE_poison && k->solve->n_save == 0 && !k->info->is_save_wrong)
+        DIAG_AT(k->c->diags, CLAUSE_VALUE, k->time->span, "time", "time 0 .. 1 save when count n");
     for (size_t i = 0; i < sizeof row / sizeof *row && !k->solve->is_per_sample; i++)
         if (value_is_of_sample(k->c, row[i].value))
             DIAG_AT(k->c->diags, TIME_OF_SAMPLE, k->time->span, row[i].what);

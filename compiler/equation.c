@@ -302,6 +302,8 @@ Value solve_member(Check *c, Builder *b, const Value *solve, Node *node)
         return result(c, solve->solve, solve_accepted(s), -1);
     if (str_eq(node->text, "rejected"))
         return result(c, solve->solve, solve_rejected(s), -1);
+    if (str_eq(node->text, "executed"))
+        return result(c, solve->solve, solve_executed(s), -1);
     DIAG_AT(c->diags, NO_RESULT, node->span, s->name, node->text);
     const char *near = str_nearest(node->text, s->state_name, s->n_state - s->n_integral);
     if (near)

@@ -67,7 +67,7 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
     for (int j = 0; j < s->n_state; j++)
         state += type_size(s->state_type[j]);
     for (int j = 0; j < s->n_state + s->n_carry; j++) /* the first inputs of a step */
-        kept += is_read[j] || s->is_per_sample ? type_size(fn_type(s->step, (Val)j)) : 0;
+        kept += is_read[j] ? type_size(fn_type(s->step, (Val)j)) : 0;
     for (int j = 0; v && j < v->n_residual; j++)
         residual += type_size(fn_type(v->record, v->record->out.at[v->record->out.n - 1 - j]));
     int bytes = m->is_double ? 8 : 4;

@@ -107,9 +107,14 @@ int solve_rejected(const Solve *s)
     return solve_evaluations(s) + 2;
 }
 
+int solve_executed(const Solve *s)
+{
+    return s->is_per_sample ? solve_rejected(s) + 1 : solve_evaluations(s);
+}
+
 int solve_n_result(const Solve *s)
 {
-    return solve_evaluations(s) + 3;
+    return solve_rejected(s) + 1 + s->is_per_sample;
 }
 
 static Type solve_type(const Solve *s, int index)
@@ -126,7 +131,7 @@ static Type solve_type(const Solve *s, int index)
     int k = index - first_draw(s);
     if (index < solve_quantity(s, 0) && k % (s->n_state + 3) < s->n_state)
         return s->state_type[k % (s->n_state + 3)];
-    return type_scalar(s->is_per_sample);
+    return type_scalar(s->is_per_sample && index != solve_executed(s));
 }
 
 /* ---- building ---- */

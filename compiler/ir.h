@@ -161,7 +161,8 @@ struct Solve {
  *             contains t)                                                        scalars after the states
  *   n_quantity accumulated quantities                              scalars
  *   evaluations, accepted steps, rejected steps                    scalars
- * The scalars are shared, or per sample if is_per_sample.
+ * The scalars are shared, or per sample if is_per_sample; then there is one more, shared: the evaluations that were
+ * executed, idle lanes counted, for each sample of the batch.
  * The helpers below give the index. */
 int solve_end(const Solve *s, int state);
 int solve_saved(const Solve *s, int state);
@@ -173,6 +174,7 @@ int solve_quantity(const Solve *s, int q);
 int solve_evaluations(const Solve *s);
 int solve_accepted(const Solve *s);
 int solve_rejected(const Solve *s);
+int solve_executed(const Solve *s);
 int solve_n_result(const Solve *s);
 
 /* The adjoint system of a solve, which is solved backwards from the cotangents a at its end (Chen et al. 2018, appendix

@@ -12,30 +12,40 @@
 
 /* ---- lanes ---- */
 
-static Real *lane_at(const NdeEngine *e, NdeValue v, NdeRef ref, int lane)
+static Real *lane_at(NdeRef ref, int lane, int tile)
 {
-    int tile = e->model->tile;
-    (void)v;
     return (Real *)(void *)((char *)ref.at + (size_t)(lane / tile) * ref.step) + lane % tile;
 }
 
 Real *nde_lane_number(const NdeEngine *e, NdeRef scalar, int lane)
 {
-    return lane_at(e, (NdeValue){1, true}, scalar, lane);
+    return lane_at(scalar, lane, e->model->tile);
 }
 
 void nde_lane_copy(const NdeEngine *e, NdeValue v, NdeRef to, int to_lane, NdeRef from, int from_lane)
 {
     int tile = e->model->tile;
-    Real *a = lane_at(e, v, to, to_lane);
-    const Real *b = lane_at(e, v, from, from_lane);
+    Real *a = lane_at(to, to_lane, tile);
+    const Real *b = lane_at(from, from_lane, tile);
     for (int i = 0; i < v.n; i++)
         a[i * tile] = b[i * tile];
 }
 
+void nde_lanes_take(const NdeEngine *e, NdeValue v, NdeRef to, NdeRef from, const Real *takes)
+{
+    int tile = e->model->tile;
+    for (int k = 0; k < e->run.n_tile; k++) {
+        Real *a = lane_at(to, k * tile, tile);
+        const Real *b = lane_at(from, k * tile, tile), *take = takes + k * tile;
+        for (int i = 0; i < v.n; i++, a += tile, b += tile)
+            for (int lane = 0; lane < tile; lane++)
+                a[lane] = take[lane] != 0 ? b[lane] : a[lane];
+    }
+}
+
 void nde_lane_zero(const NdeEngine *e, NdeValue v, NdeRef to, int lane)
 {
-    Real *a = lane_at(e, v, to, lane);
+    Real *a = lane_at(to, lane, e->model->tile);
     for (int i = 0; i < v.n; i++)
         a[i * e->model->tile] = 0;
 }
@@ -82,6 +92,20 @@ static Real *numbers_of(NdeRecord *r)
     return (Real *)(void *)(r + 1);
 }
 
+/* Does anybody read this state or carry back? */
+static bool is_recorded(const NdeSolve *s, int k)
+{
+    return !s->is_read_back || s->is_read_back[k];
+}
+
+size_t nde_record_bytes(const NdeSolve *s)
+{
+    size_t numbers = 0;
+    for (int k = 0; k < s->n_state + s->n_carry; k++)
+        numbers += is_recorded(s, k) ? (size_t)nde_slot_value(s, k).n : 0;
+    return (sizeof(NdeRecord) + numbers * sizeof(Real) + 15) / 16 * 16;
+}
+
 int nde_record_add(NdeEngine *e, NdeFlow *f, NdeCourse *c, int lane)
 {
     NdeLanes *l = f->lanes;
@@ -102,8 +126,8 @@ int nde_record_add(NdeEngine *e, NdeFlow *f, NdeCourse *c, int lane)
     c->last = l->n_record;
     for (int k = 0; k < s->n_state + s->n_carry; k++) {
         NdeValue v = nde_slot_value(s, k);
-        const Real *from = lane_at(e, v, l->now[k], lane);
-        for (int i = 0; i < v.n; i++)
+        const Real *from = lane_at(l->now[k], lane, e->model->tile);
+        for (int i = 0; is_recorded(s, k) && i < v.n; i++)
             *to++ = from[i * e->model->tile];
     }
     return 0;
@@ -114,7 +138,9 @@ void nde_record_state(const NdeEngine *e, const NdeFlow *f, size_t record, int n
     const Real *from = numbers_of(nde_record_at(f->lanes, record));
     for (int k = 0; k < n; k++) {
         NdeValue v = nde_slot_value(f->solve, k);
-        Real *at = to[k].at ? lane_at(e, v, to[k], lane) : NULL;
+        if (!is_recorded(f->solve, k))
+            continue;
+        Real *at = to[k].at ? lane_at(to[k], lane, e->model->tile) : NULL;
         for (int i = 0; at && i < v.n; i++)
             at[i * e->model->tile] = from[i];
         from += v.n;

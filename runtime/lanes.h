@@ -13,6 +13,7 @@
 #include "run.h"
 
 #define nde_lane_copy NDE_NAME(nde_lane_copy)
+#define nde_lanes_take NDE_NAME(nde_lanes_take)
 #define nde_lane_zero NDE_NAME(nde_lane_zero)
 #define nde_lane_number NDE_NAME(nde_lane_number)
 #define nde_lanes_all NDE_NAME(nde_lanes_all)
@@ -20,6 +21,7 @@
 #define nde_lanes_args NDE_NAME(nde_lanes_args)
 #define nde_lanes_pad NDE_NAME(nde_lanes_pad)
 #define nde_record_add NDE_NAME(nde_record_add)
+#define nde_record_bytes NDE_NAME(nde_record_bytes)
 #define nde_record_at NDE_NAME(nde_record_at)
 #define nde_record_state NDE_NAME(nde_record_state)
 #define nde_moment_next NDE_NAME(nde_moment_next)
@@ -53,15 +55,17 @@ typedef struct NdeCourse { /* one sample */
 } NdeCourse;
 
 struct NdeLanes {
-    int n;                                        /* lanes in use */
-    int *who;                                     /* [lane]: the sample */
-    NdeCourse *course;                            /* [sample] */
-    double *save;                                 /* [sample][n_save]: times that differ between samples */
-    NdeDrawn *drawn;                              /* [sample][n_draw] */
-    double *sum;                                  /* [sample][n_quantity] */
-    long *most;                                   /* the same: the step of the largest */
-    NdeRef *now, *next, *arg, *quantity, *inside; /* u.., c..; u1.., c1..; p..; q..; u(t + theta h).. */
+    int n;             /* lanes in use */
+    int *who;          /* [lane]: the sample */
+    Real *takes;       /* [lane]: 1: its step was accepted, 0: not */
+    NdeCourse *course; /* [sample] */
+    double *save;      /* [sample][n_save]: times that differ between samples */
+    NdeDrawn *drawn;   /* [sample][n_draw] */
+    double *sum;       /* [sample][n_quantity] */
+    long *most;        /* the same: the step of the largest */
     NdeRef t, h, span, theta, err;
+    /* u.., c..; u1.., c1..; p..; q..; u(t + theta h).. */
+    NdeRef *now, *next, *arg, *quantity, *inside;
     /* Reverse, beside what every flow has: cotangents of the starts, by samples; of results inside a step, of
      * quantities, of arguments; residuals. */
     NdeRef *start, *seed, *seed_quantity, *g_arg, *residual;
@@ -71,6 +75,8 @@ struct NdeLanes {
 
 /* One lane of a value of each sample to another; zeros; a scalar of it. */
 void nde_lane_copy(const NdeEngine *e, NdeValue v, NdeRef to, int to_lane, NdeRef from, int from_lane);
+/* All lanes of the tiles that are run for which takes[lane] is 1. */
+void nde_lanes_take(const NdeEngine *e, NdeValue v, NdeRef to, NdeRef from, const Real *takes);
 void nde_lane_zero(const NdeEngine *e, NdeValue v, NdeRef to, int lane);
 Real *nde_lane_number(const NdeEngine *e, NdeRef scalar, int lane);
 
@@ -84,8 +90,9 @@ void nde_lanes_pad(const NdeEngine *e, NdeValue v, NdeRef at);
 
 /* Appends what lane `lane` holds now as the sample's latest record. 0 or an exit code. */
 int nde_record_add(NdeEngine *e, NdeFlow *f, NdeCourse *c, int lane);
+size_t nde_record_bytes(const NdeSolve *s);
 NdeRecord *nde_record_at(const NdeLanes *l, size_t record);
-/* The first n values of a record to a lane of `to`. */
+/* Of the first n values, those that are recorded, to a lane of `to`. */
 void nde_record_state(const NdeEngine *e, const NdeFlow *f, size_t record, int n, const NdeRef *to, int lane);
 
 /* The next wanted time after the start of the sample's step from t to end, and not after its end; each call goes on

@@ -128,9 +128,10 @@ static NdeRef *take_scalars(NdeEngine *e, Room *room, int n)
 /* What a solve needs besides, if each sample has its own steps. */
 static NdeLanes *lay_lanes(NdeEngine *e, Room *room, const NdeSolve *s, NdeRef *next)
 {
-    size_t lanes = (size_t)e->tiles * (size_t)e->model->tile, samples = (size_t)e->most, numbers = 0;
+    size_t lanes = (size_t)e->tiles * (size_t)e->model->tile, samples = (size_t)e->most;
     NdeLanes *to = take(room, 1, sizeof *to), l = {.next = next};
     l.who = take(room, lanes, sizeof *l.who);
+    l.takes = take(room, lanes, sizeof *l.takes);
     l.course = take(room, samples, sizeof *l.course);
     l.save = take(room, samples * (size_t)s->n_save, sizeof *l.save);
     l.drawn = take(room, samples * (size_t)s->n_draw, sizeof *l.drawn);
@@ -150,9 +151,7 @@ static NdeLanes *lay_lanes(NdeEngine *e, Room *room, const NdeSolve *s, NdeRef *
         l.g_arg = take_values(e, room, s->n_arg, s->arg);
         l.residual = take_values(e, room, s->n_residual, s->residual);
     }
-    for (int i = 0; i < s->n_state + s->n_carry; i++)
-        numbers += (size_t)nde_slot_value(s, i).n;
-    l.record_bytes = (sizeof(NdeRecord) + numbers * sizeof(Real) + 15) / 16 * 16;
+    l.record_bytes = nde_record_bytes(s);
     if (to)
         *to = l;
     return to;

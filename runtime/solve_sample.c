@@ -20,6 +20,7 @@ typedef struct Rows {
     bool keeps;   /* states inside steps are wanted: each step gives d.. */
     bool records; /* accepted steps will be read again */
     bool is_traced;
+    double executed; /* evaluations, one for each lane of a tile */
 } Rows;
 
 static NdeCourse *course_in(const Rows *r, int lane)
@@ -39,6 +40,12 @@ static void speak_for(const Rows *r, int lane)
     f->accepted = (double)c->accepted;
     f->rejected = (double)c->rejected;
     f->broken_h = c->broken_h;
+}
+
+/* Lanes that a function is run for now, in use or not. */
+static double lanes_run(const Rows *r)
+{
+    return (double)r->e->run.n_tile * r->e->model->tile;
 }
 
 static int fails(Rows *r, int lane, NdeOutcome why)
@@ -191,6 +198,7 @@ static int first_sizes(Rows *r)
 {
     bool guesses = false;
     int status = r->s->init ? run_start(r, r->s->init, false, r->l->now + r->s->n_state) : 0;
+    r->executed = lanes_run(r) * r->s->evaluations_init;
     for (int lane = 0; lane < r->l->n; lane++) {
         NdeCourse *c = course_in(r, lane);
         c->w.h = nde_flight_first(&c->w);
@@ -208,6 +216,7 @@ static int first_sizes(Rows *r)
             status = fails(r, lane, NDE_FAIL_NOT_FINITE);
     }
     r->f->evaluations = r->s->evaluations_init + r->s->evaluations_guess;
+    r->executed += lanes_run(r) * r->s->evaluations_guess;
     return status;
 }
 
@@ -391,6 +400,16 @@ static int finish(Rows *r, int lane)
     return 0;
 }
 
+/* From the last lane on, for those behind a lane that is left have been looked at. */
+static int finish_arrived(Rows *r)
+{
+    int status = 0;
+    for (int lane = r->l->n - 1; !status && lane >= 0; lane--)
+        if (course_in(r, lane)->w.t == course_in(r, lane)->w.t1)
+            status = finish(r, lane);
+    return status;
+}
+
 /* ---- rows ---- */
 
 static int choose(Rows *r, int lane)
@@ -431,6 +450,7 @@ static int run_step(Rows *r)
     memcpy(f->step_out + n + 1, r->l->quantity, (size_t)s->n_quantity * sizeof *f->step_out);
     memcpy(f->step_out + n + 1 + s->n_quantity, f->dense, (size_t)s->n_dense * sizeof *f->step_out);
     f->is_stepping = true;
+    r->executed += lanes_run(r) * s->evaluations_step;
     return nde_frame_run(r->e, r->keeps ? s->step_keep : s->step, f->step_in, f->step_out);
 }
 
@@ -471,10 +491,9 @@ static void count_quantities(Rows *r, int lane)
     }
 }
 
-/* The sample goes on from the end of its step; false with the engine's message. */
+/* The sample goes on from the end of its step, once its states are taken. */
 static int accept(Rows *r, int lane)
 {
-    const NdeSolve *s = r->s;
     NdeCourse *c = course_in(r, lane);
     int status = r->records ? nde_record_add(r->e, r->f, c, lane) : 0;
     if (status)
@@ -482,11 +501,9 @@ static int accept(Rows *r, int lane)
     count_quantities(r, lane);
     c->accepted++;
     c->broken_h = 0;
-    for (int i = 0; i < s->n_state + s->n_carry; i++)
-        nde_lane_copy(r->e, nde_slot_value(s, i), r->l->now[i], lane, r->l->next[i], lane);
     c->w.t = c->w.end;
     if (r->is_traced && !r->e->trace->points && r->l->who[lane] == r->e->trace->sample)
-        return nde_trace_row(r->e, r->f, c->w.t, r->l->now, lane);
+        return nde_trace_row(r->e, r->f, c->w.t, r->l->next, lane);
     return 0;
 }
 
@@ -502,14 +519,14 @@ static int run_row(Rows *r)
         status = judge(r, lane);
     if (!status)
         status = deliver_inside(r);
-    for (int lane = r->l->n - 1; !status && lane >= 0; lane--) { /* backwards: lanes behind this one are done */
-        const NdeCourse *c = course_in(r, lane);
-        if (c->is_accepted)
+    for (int lane = 0; !status && lane < r->l->n; lane++) {
+        r->l->takes[lane] = course_in(r, lane)->is_accepted;
+        if (course_in(r, lane)->is_accepted)
             status = accept(r, lane);
-        if (!status && c->w.t == c->w.t1)
-            status = finish(r, lane);
     }
-    return status;
+    for (int i = 0; !status && i < r->s->n_state + r->s->n_carry; i++)
+        nde_lanes_take(r->e, nde_slot_value(r->s, i), r->l->now[i], r->l->next[i], r->l->takes);
+    return status ? status : finish_arrived(r);
 }
 
 /* Saved states behind the last are 0; lanes behind the last sample repeat it. */
@@ -550,6 +567,9 @@ static void count_means(Rows *r)
     f->evaluations += r->s->evaluations_step * (accepted + rejected) / n;
     f->accepted = accepted / n;
     f->rejected = rejected / n;
+    NdeRef executed = r->out[nde_result_quantity(r->s, r->s->n_quantity) + 3];
+    if (executed.at)
+        *(double *)executed.at = r->executed / n;
 }
 
 int nde_solve_lanes(NdeEngine *e, NdeFlow *f, const NdeRef *in, const NdeRef *out)
@@ -565,12 +585,10 @@ int nde_solve_lanes(NdeEngine *e, NdeFlow *f, const NdeRef *in, const NdeRef *ou
         status = first_sizes(&r);
     if (!status)
         clear_saved(&r);
-    for (int lane = r.l->n - 1; !status && lane >= 0; lane--) {
-        const NdeCourse *c = course_in(&r, lane);
+    for (int lane = 0; !status && lane < r.l->n; lane++)
         status = deliver_start(&r, lane);
-        if (!status && c->w.t == c->w.t1)
-            status = finish(&r, lane);
-    }
+    if (!status)
+        status = finish_arrived(&r);
     while (!status && r.l->n > 0)
         status = run_row(&r);
     nde_lanes_all(e);

@@ -43,7 +43,6 @@ solve stops {
   tolerance 1e-6
   batching sample
 }
-const index = linspace(0, 49, 50)
 loss   sum(square(flow.q(when) - y)) / n + 0.1 * sum(square(stops.z(when)[:, 0] - y)) / n
 loss   sum(stops.z(last) * stops.z(when)[0]) * 0.001
 output flow.q(when), stops.z(when)[:, 1], flow.q(last)
