@@ -192,6 +192,24 @@ static void read_step(Block *k, Node *clause)
         }
 }
 
+/* pid(p, i, d): what the present error, the sum of errors and their change contribute. */
+static void read_gains(Block *k, Node *call)
+{
+    static const char *const name[] = {"controller.p", "controller.i", "controller.d"};
+    if (call->n != 4) {
+        DIAG_AT(k->c->diags, CLAUSE_VALUE, call->span, "controller", "controller pid(0.01, 0.47, 0.1)");
+        return;
+    }
+    for (int i = 0; i < 3; i++) {
+        int set = clause_setting(k->c, k->outer, call->kid[i + 1], key(k, name[i]), "a gain");
+        if (i == 0)
+            k->solve->set_pid = set;
+        if (i == 1) /* without it the error is held where it is, not at the tolerance */
+            positive(k, call->kid[2], set);
+    }
+    k->solve->controller = "pid";
+}
+
 static void read_controller(Block *k, Node *clause)
 {
     static const char *const rows[] = {
@@ -200,6 +218,10 @@ static void read_controller(Block *k, Node *clause)
 #undef CONTROL
     };
     Node *at = clause->n && clause->kid[0]->n ? clause->kid[0]->kid[0] : clause;
+    if (at->kind == NODE_CALL && at->kid[0]->kind == NODE_NAME && str_eq(at->kid[0]->text, "pid")) {
+        read_gains(k, at);
+        return;
+    }
     for (size_t i = 0; at->kind == NODE_NAME && i < sizeof rows / sizeof *rows; i++)
         if (str_eq(at->text, rows[i])) {
             k->solve->controller = rows[i];
@@ -326,6 +348,7 @@ void clause_presets(Block *k)
     s->set_fixed = s->set_initial = s->set_min = s->set_max = s->set_limit = s->set_save0 = -1;
     s->set_memory = -1;
     s->set_t0 = s->set_t1 = s->set_atol = s->set_rtol = -1;
+    s->set_pid = -1;
     s->controller = "elementary";
     s->method = scope_lookup(k->c->prelude, "tsit5")->value.tableau;
 }

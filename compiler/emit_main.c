@@ -157,6 +157,7 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
     text_line(e->to, ".set_initial = %d, .set_min = %d, .set_max = %d, .set_limit = %d, .set_save = %d,",
               s->set_initial, s->set_min, s->set_max, s->set_limit, s->set_save0);
     text_line(e->to, ".set_memory = %d, .controller = %s,", s->set_memory, quoted(e, s->controller));
+    text_line(e->to, ".set_pid = %d,", s->set_pid);
     text_line(e->to, ".latency = %s, .latency_bytes = %s};", latency, bytes);
     e->to->depth--;
     text_add(e->to, "\n");

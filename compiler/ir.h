@@ -120,6 +120,7 @@ struct Solve {
         set_memory; /* saves: n_save settings; memory: MiB */
     bool is_initial_warm;
     const char *controller;       /* row of control.def */
+    int set_pid;                  /* settings: gains of pid; -1: those of the row */
     const char *reduction;        /* for `explain`: what reduce.c did, or why not */
     const char **state_reduction; /* the same for each state; NULL if it was not tried */
 };

@@ -45,7 +45,7 @@ static const Case list[] = {
      "data x : real[3]\nconst times = linspace(0, 1, 4)\n"
      "fn field(z : real[3]) -> real[3] {\n  layer hidden = dense(12, sigmoid)\n  layer out = dense(3)\n"
      "  return out(hidden(z)) - z * exp(-z)\n}\n"
-     "solve flow {\n  dz = field(z) dt\n  z(0) = x\n  time 0 .. 1 save times\n  method heun\n  controller pi\n"
+     "solve flow {\n  dz = field(z) dt\n  z(0) = x\n  time 0 .. 1 save times\n  method heun\n  controller h312b\n"
      "  tolerance 1e-3\n" SOLVER("") "output flow.z(times)\noutput flow.z(1)\n",
      "flow.step.max=0.01"},
     {"reduced",
