@@ -24,4 +24,9 @@ void clause_read(Block *k);
 bool clause_check(Block *k);
 void clause_not_yet(Block *k, Node *node, const char *what);
 
+/* ---- tolerance.c ---- */
+void tolerance_read(Block *k, Node *clause);
+/* Have the tolerances one entry, or one for each component? False after a message. When the states are known. */
+bool tolerance_fits(Block *k);
+
 #endif

@@ -1,7 +1,7 @@
-/* clause.c: the clauses of a solve block: its span, method, tolerances, steps, controller, memory, adjoint.
+/* clause.c: the clauses of a solve block: its span, method, steps, controller, memory, adjoint.
  *
  * Needs: static expressions (expr.c).  Gives: the choices in Solve and SolveInfo, each number a setting.
- * Elsewhere: regularize clauses (regularize.c), equations (equation.c). */
+ * Elsewhere: tolerances (tolerance.c), regularize clauses (regularize.c), equations (equation.c). */
 #include "block.h"
 
 #include <string.h>
@@ -137,26 +137,6 @@ static void read_method(Block *k, Node *clause)
         }
     }
     DIAG_AT(c->diags, CLAUSE_VALUE, name->span, "method", "method tsit5");
-}
-
-static void read_tolerance(Block *k, Node *clause)
-{
-    Solve *s = k->solve;
-    for (int g = 0; g < clause->n; g++)
-        for (int i = 0; i < clause->kid[g]->n; i++) {
-            Node *at = clause->kid[g]->kid[i], *value = at->kind == NODE_WORD && at->n ? at->kid[0] : at;
-            if (at->kind == NODE_WORD && !at->n) {
-                DIAG_AT(k->c->diags, CLAUSE_VALUE, at->span, "tolerance", "tolerance abs 1e-6 rel 1e-3");
-                return;
-            }
-            const char *word = at->kind == NODE_WORD ? str_format(k->c->arena, "tolerance.%s", at->text) : "tolerance";
-            int set = clause_setting(k->c, k->outer, value, key(k, word), "a tolerance");
-            positive(k, value, set);
-            if (at->kind != NODE_WORD || str_eq(at->text, "abs"))
-                s->set_atol = set;
-            if (at->kind != NODE_WORD || str_eq(at->text, "rel"))
-                s->set_rtol = set;
-        }
 }
 
 static void read_step(Block *k, Node *clause)
@@ -303,7 +283,7 @@ static void read_one(Block *k, Node *clause)
         const char *name;
         void (*read)(Block *, Node *);
     } row[] = {
-        {"time", read_time},       {"method", read_method},   {"tolerance", read_tolerance},   {"step", read_step},
+        {"time", read_time},       {"method", read_method},   {"tolerance", tolerance_read},   {"step", read_step},
         {"batching", read_choice}, {"adjoint", read_adjoint}, {"controller", read_controller}, {"memory", read_memory}};
     if (str_eq(clause->text, "regularize")) {
         if (k->c->training)
@@ -347,7 +327,7 @@ void clause_presets(Block *k)
     Solve *s = k->solve;
     s->set_fixed = s->set_initial = s->set_min = s->set_max = s->set_limit = s->set_save0 = -1;
     s->set_memory = -1;
-    s->set_t0 = s->set_t1 = s->set_atol = s->set_rtol = -1;
+    s->set_t0 = s->set_t1 = s->atol.set = s->rtol.set = -1;
     s->set_pid = -1;
     s->controller = "elementary";
     s->method = scope_lookup(k->c->prelude, "tsit5")->value.tableau;
@@ -364,12 +344,12 @@ bool clause_check(Block *k)
         diag_help(c->diags, "add a line such as  time 0 .. 1");
         return false;
     }
-    if (s->set_rtol < 0 && s->set_atol < 0)
-        s->set_rtol = s->set_atol = preset(k, "tolerance", 1e-6);
-    if (s->set_rtol < 0)
-        s->set_rtol = preset(k, "tolerance.rel", 1e-6);
-    if (s->set_atol < 0)
-        s->set_atol = preset(k, "tolerance.abs", 1e-6);
+    if (s->rtol.set < 0 && s->atol.set < 0)
+        s->rtol = s->atol = (Tolerance){.n = 1, .set = preset(k, "tolerance", 1e-6)};
+    if (s->rtol.set < 0)
+        s->rtol = (Tolerance){.n = 1, .set = preset(k, "tolerance.rel", 1e-6)};
+    if (s->atol.set < 0)
+        s->atol = (Tolerance){.n = 1, .set = preset(k, "tolerance.abs", 1e-6)};
     if (s->is_reversible && s->set_memory >= 0) {
         DIAG_PLAIN(c->diags, REVERSIBLE_MEMORY, c->model->settings.at[s->set_memory].span);
         diag_help(c->diags, "leave the line out, or add  adjoint discrete");
@@ -383,7 +363,7 @@ bool clause_check(Block *k)
         diag_help(c->diags, "add a line such as  step fixed 0.01");
         return false;
     }
-    double rtol = c->model->settings.at[s->set_rtol].value;
+    double rtol = tolerance_least(c, &s->rtol);
     bool has_changes =
         s->has_estimate && !s->method->share && (!s->method->slope || s->method->fsal); /* from f(u, t) */
     s->has_differences = has_changes && !c->model->is_double && !c->no_difference && rtol < FINE_TOLERANCE;

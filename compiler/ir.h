@@ -87,6 +87,11 @@ struct Fn {
     LIST(const char *) out_name; /* parallel to out; entries may be NULL */
 };
 
+typedef struct Tolerance {
+    int set, n; /* the first of n settings: one for all components, or one for each; set -1: not given */
+    Span span;
+} Tolerance;
+
 /* A differential equation region. States u_i, carries c_j (what one accepted step hands to the next besides the state:
  * k1 of a method that is first-same-as-last, a second state), arguments p_k (whatever the equations use, shared or per sample).
  * Scalars t, h (signed step), theta are shared. `err` is the scaled norm of the local error (1 = the tolerance).
@@ -105,6 +110,7 @@ struct Solve {
     int n_state, n_carry, n_arg, n_quantity, n_dense; /* n_dense: number of d */
     const char **state_name;
     Type *state_type;     /* always batched */
+    Type *user_type;      /* of the states as the user wrote them */
     int n_save;           /* saved times */
     int n_draw;           /* local times drawn in one solve */
     bool has_estimate;    /* adaptive */
@@ -116,7 +122,8 @@ struct Solve {
     int quantity_how[8]; /* for each q: 0 sum, 1 mean, 2 max over accepted steps */
     Fn *init, *guess, *step, *step_keep, *dense, *scaled, *lift, *inverse;
     /* Settings (index into the settings table, -1: not given). */
-    int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save0,
+    Tolerance atol, rtol;
+    int set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save0,
         set_memory; /* saves: n_save settings; memory: MiB */
     bool is_initial_warm;
     const char *controller;       /* row of control.def */

@@ -23,7 +23,7 @@ const NdeControl *nde_control_find(const char *name)
     return NULL;
 }
 
-/* Soderlind (2003), eq. 2: with the gains p, i, d the logarithm of a factor is -(i e + p (e - e1) + d (e - 2 e1 + e2))
+/* Soderlind (2003): with the gains p, i, d the logarithm of a factor is -(i e + p (e - e1) + d (e - 2 e1 + e2))
  * / K, e being that of the error. */
 NdeControl nde_control_pid(double p, double i, double d)
 {

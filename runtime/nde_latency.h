@@ -254,7 +254,10 @@ INLINE bool l_choose(const NdeLatency *s, Pace *p, double stop)
             return false;
     }
     p->end = p->t + p->h;
-    if (RARELY(left <= size * p->stretch + p->sliver)) {
+    double reach = size * p->stretch;
+    reach = reach < s->most ? reach : s->most;
+    reach = reach > size ? reach : size;
+    if (RARELY(left <= reach + p->sliver)) {
         p->end = stop;
         p->wanted = p->h;
         p->is_cut = left < 0.999 * size;

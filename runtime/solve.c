@@ -262,7 +262,8 @@ static void choose_end(Flight *w)
     double h = fmin(w->most, fmax(w->least, fabs(w->h)));
     w->h = w->way * h;
     double stretch = w->control.is_after_rejection ? 1 : w->control.row.stretch; /* or it would try the same again */
-    w->end = left <= h * stretch || left - h <= sliver ? stop : w->t + w->h;
+    double reach = fmax(h, fmin(h * stretch, w->most));
+    w->end = left <= reach || left - h <= sliver ? stop : w->t + w->h;
 }
 
 static bool is_too_small(const Flight *w)

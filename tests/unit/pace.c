@@ -52,11 +52,15 @@ START_TEST(steps_meet_the_end)
     p.h = way * 0.4;
     ck_assert(l_choose(&s, &p, s.t1)); /* held at the most */
     ck_assert_double_eq(p.h, way * 0.25);
+    p.t = 2 + way * 0.8;
+    p.h = way * 0.18;
+    ck_assert(l_choose(&s, &p, s.t1)); /* 0.2 are left: stretched */
+    ck_assert_double_eq(p.end, s.t1);
+    ck_assert_double_eq_tol(p.h, way * 0.2, 1e-15);
     p.t = 2 + way * 0.7;
     p.h = way * 0.25;
-    ck_assert(l_choose(&s, &p, s.t1)); /* 0.3 are left: stretched */
-    ck_assert_double_eq(p.end, s.t1);
-    ck_assert_double_eq_tol(p.h, way * 0.3, 1e-15);
+    ck_assert(l_choose(&s, &p, s.t1)); /* 0.3 are left, more than the most */
+    ck_assert_double_eq_tol(p.h, way * 0.25, 1e-15);
     p.t = 2 + way * 0.9;
     p.h = way * 0.25;
     ck_assert(l_choose(&s, &p, s.t1)); /* 0.1 are left: cut */
