@@ -247,7 +247,7 @@ Val reduce_lift_rate(Check *c, Builder *b, const Reduction *r, int state, const 
 /* ---- tolerance.c ---- */
 double tolerance_least(const Check *c, const Tolerance *t);
 /* For each state of the user a number, or an array of its shape. */
-Val *tolerance_values(Check *c, Builder *b, const Solve *s, const Tolerance *t);
+Val *tolerance_values(Check *c, Builder *b, const Solve *s, Tolerance *t);
 
 /* ---- step.c: one step of a method as IR ---- */
 typedef struct Problem { /* what a step needs of its solve, in the builder where it stands */

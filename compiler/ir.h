@@ -90,6 +90,7 @@ struct Fn {
 typedef struct Tolerance {
     int set, n; /* the first of n settings: one for all components, or one for each; set -1: not given */
     Span span;
+    Val *array; /* [state]: of many settings, in the program of the solve; NULL: not made yet */
 } Tolerance;
 
 /* A differential equation region. States u_i, carries c_j (what one accepted step hands to the next besides the state:

@@ -37,7 +37,7 @@ static Val weighted(Check *c, Builder *b, Val *const *k, int state, const double
     return sum;
 }
 
-static void tolerances(Check *c, Builder *b, const Solve *s, Internals *in)
+static void tolerances(Check *c, Builder *b, Solve *s, Internals *in)
 {
     in->atol = tolerance_values(c, b, s, &s->atol);
     in->rtol = tolerance_values(c, b, s, &s->rtol);
@@ -128,7 +128,7 @@ static Internals plain_internals(const Field *f, Builder *b, const Problem *p, c
                                  Val h, Val *const *inner)
 {
     Check *c = f->c;
-    const Solve *solve = p->solve;
+    Solve *solve = p->solve;
     const Tableau *m = solve->method;
     int n = solve->n_state;
     Internals in = {.method = m, .n_state = n, .t = t, .h = h};

@@ -116,13 +116,19 @@ static Val entries(Check *c, Builder *b, const Tolerance *t, int first, Type sha
     return shape.rank > 1 ? fn_op(m, b->fn, OP_reshape, 1, &all, (Imm){.to = shape}, t->span) : all;
 }
 
-Val *tolerance_values(Check *c, Builder *b, const Solve *s, const Tolerance *t)
+Val *tolerance_values(Check *c, Builder *b, const Solve *s, Tolerance *t)
 {
     Val *out = ARENA_NEW(c->arena, Val, s->n_state);
-    Value one = {.kind = VALUE_setting, .index = t->set};
+    bool is_new = t->n > 1 && !t->array;
+    t->array = is_new ? ARENA_NEW(c->arena, Val, s->n_state) : t->array;
     for (int j = 0, first = 0; j < s->n_state; j++) {
-        out[j] = t->n > 1 ? entries(c, b, t, first, s->user_type[j]) : build_val(c, b, &one);
+        if (is_new)
+            t->array[j] = entries(c, c->main, t, first, s->user_type[j]);
         first += type_size(s->user_type[j]);
+        Value v = {.kind = VALUE_setting, .index = t->set};
+        if (t->n > 1)
+            v = value_val(c->main, t->array[j]);
+        out[j] = build_val(c, b, &v);
     }
     return out;
 }

@@ -292,10 +292,10 @@ INLINE void l_reject(const NdeLatency *s, Pace *p, double square)
     p->is_lost = size <= 16 * DBL_EPSILON * scale || p->t + p->h == p->t || (size < s->least && tried <= s->least);
 }
 
-/* What the sizes of an accepted step and those before say of the next factor, in a filter. */
+/* What the sizes of an accepted step and those before say of the next factor, in a filter; nothing waits for it. */
 INLINE double l_sizes(const NdeLatency *s, Pace *p)
 {
-    double size = l_log2(fabs(p->h)), ratio = p->has_size ? size - p->size : 0;
+    double size = log2(fabs(p->h)), ratio = p->has_size ? size - p->size : 0;
     double sum = s->a1 * ratio + s->a2 * p->ratio;
     p->size = size;
     p->ratio = ratio;
