@@ -102,6 +102,10 @@ void adjoint_check(Block *k)
     Check *c = k->c;
     if (s->adjoint == ADJOINT_discrete)
         return;
+    if (adjoint_is_continuous(s->adjoint) && (s->atol.n > 1 || s->rtol.n > 1))
+        clause_not_yet(
+            k, k->node,
+            str_format(c->arena, "a tolerance for each component with 'adjoint %s'", adjoint_name[s->adjoint]));
     if (s->is_per_sample)
         DIAG_AT(c->diags, SAMPLE_ADJOINT, k->node->name, adjoint_name[s->adjoint]);
     if (s->set_memory >= 0)

@@ -243,8 +243,8 @@ static Val scaled(System *s, Frame *f, const Internals *in, int state, Val err, 
     Builder *b = f->b;
     bool is_cotangent = state < s->n || state >= s->core.n_state;
     Val larger = op2(s, b, OP_max, op1(s, b, OP_abs, f->u[state]), op1(s, b, OP_abs, u1));
-    Val least = is_cotangent ? op2(s, b, OP_mul, in->atol, size) : in->atol;
-    return op2(s, b, OP_div, err, op2(s, b, OP_add, least, op2(s, b, OP_mul, in->rtol, larger)));
+    Val least = is_cotangent ? op2(s, b, OP_mul, in->atol[0], size) : in->atol[0];
+    return op2(s, b, OP_div, err, op2(s, b, OP_add, least, op2(s, b, OP_mul, in->rtol[0], larger)));
 }
 
 /* The root mean square over all entries: those of each sample, and the shared ones once. */

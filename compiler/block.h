@@ -37,4 +37,9 @@ void adjoint_check(Block *k);
 /* A bound of the tape such as 64 MiB: a number and its unit. */
 void adjoint_memory(Block *k, Node *clause, Node *number, Node *unit);
 
+/* ---- tolerance.c ---- */
+void tolerance_read(Block *k, Node *clause);
+/* Have the tolerances one entry, or one for each component? False after a message. When the states are known. */
+bool tolerance_fits(Block *k);
+
 #endif

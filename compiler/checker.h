@@ -265,6 +265,11 @@ Val reduce_lift_series(Check *c, Builder *b, const Reduction *r, int state, cons
 /* The same for a rate or an error of a reduced state, which is not shifted. */
 Val reduce_lift_rate(Check *c, Builder *b, const Reduction *r, int state, const Val *z, Val x);
 
+/* ---- tolerance.c ---- */
+double tolerance_least(const Check *c, const Tolerance *t);
+/* For each state of the user a number, or an array of its shape. */
+Val *tolerance_values(Check *c, Builder *b, const Solve *s, Tolerance *t);
+
 /* ---- step.c: one step of a method as IR ---- */
 typedef struct Problem { /* what a step needs of its solve, in the builder where it stands */
     Solve *solve;
@@ -287,7 +292,7 @@ struct Internals {
     Val **k, **stage;        /* [stage][state] */
     Val *u0, *u1, *err;      /* err NULL without an embedded method */
     Val t, h;
-    Val atol, rtol;
+    const Val *atol, *rtol; /* one number or array for each state */
 };
 /* Does each sample have its own steps? Then norms are of one sample. */
 bool internals_per_sample(const Builder *b, const Internals *in);

@@ -1,7 +1,7 @@
-/* clause.c: the clauses of a solve block: its span, method, tolerances, steps, controller, memory, adjoint.
+/* clause.c: the clauses of a solve block: its span, method, steps, controller, memory, adjoint.
  *
  * Needs: static expressions (expr.c).  Gives: the choices in Solve and SolveInfo, each number a setting.
- * Elsewhere: regularize clauses (regularize.c), equations (equation.c). */
+ * Elsewhere: tolerances (tolerance.c), regularize clauses (regularize.c), equations (equation.c). */
 #include "block.h"
 
 #include <math.h>
@@ -245,26 +245,6 @@ static void read_method(Block *k, Node *clause)
     DIAG_AT(c->diags, CLAUSE_VALUE, name->span, "method", "method tsit5");
 }
 
-static void read_tolerance(Block *k, Node *clause)
-{
-    Solve *s = k->solve;
-    for (int g = 0; g < clause->n; g++)
-        for (int i = 0; i < clause->kid[g]->n; i++) {
-            Node *at = clause->kid[g]->kid[i], *value = at->kind == NODE_WORD && at->n ? at->kid[0] : at;
-            if (at->kind == NODE_WORD && !at->n) {
-                DIAG_AT(k->c->diags, CLAUSE_VALUE, at->span, "tolerance", "tolerance abs 1e-6 rel 1e-3");
-                return;
-            }
-            const char *word = at->kind == NODE_WORD ? str_format(k->c->arena, "tolerance.%s", at->text) : "tolerance";
-            int set = clause_setting(k->c, k->outer, value, clause_key(k, word), "a tolerance");
-            clause_positive(k, value, set);
-            if (at->kind != NODE_WORD || str_eq(at->text, "abs"))
-                s->set_atol = set;
-            if (at->kind != NODE_WORD || str_eq(at->text, "rel"))
-                s->set_rtol = set;
-        }
-}
-
 static void read_step(Block *k, Node *clause)
 {
     Solve *s = k->solve;
@@ -298,6 +278,24 @@ static void read_step(Block *k, Node *clause)
         }
 }
 
+/* pid(p, i, d): what the present error, the sum of errors and their change contribute. */
+static void read_gains(Block *k, Node *call)
+{
+    static const char *const name[] = {"controller.p", "controller.i", "controller.d"};
+    if (call->n != 4) {
+        DIAG_AT(k->c->diags, CLAUSE_VALUE, call->span, "controller", "controller pid(0.01, 0.47, 0.1)");
+        return;
+    }
+    for (int i = 0; i < 3; i++) {
+        int set = clause_setting(k->c, k->outer, call->kid[i + 1], clause_key(k, name[i]), "a gain");
+        if (i == 0)
+            k->solve->set_pid = set;
+        if (i == 1) /* without it the error is held where it is, not at the tolerance */
+            clause_positive(k, call->kid[2], set);
+    }
+    k->solve->controller = "pid";
+}
+
 static void read_controller(Block *k, Node *clause)
 {
     static const char *const rows[] = {
@@ -306,6 +304,10 @@ static void read_controller(Block *k, Node *clause)
 #undef CONTROL
     };
     Node *at = clause->n && clause->kid[0]->n ? clause->kid[0]->kid[0] : clause;
+    if (at->kind == NODE_CALL && at->kid[0]->kind == NODE_NAME && str_eq(at->kid[0]->text, "pid")) {
+        read_gains(k, at);
+        return;
+    }
     for (size_t i = 0; at->kind == NODE_NAME && i < sizeof rows / sizeof *rows; i++)
         if (str_eq(at->text, rows[i])) {
             k->solve->controller = rows[i];
@@ -341,7 +343,7 @@ static void read_one(Block *k, Node *clause)
         void (*read)(Block *, Node *);
     } row[] = {{"time", read_time},
                {"method", read_method},
-               {"tolerance", read_tolerance},
+               {"tolerance", tolerance_read},
                {"step", read_step},
                {"batching", read_batching},
                {"adjoint", adjoint_read},
@@ -414,7 +416,7 @@ void clause_presets(Block *k)
     s->set_fixed = s->set_initial = s->set_min = s->set_max = s->set_limit = s->set_save0 = -1;
     s->set_memory = -1;
     s->arg_save = s->arg_count = s->arg_end = -1;
-    s->set_t0 = s->set_t1 = s->set_atol = s->set_rtol = -1;
+    s->set_t0 = s->set_t1 = s->atol.set = s->rtol.set = s->set_pid = -1;
     s->controller = "elementary";
     s->method = scope_lookup(k->c->prelude, "tsit5")->value.tableau;
 }
@@ -430,12 +432,12 @@ bool clause_check(Block *k)
         diag_help(c->diags, "add a line such as  time 0 .. 1");
         return false;
     }
-    if (s->set_rtol < 0 && s->set_atol < 0)
-        s->set_rtol = s->set_atol = preset(k, "tolerance", 1e-6);
-    if (s->set_rtol < 0)
-        s->set_rtol = preset(k, "tolerance.rel", 1e-6);
-    if (s->set_atol < 0)
-        s->set_atol = preset(k, "tolerance.abs", 1e-6);
+    if (s->rtol.set < 0 && s->atol.set < 0)
+        s->rtol = s->atol = (Tolerance){.n = 1, .set = preset(k, "tolerance", 1e-6)};
+    if (s->rtol.set < 0)
+        s->rtol = (Tolerance){.n = 1, .set = preset(k, "tolerance.rel", 1e-6)};
+    if (s->atol.set < 0)
+        s->atol = (Tolerance){.n = 1, .set = preset(k, "tolerance.abs", 1e-6)};
     if (s->set_limit < 0)
         s->set_limit = preset(k, "step.limit", 10000);
     check_sample_times(k);
@@ -450,7 +452,7 @@ bool clause_check(Block *k)
         return false;
     }
     adjoint_check(k);
-    double rtol = c->model->settings.at[s->set_rtol].value;
+    double rtol = tolerance_least(c, &s->rtol);
     bool has_changes =
         s->has_estimate && !s->method->share && (!s->method->slope || s->method->fsal); /* from f(u, t) */
     s->has_differences = has_changes && !c->model->is_double && !c->no_difference && rtol < FINE_TOLERANCE;

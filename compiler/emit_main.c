@@ -169,14 +169,15 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
     text_line(e->to, ".is_adaptive = %s, .keeps_dense = %s, .saves_exactly = %s,",
               truth(s->has_estimate && s->set_fixed < 0), truth(s->saves_dense), truth(s->saves_exactly));
     text_line(e->to, ".is_biased = %s, .is_initial_warm = %s,", truth(s->is_biased), truth(s->is_initial_warm));
-    text_line(e->to, ".set_atol = %d, .set_rtol = %d, .set_t0 = %d, .set_t1 = %d, .set_fixed = %d,", s->set_atol,
-              s->set_rtol, s->set_t0, s->set_t1, s->set_fixed);
+    text_line(e->to, ".set_atol = %d, .set_rtol = %d, .set_t0 = %d, .set_t1 = %d, .set_fixed = %d,", s->atol.set,
+              s->rtol.set, s->set_t0, s->set_t1, s->set_fixed);
     text_line(e->to, ".set_initial = %d, .set_min = %d, .set_max = %d, .set_limit = %d, .set_save = %d,",
               s->set_initial, s->set_min, s->set_max, s->set_limit, s->set_save0);
     if (s->is_steered)
         text_line(e->to, ".is_steered = true, .set_steer = %d,", s->set_steer);
     text_line(e->to, ".set_memory = %d, .bound_is_slots = %s, .controller = %s,", s->set_memory,
               truth(s->bound_is_slots), quoted(e, s->controller));
+    text_line(e->to, ".set_pid = %d,", s->set_pid);
     text_line(e->to, ".latency = %s, .latency_bytes = %s, .forgets_steps = %s,", latency, bytes,
               truth(s->adjoint == ADJOINT_backsolve));
     text_line(e->to, ".n_extra = %d, .n_moment = %d, .extra = %s, .moment = %s, .rate = %s};", s->n_extra, s->n_moment,

@@ -23,6 +23,7 @@ static bool read_states(Block *k)
     Solve *s = k->solve;
     s->state_name = ARENA_NEW(c->arena, const char *, k->node->n); /* an equation or a clause for each */
     s->state_type = ARENA_NEW(c->arena, Type, k->node->n);
+    s->user_type = ARENA_NEW(c->arena, Type, k->node->n);
     for (int i = 0; i < k->node->n; i++) {
         Node *at = k->node->kid[i];
         if (at->kind != NODE_EQUATION)
@@ -76,7 +77,7 @@ static bool read_starts(Block *k)
         if (!fn_type(k->main->fn, v).is_batched)
             v = fn_op1(c->module, k->main->fn, OP_bcast, v);
         k->start[state] = v;
-        s->state_type[state] = fn_type(k->main->fn, v);
+        s->state_type[state] = s->user_type[state] = fn_type(k->main->fn, v);
     }
     for (int j = 0; j < s->n_state; j++)
         if (k->start[j] == NO_VAL) {
@@ -232,6 +233,7 @@ void declare_solve(Check *c, Scope *s, Builder *b, Node *node)
     bool ok = clause_check(&k) && read_states(&k) && read_starts(&k);
     if (ok)
         add_integrals(&k);
+    ok = ok && tolerance_fits(&k);
     Fn *field = ok ? read_equations(&k, keys) : NULL;
     if (field) {
         solve->saves_dense = solve->n_save > 0 && !solve->saves_exactly;

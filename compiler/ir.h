@@ -100,6 +100,11 @@ static inline bool adjoint_is_continuous(AdjointKind kind) /* a system of its ow
 {
     return kind >= ADJOINT_backsolve;
 }
+typedef struct Tolerance {
+    int set, n; /* the first of n settings: one for all components, or one for each; set -1: not given */
+    Span span;
+    Val *array; /* [state]: of many settings, in the program of the solve; NULL: not made yet */
+} Tolerance;
 
 /* A differential equation region. States u_i, carries c_j (what one accepted step hands to the next besides the state:
  * k1 of a method that is first-same-as-last, a second state), arguments p_k (whatever the equations use, shared or per
@@ -125,6 +130,7 @@ struct Solve {
     int n_integral; /* the last states: what `regularize` integrates along the path; the others are the model's */
     const char **state_name;
     Type *state_type;     /* always batched */
+    Type *user_type;      /* of the states as the user wrote them */
     int n_save;           /* saved times */
     int n_draw;           /* local times drawn in one solve */
     bool has_estimate;    /* adaptive */
@@ -138,7 +144,8 @@ struct Solve {
     int quantity_how[8]; /* for each q: 0 sum, 1 mean, 2 max over accepted steps */
     Fn *init, *guess, *step, *step_keep, *dense, *scaled, *lift, *inverse;
     /* Settings (index into the settings table, -1: not given). */
-    int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save0,
+    Tolerance atol, rtol;
+    int set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save0,
         set_memory;      /* saves: n_save settings; memory: MiB of the tape, or its checkpoints */
     bool bound_is_slots; /* set_memory counts checkpoints */
     bool is_initial_warm;
@@ -151,6 +158,7 @@ struct Solve {
     bool is_steered;              /* in training U(-b, b) is added to the end of the span and to the saved times: */
     int set_steer;                /* b */
     const char *controller;       /* row of control.def */
+    int set_pid;                  /* settings: gains of pid; -1: those of the row */
     const char *reduction;        /* for `explain`: what reduce.c did, or why not */
     const char **state_reduction; /* the same for each state; NULL if it was not tried */
 };

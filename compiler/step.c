@@ -36,11 +36,10 @@ Val step_weighted(Check *c, Builder *b, Val *const *k, int state, const double *
     return sum;
 }
 
-static void tolerances(Check *c, Builder *b, const Solve *s, Internals *in)
+static void tolerances(Check *c, Builder *b, Solve *s, Internals *in)
 {
-    Value atol = {.kind = VALUE_setting, .index = s->set_atol}, rtol = {.kind = VALUE_setting, .index = s->set_rtol};
-    in->atol = build_val(c, b, &atol);
-    in->rtol = build_val(c, b, &rtol);
+    in->atol = tolerance_values(c, b, s, &s->atol);
+    in->rtol = tolerance_values(c, b, s, &s->rtol);
 }
 
 static bool is_lifted(const Problem *p, int state)
@@ -128,7 +127,7 @@ static Internals plain_internals(const Field *f, Builder *b, const Problem *p, c
                                  Val h, Val *const *inner)
 {
     Check *c = f->c;
-    const Solve *solve = p->solve;
+    Solve *solve = p->solve;
     const Tableau *m = solve->method;
     int n = solve->n_state;
     Internals in = {.method = m, .n_state = n, .n_integral = solve->n_integral, .t = t, .h = h};
@@ -250,7 +249,7 @@ Internals step_internals(Check *c, Builder *b, const Problem *p, const Val *u, c
 Val step_scaled(Check *c, Builder *b, const Internals *in, int state, Val x)
 {
     Val larger = op2(c, b, OP_max, op1(c, b, OP_abs, in->u0[state]), op1(c, b, OP_abs, in->u1[state]));
-    return op2(c, b, OP_div, x, op2(c, b, OP_add, in->atol, op2(c, b, OP_mul, in->rtol, larger)));
+    return op2(c, b, OP_div, x, op2(c, b, OP_add, in->atol[state], op2(c, b, OP_mul, in->rtol[state], larger)));
 }
 
 bool internals_per_sample(const Builder *b, const Internals *in)
@@ -290,13 +289,12 @@ Val step_guess(Check *c, Builder *b, const Problem *p, const Start *at, Val t, V
 {
     int n = p->solve->n_state;
     Span place = p->solve->span;
-    Value atol = {.kind = VALUE_setting, .index = p->solve->set_atol};
-    Value rtol = {.kind = VALUE_setting, .index = p->solve->set_rtol};
-    Val a = build_val(c, b, &atol), r = build_val(c, b, &rtol);
+    const Val *a = tolerance_values(c, b, p->solve, &p->solve->atol);
+    const Val *r = tolerance_values(c, b, p->solve, &p->solve->rtol);
     Val *sk = ARENA_NEW(c->arena, Val, n), *x = ARENA_NEW(c->arena, Val, n), *y = ARENA_NEW(c->arena, Val, n);
     Val length = op1(c, b, OP_abs, span), direction = op1(c, b, OP_sign, span);
     for (int j = 0; j < n; j++) {
-        sk[j] = op2(c, b, OP_add, a, op2(c, b, OP_mul, r, op1(c, b, OP_abs, at->user_u[j])));
+        sk[j] = op2(c, b, OP_add, a[j], op2(c, b, OP_mul, r[j], op1(c, b, OP_abs, at->user_u[j])));
         x[j] = op2(c, b, OP_div, at->user_u[j], sk[j]);
         y[j] = op2(c, b, OP_div, at->user_k[j], sk[j]);
     }

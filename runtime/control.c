@@ -9,8 +9,8 @@
 #include <string.h>
 
 static const NdeControl control[] = {
-#define CONTROL(id, kind, b1, b2, b3, safety, least, most, again, floor, stretch, what) \
-    {#id, kind, b1, b2, b3, safety, least, most, again, floor, stretch, what},
+#define CONTROL(id, kind, b1, b2, b3, a1, a2, b0, safety, least, most, again, floor, start, stretch, what) \
+    {#id, kind, b1, b2, b3, a1, a2, b0, safety, least, most, again, floor, start, stretch, what},
 #include "control.def"
 #undef CONTROL
 };
@@ -23,28 +23,48 @@ const NdeControl *nde_control_find(const char *name)
     return NULL;
 }
 
+/* Soderlind (2003): with the gains p, i, d the logarithm of a factor is -(i e + p (e - e1) + d (e - 2 e1 + e2))
+ * / K, e being that of the error. */
+NdeControl nde_control_pid(double p, double i, double d)
+{
+    NdeControl row = *nde_control_find("pid");
+    row.b1 = p + i + d;
+    row.b2 = p + 2 * d;
+    row.b3 = d;
+    return row;
+}
+
 void nde_control_begin(NdeController *c, const NdeControl *row, int order, int embedded)
 {
     int lower = embedded < order ? embedded : order;
-    *c = (NdeController){row, row->kind == NDE_ORDER ? order : lower + 1, {row->floor, row->floor}, false};
+    *c = (NdeController){.row = *row, .before = {row->start, row->start}};
+    c->k = row->kind == NDE_ORDER ? order : lower + 1;
 }
 
-double nde_control_factor(NdeController *c, double err)
+static double ratio(double one, double other)
 {
-    const NdeControl *r = c->row;
+    return one > 0 && other > 0 ? one / other : 1;
+}
+
+double nde_control_factor(NdeController *c, double err, double h)
+{
+    const NdeControl *r = &c->row;
     if (!isfinite(err)) {
         c->is_after_rejection = true;
         return r->least;
     }
-    double now = pow(err, -r->b1 / c->k);
     if (err > 1) {
         c->is_after_rejection = true;
-        return fmin(1, fmax(r->least, r->safety * now));
+        return fmin(1, fmax(r->least, r->safety * pow(err, -r->b0 / c->k)));
     }
     double most = c->is_after_rejection ? r->again : r->most;
     double factor = most; /* pow(0, -b) is infinite: an error of exactly 0 asks for the most */
     if (err > 0)
-        factor = r->safety * now * pow(c->before[0], r->b2 / c->k) * pow(c->before[1], -r->b3 / c->k);
+        factor = r->safety * pow(err, -r->b1 / c->k) * pow(c->before[0], r->b2 / c->k) *
+                 pow(c->before[1], -r->b3 / c->k) * pow(ratio(fabs(h), c->size[0]), -r->a1) *
+                 pow(ratio(c->size[0], c->size[1]), -r->a2);
+    c->size[1] = c->size[0];
+    c->size[0] = fabs(h);
     c->before[1] = c->before[0];
     c->before[0] = fmax(err, r->floor);
     c->is_after_rejection = false;

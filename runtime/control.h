@@ -12,22 +12,25 @@ typedef enum NdeOrderKind { NDE_LOWER, NDE_ORDER } NdeOrderKind;
 typedef struct NdeControl { /* a row of control.def */
     const char *name;
     NdeOrderKind kind;
-    double b1, b2, b3, safety, least, most, again, floor, stretch;
+    double b1, b2, b3, a1, a2, b0, safety, least, most, again, floor, start, stretch;
     const char *what;
 } NdeControl;
 
 typedef struct NdeController {
-    const NdeControl *row;
+    NdeControl row;
     double k;         /* K of control.def */
     double before[2]; /* norms of the steps before */
+    double size[2];   /* and their sizes; 0: there was none */
     bool is_after_rejection;
 } NdeController;
 
 const NdeControl *nde_control_find(const char *name); /* NULL: there is none */
+/* The row `pid` with gains of one's own: what the present error, the sum of errors and their change contribute. */
+NdeControl nde_control_pid(double p, double i, double d);
 /* order and embedded: of the method and its error estimate. */
 void nde_control_begin(NdeController *c, const NdeControl *row, int order, int embedded);
-/* The factor for the next step after one with scaled norm `err` >= 0 (not a number, or infinite: the least factor);
- * the step counts as accepted if err <= 1. */
-double nde_control_factor(NdeController *c, double err);
+/* The factor for the next step after one of size h with scaled norm `err` >= 0 (not a number, or infinite: the least
+ * factor); the step counts as accepted if err <= 1. */
+double nde_control_factor(NdeController *c, double err, double h);
 
 #endif

@@ -29,10 +29,14 @@ void nde_latency_control(NdeLatency *at, const NdeControl *row, int order, int e
     at->b1 = row->b1 / c.k / 2;
     at->b2 = row->b2 / c.k / 2;
     at->b3 = row->b3 / c.k / 2;
+    at->b0 = row->b0 / c.k / 2;
+    at->a1 = row->a1;
+    at->a2 = row->a2;
     at->factor_least = log2(row->least);
     at->factor_most = log2(row->most);
     at->factor_again = log2(row->again);
     at->floor = 2 * log2(row->floor);
+    at->start = 2 * log2(row->start);
     at->stretch = row->stretch;
 }
 
@@ -48,8 +52,10 @@ bool nde_latency_solve(NdeEngine *e, const NdeSolve *s, const NdeRef *in, const 
         return false;
     NdeFlow *f = &e->flow[s->index];
     NdeLatency *at = &f->latency;
-    if (at->stretch == 0) /* once a run */
-        nde_latency_control(at, nde_control_find(s->controller ? s->controller : "elementary"), s->order, s->embedded);
+    if (at->stretch == 0) { /* once a run */
+        NdeControl row = nde_solve_control(e, s);
+        nde_latency_control(at, &row, s->order, s->embedded);
+    }
     at->t0 = setting(e, s->set_t0, 0);
     at->t1 = setting(e, s->set_t1, 1);
     at->least = fabs(setting(e, s->set_min, 0));

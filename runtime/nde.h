@@ -100,11 +100,12 @@ typedef struct NdeFn {
 
 /* What the latency form of a solve (runtime/nde_latency.h) is given, and the counts that it gives back. The controller
  * of control.def in the log2 domain of the squared norm: log2 of a factor is
- *   safety - b1 log2(E^2) + b2 log2(E1^2) - b3 log2(E2^2),  held in [factor_least, factor_most or factor_again]. */
+ *   safety - b1 log2(E^2) + b2 log2(E1^2) - b3 log2(E2^2) - a1 log2(h/h1) - a2 log2(h1/h2),
+ * held in [factor_least, factor_most or factor_again]; b0 in place of b1 after a rejection. */
 typedef struct NdeLatency {
     double t0, t1, least, most, fixed, initial;
     long limit;
-    double safety, b1, b2, b3, factor_least, factor_most, factor_again, floor, stretch;
+    double safety, b1, b2, b3, a1, a2, b0, factor_least, factor_most, factor_again, floor, start, stretch;
     const double *save; /* saved times */
     void *work;         /* solve->latency_bytes, 64-byte aligned */
     long accepted, rejected;
@@ -152,6 +153,7 @@ typedef struct NdeSolve {
     int set_steer;             /* b being this setting */
     bool is_per_sample;        /* each sample has its own steps: t, span, h, theta, err, q and the counts are per sample */
     const char *controller;    /* row of control.def */
+    int set_pid;               /* settings: the three gains of pid; -1: as the row has them */
     NdeLatencySolve *latency;  /* or NULL */
     size_t latency_bytes;
     bool forgets_steps;        /* its reverse reads no step: `adjoint backsolve` */

@@ -223,7 +223,9 @@ typedef struct Pace {
     double way;           /* 1 or -1 */
     double sliver, least; /* the rest of the span that is no step of its own; a step that needs a look */
     double last, bias;    /* log2 of the squared norm of the step before; what it says of the next factor */
+    double size, ratio;   /* log2 of the size of the step before, if has_size, and of its ratio to that before */
     double stretch, most; /* as control.def has them for after a rejection or not */
+    bool has_size;
     bool is_cut, is_lost; /* the attempt is shorter than wanted; the ordinary way is to be gone */
     long attempts, rejected;
 } Pace;
@@ -235,8 +237,8 @@ INLINE Pace l_begin(const NdeLatency *s, double way)
     double scale = fmax(fabs(s->t0), fabs(s->t1));
     p.sliver = 100 * DBL_EPSILON * scale;
     p.least = fmax(s->least, 4 * DBL_EPSILON * scale);
-    p.last = s->floor;
-    p.bias = s->safety + (s->b2 - s->b3) * s->floor;
+    p.last = s->start;
+    p.bias = s->safety + (s->b2 - s->b3) * s->start;
     return p;
 }
 
@@ -252,7 +254,10 @@ INLINE bool l_choose(const NdeLatency *s, Pace *p, double stop)
             return false;
     }
     p->end = p->t + p->h;
-    if (RARELY(left <= size * p->stretch + p->sliver)) {
+    double reach = size * p->stretch;
+    reach = reach < s->most ? reach : s->most;
+    reach = reach > size ? reach : size;
+    if (RARELY(left <= reach + p->sliver)) {
         p->end = stop;
         p->wanted = p->h;
         p->is_cut = left < 0.999 * size;
@@ -276,7 +281,7 @@ INLINE bool l_choose_fixed(const NdeLatency *s, Pace *p, double stop)
 /* A rejected attempt is repeated with its own norm alone; a step that gets too small is left to the ordinary way. */
 INLINE void l_reject(const NdeLatency *s, Pace *p, double square)
 {
-    double g = square < HUGE_VAL ? s->safety - s->b1 * l_log2(square) : s->factor_least;
+    double g = square < HUGE_VAL ? s->safety - s->b0 * l_log2(square) : s->factor_least;
     double tried = fabs(p->h);
     p->h *= l_exp2(fmin(0, fmax(s->factor_least, g)));
     p->stretch = 1; /* or it would try the same again */
@@ -287,6 +292,17 @@ INLINE void l_reject(const NdeLatency *s, Pace *p, double square)
     p->is_lost = size <= 16 * DBL_EPSILON * scale || p->t + p->h == p->t || (size < s->least && tried <= s->least);
 }
 
+/* What the sizes of an accepted step and those before say of the next factor, in a filter; nothing waits for it. */
+INLINE double l_sizes(const NdeLatency *s, Pace *p)
+{
+    double size = log2(fabs(p->h)), ratio = p->has_size ? size - p->size : 0;
+    double sum = s->a1 * ratio + s->a2 * p->ratio;
+    p->size = size;
+    p->ratio = ratio;
+    p->has_size = true;
+    return sum;
+}
+
 /* Accepts or rejects by the squared norm of the scaled error, and sets the next wanted step. */
 INLINE bool l_judge(const NdeLatency *s, Pace *p, double square)
 {
@@ -295,6 +311,8 @@ INLINE bool l_judge(const NdeLatency *s, Pace *p, double square)
         return false;
     }
     double l = l_log2(square), g = p->bias - s->b1 * l;
+    if (RARELY(s->a1 != 0))
+        g -= l_sizes(s, p);
     g = g < p->most ? g : p->most;
     g = g > s->factor_least ? g : s->factor_least;
     p->h *= l_exp2(g);

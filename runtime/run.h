@@ -61,6 +61,7 @@
 #define nde_watch_text NDE_NAME(nde_watch_text)
 #define nde_solve_reach NDE_NAME(nde_solve_reach)
 #define nde_solve_before NDE_NAME(nde_solve_before)
+#define nde_solve_control NDE_NAME(nde_solve_control)
 #define nde_solve_undo NDE_NAME(nde_solve_undo)
 #define nde_tape_check NDE_NAME(nde_tape_check)
 #define nde_tape_begin NDE_NAME(nde_tape_begin)
@@ -401,6 +402,8 @@ static inline int nde_result_quantity(const NdeSolve *s, int q)
 /* Solves by the latency form if there is one and the batch is one sample whose steps nobody asks for. False: it was not
  * done, and out may hold anything. */
 bool nde_latency_solve(NdeEngine *e, const NdeSolve *s, const NdeRef *in, const NdeRef *out);
+/* The controller that the model chose, with its gains if they are settings. */
+NdeControl nde_solve_control(const NdeEngine *e, const NdeSolve *s);
 /* A row of control.def, whose numbers are those of norms, as numbers of log2 of squared norms. */
 void nde_latency_control(NdeLatency *at, const NdeControl *row, int order, int embedded);
 

@@ -256,8 +256,9 @@ void nde_flight_choose(NdeFlight *w)
     }
     double h = fmin(w->most, fmax(w->least, fabs(w->h)));
     w->h = w->way * h;
-    double stretch = w->control.is_after_rejection ? 1 : w->control.row->stretch; /* or it would try the same again */
-    w->end = left <= h * stretch || left - h <= sliver ? stop : w->t + w->h;
+    double stretch = w->control.is_after_rejection ? 1 : w->control.row.stretch; /* or it would try the same again */
+    double reach = fmax(h, fmin(h * stretch, w->most));
+    w->end = left <= reach || left - h <= sliver ? stop : w->t + w->h;
 }
 
 static bool is_too_small(const Flight *w)
@@ -301,7 +302,7 @@ int nde_flight_propose(NdeFlight *w, bool is_accepted)
     if (w->fixed > 0 || w->e->replay.mode == NDE_REPLAY)
         return 0;
     bool is_cut = is_accepted && fabs(f->h) < 0.999 * fabs(w->h); /* cut to a stop: not the size that was wanted */
-    double next = fabs(f->h) * nde_control_factor(&w->control, f->err);
+    double next = fabs(f->h) * nde_control_factor(&w->control, f->err, f->h);
     w->h = w->way * (is_cut ? fmax(next, fabs(w->h)) : next);
     if (is_accepted)
         return 0;
@@ -391,6 +392,12 @@ static void finish(Flight *w)
     put(out[k + 2], f->rejected);
 }
 
+NdeControl nde_solve_control(const NdeEngine *e, const NdeSolve *s)
+{
+    const double *gain = s->set_pid < 0 ? NULL : e->setting + s->set_pid;
+    return gain ? nde_control_pid(gain[0], gain[1], gain[2]) : *nde_control_find(s->controller);
+}
+
 int nde_flight_prepare(NdeFlight *w)
 {
     NdeEngine *e = w->e;
@@ -407,10 +414,8 @@ int nde_flight_prepare(NdeFlight *w)
     if (!s->is_adaptive && !(w->fixed > 0))
         return nde_fail(e->error, NDE_EXIT_FILE,
                         "'%s' needs a step size: method %s has no error estimate to choose one", s->name, s->method);
-    const NdeControl *row = nde_control_find(s->controller ? s->controller : "elementary");
-    if (!row)
-        return nde_fail(e->error, NDE_EXIT_MEMORY, "there is no controller '%s'", s->controller);
-    nde_control_begin(&w->control, row, s->order, s->embedded);
+    NdeControl row = nde_solve_control(e, s);
+    nde_control_begin(&w->control, &row, s->order, s->embedded);
     memset(w->f->sum, 0, (size_t)s->n_quantity * sizeof(double));
     memset(w->f->most, 0, (size_t)s->n_quantity * sizeof(int));
     return 0;

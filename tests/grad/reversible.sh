@@ -97,7 +97,7 @@ solve chosen {
   z(1) = wide(x)
   time 1 .. 0
   method alf
-  tolerance 1e-3
+  tolerance abs linspace(1e-4, 1e-2, 12) rel 1e-3
   regularize error, biased, weight 2
   regularize error2, biased, through state, at accepted, hold slope, weight 2
 }

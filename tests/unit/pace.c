@@ -1,5 +1,5 @@
 /* pace.c: the choice of steps of one sample alone is that of control.c to a part in a hundred: factors after random
- * sequences of errors, and steps that meet the ends of the span. */
+ * sequences of errors, and sizes, and steps that meet the ends of the span. */
 #define NDE_DOUBLE
 #include <check.h>
 #include <math.h>
@@ -8,7 +8,8 @@
 #include "nde_latency.h"
 #include "run.h"
 
-static const char *const name[] = {"elementary", "sciml", "pi"};
+static const char *const name[] = {"elementary", "sciml", "pi", "pid", "h211b", "h312b"};
+enum { NAMES = sizeof name / sizeof *name };
 
 /* Errors from far below the floor to far above the tolerance, most of them near it. */
 static double next_error(uint64_t *state)
@@ -28,13 +29,14 @@ START_TEST(factors_are_those_of_the_controller)
     Pace p = l_begin(&s, 1);
     for (int k = 0; k < 400; k++) {
         double err = k % 50 == 7 ? 0 : k % 50 == 9 ? (double)NAN : next_error(&state);
-        p.h = 1;
+        p.h = exp2(2 * sin(k));
+        double h = p.h;
         p.is_cut = false;
         bool is_accepted = l_judge(&s, &p, err * err);
-        double want = nde_control_factor(&c, err);
+        double want = nde_control_factor(&c, err, h);
         ck_assert_int_eq(is_accepted, err <= 1);
-        ck_assert_msg(fabs(p.h / want - 1) < 0.01, "%s, attempt %d, error %g: factor %g, not %g", name[_i], k, err, p.h,
-                      want);
+        ck_assert_msg(fabs(p.h / h / want - 1) < 0.01, "%s, attempt %d, error %g: factor %g, not %g", name[_i], k, err,
+                      p.h / h, want);
     }
     ck_assert_int_gt((int)p.rejected, 20);
 }
@@ -50,11 +52,15 @@ START_TEST(steps_meet_the_end)
     p.h = way * 0.4;
     ck_assert(l_choose(&s, &p, s.t1)); /* held at the most */
     ck_assert_double_eq(p.h, way * 0.25);
+    p.t = 2 + way * 0.8;
+    p.h = way * 0.18;
+    ck_assert(l_choose(&s, &p, s.t1)); /* 0.2 are left: stretched */
+    ck_assert_double_eq(p.end, s.t1);
+    ck_assert_double_eq_tol(p.h, way * 0.2, 1e-15);
     p.t = 2 + way * 0.7;
     p.h = way * 0.25;
-    ck_assert(l_choose(&s, &p, s.t1)); /* 0.3 are left: stretched */
-    ck_assert_double_eq(p.end, s.t1);
-    ck_assert_double_eq_tol(p.h, way * 0.3, 1e-15);
+    ck_assert(l_choose(&s, &p, s.t1)); /* 0.3 are left, more than the most */
+    ck_assert_double_eq_tol(p.h, way * 0.25, 1e-15);
     p.t = 2 + way * 0.9;
     p.h = way * 0.25;
     ck_assert(l_choose(&s, &p, s.t1)); /* 0.1 are left: cut */
@@ -79,7 +85,7 @@ int main(void)
 {
     Suite *suite = suite_create("pace");
     TCase *tc = tcase_create("pace");
-    tcase_add_loop_test(tc, factors_are_those_of_the_controller, 0, 3);
+    tcase_add_loop_test(tc, factors_are_those_of_the_controller, 0, NAMES);
     tcase_add_loop_test(tc, steps_meet_the_end, 0, 2);
     tcase_add_test(tc, powers_are_near);
     suite_add_tcase(suite, tc);

@@ -340,6 +340,7 @@ static NdeSolve flow = {.name = "flow",
                         .set_limit = SET_LIMIT,
                         .set_save = SET_SAVE,
                         .set_memory = -1,
+                        .set_pid = -1,
                         .controller = "elementary"};
 
 /* ---- train: -> loss, reg, evaluations, accepted, rejected, gW ---- */

@@ -122,6 +122,15 @@ static States moved(const Array *u, double h, const double *w, int n, const Stat
     return out;
 }
 
+/* Of component e of state j: an element in each sample. */
+static double tolerance(const Tolerance *t, int j, int e)
+{
+    int at = e % type_size(solve->user_type[j]);
+    for (int i = 0; i < j; i++)
+        at += type_size(solve->user_type[i]);
+    return setting[t->set + (t->n > 1 ? at : 0)];
+}
+
 /* rms over all states, elements and samples of x / (atol + rtol |scale|) */
 static double norm(const States *x, const States *scale)
 {
@@ -130,7 +139,7 @@ static double norm(const States *x, const States *scale)
         for (int e = 0; e < size_of(j); e++, n++) {
             double d = x->of[j].at[e];
             if (scale)
-                d /= setting[solve->set_atol] + setting[solve->set_rtol] * fabs(scale->of[j].at[e]);
+                d /= tolerance(&solve->atol, j, e) + tolerance(&solve->rtol, j, e) * fabs(scale->of[j].at[e]);
             sum += d * d;
         }
     return sqrt(sum / n);
@@ -503,6 +512,31 @@ START_TEST(the_initial_step_is_that_of_the_formula)
 }
 END_TEST
 
+/* The error norm and the initial step with tolerances of one component each, by loops over all of them; and with equal
+ * ones to the bit what one number gives. */
+START_TEST(tolerances_are_those_of_the_components)
+{
+    const char *vector = "tolerance abs [1e-4, 1e-3, 0.1, 1, 2e-2] rel [3e-3, 1e-2, 0.2, 0.5, 1e-3]";
+    const char *equal = "tolerance abs 1e-2 * ones(5) rel [3e-2, 3e-2, 3e-2, 3e-2, 3e-2]",
+               *one = "tolerance abs 1e-2 rel 3e-2";
+    double err[3], h[3];
+    const char *text = str_format(a, model_text, "bosh3", "adaptive", ""), *at = strstr(text, one);
+    for (int i = 0; i < 3; i++) {
+        const char *use = i == 0 ? one : i == 1 ? equal : vector;
+        compile(str_format(a, "%.*s%s%s", (int)(at - text), text, use, at + strlen(one)));
+        const Array *in = step_inputs(solve->step, true, h0, 17), *out = interpret(a, solve->step, &world, in);
+        Taken s = take_step(in, NULL, t0, h0, in + at_t() + 2);
+        err[i] = *out[N_STATE + solve->n_carry].at;
+        ck_assert_double_eq_tol(err[i], s.norm, 1e-12 * s.norm);
+        h[i] = *interpret(a, solve->guess, &world, in)[0].at;
+        ck_assert_double_eq_tol(h[i], guess(in, t0, h0, in + at_t() + 2), 1e-9 * h[i]);
+    }
+    ck_assert_double_eq(err[0], err[1]);
+    ck_assert_double_eq(h[0], h[1]);
+    ck_assert_double_gt(fabs(err[0] / err[2] - 1), 0.1);
+}
+END_TEST
+
 START_TEST(fixed_steps_have_no_initial_step)
 {
     compile(str_format(a, model_text, tableau_node(_i)->text, "fixed 0.1", ""));
@@ -549,6 +583,7 @@ int main(void)
     tcase_add_loop_test(tc, a_step_is_what_the_tableau_says, 0, n);
     tcase_add_loop_test(tc, stiffness_is_the_ratio_of_the_last_two_stages, 0, n);
     tcase_add_loop_test(tc, carries_are_the_first_stage, 0, n);
+    tcase_add_test(tc, tolerances_are_those_of_the_components);
     tcase_add_loop_test(tc, a_step_that_is_undone_ends_where_it_began, 0, n);
     tcase_add_loop_test(tc, the_reverse_of_a_step_agrees_with_differences, 0, n);
     tcase_add_loop_test(tc, interpolants_are_what_the_tableau_says, 0, n);
