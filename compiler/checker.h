@@ -202,6 +202,8 @@ bool run_block(Check *c, Scope *s, Builder *b, Node *block, Value *out);
 Value call_fn(Check *c, Scope *s, Builder *b, Symbol *fn, Node *call);
 Value call_layer(Check *c, Scope *s, Builder *b, const Value *layer, Node *call);
 Value make_layer(Check *c, Scope *s, Node *expr, const char *path);
+/* The proved method that a tableau block stands for, or NULL after a message. */
+const Tableau *method_of(Check *c, Symbol *symbol);
 
 /* ---- equation.c ---- */
 void declare_solve(Check *c, Scope *s, Builder *b, Node *node);
@@ -261,15 +263,17 @@ typedef struct Start {    /* where a step begins, for one state each */
 struct Internals {
     const Tableau *method;
     int n_state;
-    Val **k, **stage;   /* [stage][state] */
-    Val *u0, *u1, *err; /* err NULL without an embedded method */
+    Val **k, **stage;   /* [stage][state]; those of the interpolant alone have no values yet */
+    Val *u0, *u1;
+    Val *err, *err2; /* NULL without an embedded method, without a second one */
     Val t, h;
     Val atol, rtol;
 };
 void step_field(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Val *du);
 /* Stages, new state and error estimate of a step from u with the signed step h; k1 NULL: evaluated here. */
 Internals step_internals(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h);
-/* The scaled error norm, 1 = the tolerance: rms(err / (atol + rtol max(|u0|, |u1|))). */
+/* The scaled error norm, 1 = the tolerance: e = rms(err / (atol + rtol max(|u0|, |u1|))). With a second estimate
+ * e^2 / sqrt(e^2 + e2^2 / 100) (Hairer, Norsett & Wanner 1993, II.10): a small e beside a large e2 is chance. */
 Val step_error(Check *c, Builder *b, const Internals *in);
 /* x over the tolerance: x / (atol + rtol max(|u0|, |u1|)), for one state. */
 Val step_scaled(Check *c, Builder *b, const Internals *in, int state, Val x);

@@ -131,7 +131,7 @@ static void read_method(Block *k, Node *clause)
         if (!symbol || symbol->value.kind == VALUE_poison)
             return;
         if (symbol->value.kind == VALUE_tableau) {
-            k->solve->method = symbol->value.tableau;
+            k->solve->method = method_of(c, symbol);
             return;
         }
     }
@@ -280,9 +280,14 @@ void clause_read(Block *k)
         if (str_eq(at->text, "time"))
             read_one(k, at); /* save times are checked against the span, terms against the method */
     }
+    bool has_method = false;
     for (int i = 0; i < k->node->n; i++)
-        if (k->node->kid[i]->kind == NODE_CLAUSE && str_eq(k->node->kid[i]->text, "method"))
+        if (k->node->kid[i]->kind == NODE_CLAUSE && str_eq(k->node->kid[i]->text, "method")) {
             read_one(k, k->node->kid[i]);
+            has_method = true;
+        }
+    if (!has_method)
+        k->solve->method = method_of(k->c, scope_lookup(k->c->prelude, "tsit5"));
     for (int i = 0; i < k->node->n; i++) {
         Node *at = k->node->kid[i];
         if (at->kind == NODE_CLAUSE && !str_eq(at->text, "time") && !str_eq(at->text, "method"))
@@ -296,7 +301,6 @@ void clause_presets(Block *k)
     s->set_memory = -1;
     s->set_t0 = s->set_t1 = s->set_atol = s->set_rtol = -1;
     s->controller = "elementary";
-    s->method = scope_lookup(k->c->prelude, "tsit5")->value.tableau;
 }
 
 bool clause_check(Block *k)
