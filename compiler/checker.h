@@ -263,7 +263,7 @@ typedef struct Start {    /* where a step begins, for one state each */
 struct Internals {
     const Tableau *method;
     int n_state;
-    Val **k, **stage;   /* [stage][state]; those of the interpolant alone have no values yet */
+    Val **k, **stage; /* [stage][state]; those of the interpolant alone have no values yet */
     Val *u0, *u1;
     Val *err, *err2; /* NULL without an embedded method, without a second one */
     Val t, h;

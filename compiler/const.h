@@ -30,8 +30,8 @@ void rat_free_all(void);
 
 /* A Runge-Kutta method (Hairer, Norsett & Wanner 1993, II.1). Doubles are the exact values rounded once. The first
  * `stages` stages make the step; those behind them, up to all_stages, serve the interpolant alone. c, a and interpolant
- * have a row for each of all, b, e and e2 an entry for each of the step's. e = b - bhat, NULL without an embedded method;
- * e2 = b - bhat2, NULL without a second one. */
+ * have a row for each of all, b, e and e2 an entry for each of the step's. e = b - bhat, NULL without an embedded
+ * method; e2 = b - bhat2, NULL without a second one. */
 typedef struct Tableau {
     const char *name;
     Span span;
@@ -52,7 +52,8 @@ typedef struct Tableau {
  * reporting. */
 typedef const Rat *RatLookup(void *context, const char *name);
 const Tableau *tableau_check(Arena *a, Diags *d, const Node *node, RatLookup *lookup, void *context);
-/* Evaluations of an attempted step, and those that dense output adds: stages of its own, or f at the end for the cubic. */
+/* Evaluations of an attempted step, and those that dense output adds: stages of its own, or f at the end for the cubic.
+ */
 int tableau_evaluations(const Tableau *t);
 int tableau_dense_evaluations(const Tableau *t);
 /* The order of the error estimate: that of bhat, or where two estimates are combined as e^2 / sqrt(e^2 + e2^2 / 100),
