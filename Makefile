@@ -20,7 +20,7 @@ RUNTIME = $(PLAIN:%=$(B)/runtime/%.o) $(REAL:%=$(B)/runtime/%_f32.o) $(REAL:%=$(
 NDEC    = $(patsubst compiler/%.c,$(B)/compiler/%.o,$(wildcard compiler/*.c)) $(B)/gen/parser.o $(B)/gen/lexer.o \
           $(B)/gen/prelude.o
 PRELUDE = compiler/prelude/functions.nde compiler/prelude/layers.nde compiler/prelude/methods.nde \
-          compiler/prelude/quantities.nde
+          compiler/prelude/high_order.nde compiler/prelude/quantities.nde
 HEADERS = runtime/nde.h $(wildcard runtime/nde_*.h)
 
 build: $(B)/ndec $(B)/libnde.a

@@ -106,6 +106,10 @@ void adjoint_check(Block *k)
         clause_not_yet(
             k, k->node,
             str_format(c->arena, "a tolerance for each component with 'adjoint %s'", adjoint_name[s->adjoint]));
+    if (adjoint_is_continuous(s->adjoint) && s->method && (s->method->share || (s->method->slope && !s->method->fsal)))
+        clause_not_yet(
+            k, k->node,
+            str_format(c->arena, "method '%s' with 'adjoint %s'", s->method->name, adjoint_name[s->adjoint]));
     if (s->is_per_sample)
         DIAG_AT(c->diags, SAMPLE_ADJOINT, k->node->name, adjoint_name[s->adjoint]);
     if (s->set_memory >= 0)

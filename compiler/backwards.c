@@ -20,6 +20,7 @@ typedef struct System {
     Fn *field;         /* (a.., u.., t, p.., given u..) -> a'.., u'.., g'.. */
     bool is_given;     /* u are arguments */
     bool carries_rate; /* g are states */
+    int n_stage;       /* those of the interpolant included, where it is kept */
     int *moment_of;    /* [stage]: entry of back->moment, or -1 */
 } System;
 
@@ -160,10 +161,11 @@ static void find_moments(System *s)
 {
     const Tableau *m = s->of->method;
     Solve *back = s->back;
-    back->moment = ARENA_NEW(s->c->arena, double, m->stages + 1);
-    s->moment_of = ARENA_NEW(s->c->arena, int, m->stages + 1);
-    for (int i = 0; i <= m->stages && s->is_given; i++) { /* behind the stages: the end, which the cubic asks for */
-        bool is_end = i == m->stages, is_asked = i >= m->fsal && (!is_end || (!m->fsal && !m->degree));
+    int n = s->n_stage = back->saves_dense ? m->all_stages : m->stages;
+    back->moment = ARENA_NEW(s->c->arena, double, n + 1);
+    s->moment_of = ARENA_NEW(s->c->arena, int, n + 1);
+    for (int i = 0; i <= n && s->is_given; i++) { /* behind the stages: the end, which the cubic asks for */
+        bool is_end = i == n, is_asked = i >= m->fsal && (!is_end || (!m->fsal && !m->degree));
         double at = is_end ? 1 : m->c[i];
         int k = 0;
         while (k < back->n_moment && back->moment[k] != at)
@@ -238,7 +240,7 @@ static Val *frame_args(System *s, Frame *f, int moment)
 }
 
 /* err over atol size + rtol max(|u0|, |u1|); the states of the solve (backsolve) have their own size. */
-static Val scaled(System *s, Frame *f, const Internals *in, int state, Val err, Val u1, Val size)
+static Val scaled(System *s, Frame *f, int state, Val err, Val u1, Val size, const Internals *in)
 {
     Builder *b = f->b;
     bool is_cotangent = state < s->n || state >= s->core.n_state;
@@ -274,7 +276,7 @@ static void step_outputs(System *s, Frame *f, const Internals *in, Val size)
     Check *c = s->c;
     const Tableau *m = in->method;
     Solve *back = s->back;
-    Val *x = ARENA_NEW(c->arena, Val, back->n_state);
+    Val *x = ARENA_NEW(c->arena, Val, back->n_state), *x2 = ARENA_NEW(c->arena, Val, back->n_state);
     int n_norm = s->of->is_seminorm ? s->core.n_state : back->n_state;
     for (int j = 0; j < back->n_state; j++) {
         bool is_core = j < s->core.n_state;
@@ -282,12 +284,14 @@ static void step_outputs(System *s, Frame *f, const Internals *in, Val size)
                          : op2(s, f->b, OP_add, f->u[j], step_weighted(c, f->b, in->k, j, m->b, m->stages, in->h));
         fn_out(c->module, f->b->fn, u1, str_format(c->arena, "%s_1", back->state_name[j]));
         if (m->e && j < n_norm)
-            x[j] = scaled(s, f, in, j, is_core ? in->err[j] : step_weighted(c, f->b, in->k, j, m->e, m->stages, in->h),
-                          u1, size);
+            x[j] = scaled(s, f, j, step_weighted(c, f->b, in->k, j, m->e, m->stages, in->h), u1, size, in);
+        if (m->e2 && j < n_norm)
+            x2[j] = scaled(s, f, j, step_weighted(c, f->b, in->k, j, m->e2, m->stages, in->h), u1, size, in);
     }
     for (int j = 0; j < back->n_carry; j++)
         fn_out(c->module, f->b->fn, in->k[m->stages - 1][j], str_format(c->arena, "k1_%s_1", back->state_name[j]));
-    fn_out(c->module, f->b->fn, m->e ? norm(s, f->b, n_norm, x) : fn_const(c->module, f->b->fn, 0), "err");
+    Val err = m->e ? norm(s, f->b, n_norm, x) : fn_const(c->module, f->b->fn, 0);
+    fn_out(c->module, f->b->fn, m->e2 ? step_both(c, f->b, err, norm(s, f->b, n_norm, x2)) : err, "err");
 }
 
 static Fn *make_step(System *s, bool keeps)
@@ -296,19 +300,21 @@ static Fn *make_step(System *s, bool keeps)
     const Tableau *m = s->of->method;
     Frame f = frame_new(s, keeps ? "step_keep" : "step", true);
     Val t = scalar_input(s, f.b, "t"), h = scalar_input(s, f.b, "h"), size = scalar_input(s, f.b, "size");
-    Val **stage_arg = ARENA_NEW(c->arena, Val *, m->stages);
+    Val **stage_arg = ARENA_NEW(c->arena, Val *, s->n_stage);
     frame_given(s, &f, s->back->n_moment);
-    for (int i = 0; i < m->stages; i++)
+    for (int i = 0; i < s->n_stage; i++)
         stage_arg[i] = i >= m->fsal ? frame_args(s, &f, s->moment_of[i]) : NULL;
     f.p.stage_arg = stage_arg;
     Internals in = step_internals(c, f.b, &f.p, f.u, m->fsal ? f.carry : NULL, t, h);
     step_outputs(s, &f, &in, size);
-    for (int i = 0; keeps && i < m->stages; i++)
+    if (keeps)
+        step_more_stages(c, f.b, &f.p, &in);
+    for (int i = 0; keeps && i < s->n_stage; i++)
         for (int j = 0; j < s->n; j++)
             fn_out(c->module, f.b->fn, in.k[i][j], str_format(c->arena, "k%d_%s", i + 1, s->back->state_name[j]));
     if (keeps && !m->degree && !m->fsal) {
         Val *f1 = ARENA_NEW(c->arena, Val, s->field->out.n);
-        frame_args(s, &f, s->moment_of[m->stages]);
+        frame_args(s, &f, s->moment_of[s->n_stage]);
         step_field(c, f.b, &f.p, in.u1, op2(s, f.b, OP_add, t, h), f1);
         for (int j = 0; j < s->n; j++)
             fn_out(c->module, f.b->fn, f1[j], str_format(c->arena, "f1_%s", s->back->state_name[j]));
@@ -386,7 +392,7 @@ void backwards_build(Check *c, Builder *b, const Problem *p, Keys *keys, const V
         record_dense(&s);
     if (s.carries_rate)
         return;
-    s.back->n_dense = s.n * (m->stages + (!m->degree && !m->fsal));
+    s.back->n_dense = s.n * (m->all_stages + (!m->degree && !m->fsal));
     s.back->step_keep = make_step(&s, true);
     s.back->dense = step_dense(c, &(Problem){.solve = s.back}, b);
     s.back->rate = make_rate(&s);

@@ -2,7 +2,7 @@
  *
  * Needs: the block while it is read (tableau.h).  Gives: the rows `slope`, `state` and `share`, which make a table of
  * stages a general linear method (Butcher 1966); the proof that errors of what is carried do not grow; that of the way
- * back.  Elsewhere: the order conditions of all rows (tableau.c), the step and its inverse (step.c).
+ * back.  Elsewhere: the order conditions of all rows (proof.c), the step and its inverse (step.c).
  *
  * With `slope`, k_1 is not evaluated but carried: it starts as f(u, t) and becomes sum_j slope_j k_j. With `state` and
  * `share` a second state w is carried: it starts as u, and with s_i the shares, s the last of them,
@@ -15,8 +15,10 @@
 
 void carry_read(Method *m)
 {
-    m->slope = tableau_row(m, PART_slope, m->stages);
-    m->state = tableau_row(m, PART_state, m->stages);
+    int order = m->weights[PART_b].order;
+    const Rat **slope = tableau_row(m, PART_slope, m->stages), **state = tableau_row(m, PART_state, m->stages);
+    m->weights[PART_slope] = (Weights){slope ? order : 0, slope};
+    m->weights[PART_state] = (Weights){state ? order - 1 : 0, state};
     m->share = tableau_row(m, PART_share, m->stages + 1);
     for (int i = 0; i < 2; i++) { /* one is nothing without the other */
         Part here = i ? PART_state : PART_share, missing = i ? PART_share : PART_state;
@@ -25,6 +27,16 @@ void carry_read(Method *m)
     }
     if (m->part[PART_fsal] && (m->part[PART_slope] || m->part[PART_state]))
         REPORT(m, TABLEAU_CARRY_TWICE, m->part[PART_fsal]->span, m->node->text);
+}
+
+static const Rat **slope(const Method *m)
+{
+    return m->weights[PART_slope].value;
+}
+
+static const Rat **state(const Method *m)
+{
+    return m->weights[PART_state].value;
 }
 
 /* Is an error that a step multiplies by x gone, or of the other sign, in the next one? */
@@ -37,11 +49,11 @@ static void prove_decay(Method *m, const Rat *x, const Node *entry)
 
 void carry_prove(Method *m)
 {
-    if (m->slope)
-        prove_decay(m, m->slope[0], m->part[PART_slope]->kid[0]);
+    if (slope(m))
+        prove_decay(m, slope(m)[0], m->part[PART_slope]->kid[0]);
     if (m->share)
         prove_decay(m, m->share[m->stages], m->part[PART_share]->kid[m->stages]);
-    if (m->slope && m->share && rat_sign(m->share[0]) != 0)
+    if (slope(m) && m->share && rat_sign(m->share[0]) != 0)
         REPORT(m, TABLEAU_CARRY_FIRST, m->part[PART_share]->kid[0]->span, m->node->text);
 }
 
@@ -94,10 +106,10 @@ static const Rat *share_of(const Method *m, int stage)
 /* Is the carried k_1 always f(w, t)? So it is if it becomes a stage at the end of the step whose argument w becomes. */
 static bool is_slope_of_w(const Method *m)
 {
-    for (int j = 0; m->slope && m->share && j < m->stages; j++) {
+    for (int j = 0; slope(m) && m->share && j < m->stages; j++) {
         const Rat *one = rat_int(m->arena, 1);
-        if (same(m->slope, unit(m, j + 2) + 2, m->stages) && mpq_equal(m->c[j]->q, one->q) &&
-            same(m->state, m->a + j * m->stages, m->stages) && same(&m->share[j], &m->share[m->stages], 1))
+        if (same(slope(m), unit(m, j + 2) + 2, m->stages) && mpq_equal(m->c[j]->q, one->q) &&
+            same(state(m), m->a + j * m->all_stages, m->stages) && same(&m->share[j], &m->share[m->stages], 1))
             return true;
     }
     return false;
@@ -107,7 +119,7 @@ static bool is_slope_of_w(const Method *m)
 static Form known(const Method *m, const Step *first, const Rat *const *argument, int i)
 {
     const Rat *time = rat_sub(m->arena, rat_int(m->arena, 1), m->c[i]);
-    for (int j = m->slope != NULL; j < m->stages; j++)
+    for (int j = slope(m) != NULL; j < m->stages; j++)
         if (mpq_equal(time->q, m->c[j]->q) && same(argument, first->argument[j], m->stages + 2))
             return first->k[j];
     return rat_sign(time) == 0 && is_slope_of_w(m) && same(argument, first->w, m->stages + 2) ? first->k[0] : NULL;
@@ -115,24 +127,24 @@ static Form known(const Method *m, const Step *first, const Rat *const *argument
 
 static Form argument_of(const Method *m, const Step *s, int stage, int sign)
 {
-    return sum(m, s, share_of(m, stage), m->a + stage * m->stages, stage, sign);
+    return sum(m, s, share_of(m, stage), m->a + stage * m->all_stages, stage, sign);
 }
 
 /* Where a step ends whose stages are known. */
 static Step step_end(const Method *m, const Step *s, int sign)
 {
-    Step end = {.u = sum(m, s, rat_int(m->arena, 0), m->b, m->stages, sign),
-                .w = m->share ? sum(m, s, share_of(m, m->stages), m->state, m->stages, sign) : s->w,
+    Step end = {.u = sum(m, s, rat_int(m->arena, 0), m->weights[PART_b].value, m->stages, sign),
+                .w = m->share ? sum(m, s, share_of(m, m->stages), state(m), m->stages, sign) : s->w,
                 .k = ARENA_NEW(m->arena, Form, m->stages)};
-    if (m->slope)
-        end.k[0] = sum(m, s, NULL, m->slope, m->stages, 1);
+    if (slope(m))
+        end.k[0] = sum(m, s, NULL, slope(m), m->stages, 1);
     return end;
 }
 
 bool carry_is_reversible(const Method *m)
 {
     int n = m->stages;
-    if (!m->slope && !m->share)
+    if (!slope(m) && !m->share)
         return false;
     Step first = {unit(m, 0), unit(m, 1), ARENA_NEW(m->arena, Form, n), ARENA_NEW(m->arena, Form, n)};
     for (int i = 0; i < n; i++) {
@@ -140,10 +152,10 @@ bool carry_is_reversible(const Method *m)
         first.argument[i] = argument_of(m, &first, i, 1);
     }
     Step back = step_end(m, &first, 1);
-    for (int i = m->slope != NULL; i < n; i++)
+    for (int i = slope(m) != NULL; i < n; i++)
         if (!(back.k[i] = known(m, &first, argument_of(m, &back, i, -1), i)))
             return false;
     Step start = step_end(m, &back, -1);
     return same(start.u, first.u, n + 2) && same(start.w, first.w, n + 2) &&
-           (!m->slope || same(start.k[0], first.k[0], n + 2));
+           (!slope(m) || same(start.k[0], first.k[0], n + 2));
 }

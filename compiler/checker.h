@@ -223,6 +223,8 @@ Value make_layer(Check *c, Scope *s, Node *expr, const char *path);
  * missing or wrong. arg: [head->n] or NULL. */
 bool bind_arguments(Check *c, Scope *s, Builder *b, const char *callee, Node *head, Node *call, Scope *body,
                     Value *arg);
+/* The proved method that a tableau block stands for, or NULL after a message. */
+const Tableau *method_of(Check *c, Symbol *symbol);
 
 /* ---- equation.c ---- */
 void declare_solve(Check *c, Scope *s, Builder *b, Node *node);
@@ -289,8 +291,9 @@ typedef struct Start {    /* where a step begins, for one state each */
 struct Internals {
     const Tableau *method;
     int n_state, n_integral; /* n_integral: the last states, which no quantity sees */
-    Val **k, **stage;        /* [stage][state] */
-    Val *u0, *u1, *err;      /* err NULL without an embedded method */
+    Val **k, **stage;        /* [stage][state]; those of the interpolant alone have no values yet */
+    Val *u0, *u1;
+    Val *err, *err2; /* NULL without an embedded method, without a second one */
     Val t, h;
     const Val *atol, *rtol; /* one number or array for each state */
 };
@@ -301,7 +304,12 @@ void step_field(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Val
 Internals step_internals(Check *c, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h);
 /* sum_j (h w_j) k_j for one state, zero weights left out; NO_VAL if all are zero. */
 Val step_weighted(Check *c, Builder *b, Val *const *k, int state, const double *w, int n, Val h);
-/* The scaled error norm, 1 = the tolerance: rms(err / (atol + rtol max(|u0|, |u1|))). */
+/* The stages of the interpolant alone. */
+void step_more_stages(Check *c, Builder *b, const Problem *p, Internals *in);
+/* One norm of two estimates: e^2 / sqrt(e^2 + e2^2 / 100) (Hairer, Norsett & Wanner 1993, II.10): a small e beside a
+ * large e2 is chance. */
+Val step_both(Check *c, Builder *b, Val e, Val e2);
+/* The scaled error norm, 1 = the tolerance: rms(err / (atol + rtol max(|u0|, |u1|))), and of both if there are two. */
 Val step_error(Check *c, Builder *b, const Internals *in);
 /* x over the tolerance: x / (atol + rtol max(|u0|, |u1|)), for one state. */
 Val step_scaled(Check *c, Builder *b, const Internals *in, int state, Val x);

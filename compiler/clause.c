@@ -236,7 +236,7 @@ static void read_method(Block *k, Node *clause)
         if (!symbol || symbol->value.kind == VALUE_poison)
             return;
         if (symbol->value.kind == VALUE_tableau) {
-            k->solve->method = symbol->value.tableau;
+            k->solve->method = method_of(c, symbol);
             if (k->solve->method && k->solve->method->is_reversible)
                 k->solve->adjoint = ADJOINT_reversible;
             return;
@@ -405,6 +405,11 @@ void clause_read(Block *k)
         for (int i = 0; i < all.n; i++)
             if (str_eq(all.at[i]->text, *name))
                 read_one(k, all.at[i]);
+    bool has_method = false;
+    for (int i = 0; i < all.n; i++)
+        has_method |= str_eq(all.at[i]->text, "method");
+    if (!has_method)
+        k->solve->method = method_of(k->c, scope_lookup(k->c->prelude, "tsit5"));
     for (int i = 0; i < all.n; i++)
         if (!str_eq(all.at[i]->text, first[0]) && !str_eq(all.at[i]->text, first[1]))
             read_one(k, all.at[i]);
@@ -418,7 +423,6 @@ void clause_presets(Block *k)
     s->arg_save = s->arg_count = s->arg_end = -1;
     s->set_t0 = s->set_t1 = s->atol.set = s->rtol.set = s->set_pid = -1;
     s->controller = "elementary";
-    s->method = scope_lookup(k->c->prelude, "tsit5")->value.tableau;
 }
 
 bool clause_check(Block *k)

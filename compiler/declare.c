@@ -571,11 +571,24 @@ static const Rat *constant(void *context, const char *name)
     return symbol->value.num;
 }
 
+/* Those of the prelude are read and proved when a solve takes them. */
 static void declare_tableau(Check *c, Scope *s, Node *node)
 {
-    const Tableau *t = tableau_check(c->arena, c->diags, node, constant, c);
-    Value v = t ? (Value){.kind = VALUE_tableau, .tableau = t} : value_poison();
-    scope_add(c, s, node->text, node->name, v, node->span.source->is_prelude ? NULL : "tableau");
+    Symbol *symbol = scope_add(c, s, node->text, node->name, (Value){.kind = VALUE_tableau},
+                               node->span.source->is_prelude ? NULL : "tableau");
+    symbol->node = node;
+    if (!node->span.source->is_prelude)
+        method_of(c, symbol);
+}
+
+const Tableau *method_of(Check *c, Symbol *symbol)
+{
+    Value *v = &symbol->value;
+    if (v->kind == VALUE_tableau && !v->tableau) {
+        const Tableau *t = tableau_check(c->arena, c->diags, symbol->node, constant, c);
+        *v = t ? (Value){.kind = VALUE_tableau, .tableau = t} : value_poison();
+    }
+    return v->kind == VALUE_tableau ? v->tableau : NULL;
 }
 
 static void declare_named(Check *c, Scope *s, Node *node)

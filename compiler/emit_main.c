@@ -164,7 +164,8 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
               whole_ref(e, v ? v->again : NULL), v ? v->n_residual : 0, residual);
     text_line(e->to, ".records_dense = %s, .is_read_back = %s,", truth(v && (v->seed_dense || s->saves_dense)), back);
     text_line(e->to, ".order = %d, .embedded = %d, .evaluations_step = %d, .evaluations_init = %d,", method->order,
-              method->embedded, method->stages - has_k1, has_k1);
+              tableau_estimate_order(method),
+              tableau_evaluations(method) + (s->saves_dense ? tableau_dense_evaluations(method) : 0), has_k1);
     text_line(e->to, ".evaluations_guess = %d,", s->guess ? 2 - has_k1 : 0);
     text_line(e->to, ".is_adaptive = %s, .keeps_dense = %s, .saves_exactly = %s,",
               truth(s->has_estimate && s->set_fixed < 0), truth(s->saves_dense), truth(s->saves_exactly));

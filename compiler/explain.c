@@ -5,29 +5,15 @@
 
 #include "latency.h"
 #include "plan.h"
-#include "prelude.h"
 
 #include <string.h>
 
-bool explain_list(const char *what, FILE *to)
+void explain_operators(FILE *to)
 {
-    if (str_eq(what, "operators")) {
-        for (int i = 0; i < OP_COUNT; i++)
-            if (op_info[i].op_class == CLASS_map)
-                fprintf(to, "%-10s %d  %-45s derivative: %s\n", op_info[i].name, op_info[i].n_arg, op_info[i].what,
-                        op_info[i].rule);
-        return true;
-    }
-    if (!str_eq(what, "methods"))
-        return false;
-    for (int i = 0; prelude_file[i].name; i++)
-        for (const char *at = strstr(prelude_file[i].text, "tableau "); at; at = strstr(at + 1, "\ntableau ")) {
-            at += at[0] == '\n';
-            const char *order = strstr(at, "order ");
-            fprintf(to, "%-10.*s %.*s\n", (int)strcspn(at + 8, " {"), at + 8, order ? (int)strcspn(order, "\n") : 0,
-                    order ? order : "");
-        }
-    return true;
+    for (int i = 0; i < OP_COUNT; i++)
+        if (op_info[i].op_class == CLASS_map)
+            fprintf(to, "%-10s %d  %-45s derivative: %s\n", op_info[i].name, op_info[i].n_arg, op_info[i].what,
+                    op_info[i].rule);
 }
 
 static void parameters(Arena *a, const Model *m, FILE *to)
@@ -58,10 +44,34 @@ static double fn_flops(const Plan *plan, const Fn *fn, int n_set)
     return f ? f->flops : 0;
 }
 
+/* The cubic of a method without an interpolant has order 3. */
+static int dense_order(const Tableau *t)
+{
+    return t->degree ? t->interpolant_order : 3;
+}
+
+static const char *embedded_orders(Arena *a, const Tableau *t)
+{
+    return t->second ? str_format(a, "%d and %d", t->embedded, t->second) : str_format(a, "%d", t->embedded);
+}
+
+static void method_costs(Arena *a, const Tableau *t, bool saves_dense, FILE *to)
+{
+    fprintf(to, "  %s: order %d, %s, %d stages, %d evaluations a step%s\n", t->name, t->order,
+            t->e ? str_format(a, "embedded order %s", embedded_orders(a, t)) : "no error estimate", t->stages,
+            tableau_evaluations(t),
+            t->fsal    ? " (the last is the first of the next)"
+            : t->slope ? " (the first is carried)"
+                       : "");
+    if (saves_dense)
+        fprintf(to, "  saved times: an interpolant of order %d, %d evaluations more a step\n", dense_order(t),
+                tableau_dense_evaluations(t));
+}
+
 static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve *s, FILE *to)
 {
     const Tableau *t = s->method;
-    int evaluations = t->stages - (t->slope != NULL), state = 0, kept = 0, residual = 0;
+    int state = 0, kept = 0, residual = 0;
     const SolveVjp *v = plan_vjp_of(m, s);
     const bool *is_read = plan_read_back(a, s, v);
     for (int j = 0; j < s->n_state; j++)
@@ -72,11 +82,7 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
         residual += type_size(fn_type(v->record, v->record->out.at[v->record->out.n - 1 - j]));
     int bytes = m->is_double ? 8 : 4;
     fprintf(to, "solve %s\n", s->name);
-    fprintf(to, "  %s: order %d, %s, %d stages, %d evaluations a step%s\n", t->name, t->order,
-            t->e ? str_format(a, "embedded order %d", t->embedded) : "no error estimate", t->stages, evaluations,
-            t->fsal    ? " (the last is the first of the next)"
-            : t->slope ? " (the first is carried)"
-                       : "");
+    method_costs(a, t, s->saves_dense, to);
     fprintf(to, "  %s operations a step and sample\n", human(a, fn_flops(plan, s->step, s->step->out.n)));
     if (s->reduction)
         fprintf(to, "  reduction: %s\n", s->reduction);
@@ -102,6 +108,23 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
         fprintf(to, "  the tape takes at most %s %s: what does not fit is formed again in the reverse\n",
                 num_text(a, m->settings.at[s->set_memory].value, false),
                 s->bound_is_slots ? "checkpoints, and both ends of a step" : "MiB");
+}
+
+/* ---- methods ---- */
+static void method(Arena *a, const Tableau *t, FILE *to)
+{
+    int more = tableau_dense_evaluations(t);
+    fprintf(to, "%-10s %5d   %-8s %11d   order %d%s\n", t->name, t->order, t->e ? embedded_orders(a, t) : "-",
+            tableau_evaluations(t), dense_order(t), more ? str_format(a, ", %d more", more) : "");
+}
+
+void explain_methods(Arena *a, Diags *d, const Node *file, FILE *to)
+{
+    for (int i = 0; i < file->n; i++) {
+        const Tableau *t = file->kid[i]->kind == NODE_TABLEAU ? tableau_check(a, d, file->kid[i], NULL, NULL) : NULL;
+        if (t)
+            method(a, t, to);
+    }
 }
 
 /* Training and evaluation have a solve each of the same name; the last is that of evaluations. */

@@ -5,7 +5,8 @@
 #include "model.h"
 
 void explain_model(Arena *a, const Model *model, FILE *to);
-/* "operators" or "methods"; false if it is neither. */
-bool explain_list(const char *what, FILE *to);
+void explain_operators(FILE *to);
+/* The methods of a parsed file of the prelude, each proved. */
+void explain_methods(Arena *a, Diags *d, const Node *file, FILE *to);
 
 #endif

@@ -227,6 +227,8 @@ Latency latency_of(const Model *model, const Solve *s)
     Val *err = &l.step->out.at[s->n_state + s->n_carry];
     if (l.step->ins.at[*err].op == OP_sqrt)
         *err = l.step->ins.at[*err].arg[0];
+    else if (s->method->e2)
+        *err = fn_op1(m, l.step, OP_square, *err);
     l.dense = l.needs_dense ? flat(m, s->dense) : NULL;
     int code = code_of(model, l.step);
     if (code > LATENCY_CODE)

@@ -217,6 +217,24 @@ static int command_compare(Arena *a, const Options *o, const Compiled *c)
     return output_of(o) ? toolchain_build(a, &program, o->isa, output_of(o)) : run_cached(a, o, &program, "compare");
 }
 
+static int command_list(Arena *a, const char *what)
+{
+    Node *file[16];
+    Diags *d = diag_new(a);
+    if (str_eq(what, "operators")) {
+        explain_operators(stdout);
+        return 0;
+    }
+    if (!str_eq(what, "methods"))
+        return usage_error("the lists are operators and methods, not", what);
+    int n = trees_prelude(a, d, file);
+    printf("%-10s order   embedded evaluations   dense output\n", "method");
+    for (int i = 0; i < n; i++)
+        explain_methods(a, d, file[i], stdout);
+    diag_print(d, stderr, false);
+    return diag_errors(d) ? EXIT_MODEL : 0;
+}
+
 static int with_model(Arena *a, const Options *o)
 {
     Compiled c;
@@ -358,7 +376,7 @@ int main(int argc, char **argv)
     o.choices.only_check = str_eq(o.command, "check") && !o.dump;
     Arena *a = arena_new();
     if (str_eq(o.command, "list"))
-        code = explain_list(o.file, stdout) ? 0 : usage_error("the lists are operators and methods, not", o.file);
+        code = command_list(a, o.file);
     else
         code = with_model(a, &o);
     rat_free_all();

@@ -123,8 +123,12 @@ static Value stages(Check *c, Builder *b, const Internals *in, Val *const *of)
 static bool can(Check *c, const Internals *in, const Node *at, const Node *e)
 {
     const Tableau *m = in->method;
-    if (!in->err && (ast_mentions(e, "err"))) {
+    if (!in->err && (ast_mentions(e, "err") || ast_mentions(e, "estimate"))) {
         DIAG_AT(c->diags, QUANTITY_ESTIMATE, at->span, m->name);
+        return false;
+    }
+    if (!in->err2 && ast_mentions(e, "err2")) {
+        DIAG_AT(c->diags, QUANTITY_SECOND, at->span, m->name);
         return false;
     }
     if (ast_mentions(e, "stability") && m->stability <= 0) {
@@ -175,6 +179,10 @@ Val regularize_quantity(Check *c, Scope *s, Builder *b, const Internals *in, Nod
     internal(c, inner, "u1", quantity->span, states(c, b, n_state, in->u1));
     if (in->err)
         internal(c, inner, "err", quantity->span, states(c, b, n_state, in->err));
+    if (in->err2)
+        internal(c, inner, "err2", quantity->span, states(c, b, n_state, in->err2));
+    if (in->err)
+        internal(c, inner, "estimate", quantity->span, value_val(b, step_error(c, b, in)));
     internal(c, inner, "h", quantity->span, value_val(b, fn_op1(c->module, b->fn, OP_abs, in->h)));
     internal(c, inner, "t", quantity->span, value_val(b, in->t));
     internal(c, inner, "stages", quantity->span, value_int(c, in->method->stages));

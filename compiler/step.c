@@ -86,10 +86,13 @@ static Internals lifted(Check *c, Builder *b, const Problem *p, const Internals 
         }
     }
     out.err = in->err ? lift_rates(c, b, p, in->err) : NULL;
+    out.err2 = in->err2 ? lift_rates(c, b, p, in->err2) : NULL;
     for (int j = 0; j < r->n; j++) {
         out.u1[j] = add_slope(c, b, p, j, reduce_lift(c, b, r, j, p->origin, in->u1[j]), in->h, m->b[0]);
         if (in->err)
             out.err[j] = add_slope(c, b, p, j, out.err[j], in->h, m->e[0]);
+        if (in->err2)
+            out.err2[j] = add_slope(c, b, p, j, out.err2[j], in->h, m->e2[0]);
     }
     return out;
 }
@@ -122,39 +125,56 @@ static Val mixed(Check *c, Builder *b, const Problem *p, const Val *u, int state
     return op2(c, b, OP_add, rest, op2(c, b, OP_mul, num(c, b, share), p->second[state]));
 }
 
+static Internals internals_new(Check *c, const Problem *p, Val t, Val h)
+{
+    const Tableau *m = p->solve->method;
+    int n = p->solve->n_state;
+    Internals in = {.method = m, .n_state = n, .n_integral = p->solve->n_integral, .t = t, .h = h};
+    in.k = ARENA_NEW(c->arena, Val *, m->all_stages);
+    in.stage = ARENA_NEW(c->arena, Val *, m->all_stages);
+    for (int i = 0; i < m->all_stages; i++) {
+        in.k[i] = ARENA_NEW(c->arena, Val, p->field->out.n);
+        in.stage[i] = ARENA_NEW(c->arena, Val, n);
+    }
+    in.u0 = ARENA_NEW(c->arena, Val, n);
+    in.u1 = ARENA_NEW(c->arena, Val, n);
+    in.err = m->e ? ARENA_NEW(c->arena, Val, n) : NULL;
+    in.err2 = m->e2 ? ARENA_NEW(c->arena, Val, n) : NULL;
+    return in;
+}
+
+/* The state of stage i and the field there, unless k1 is handed in. */
+static void take_stage(const Field *f, Builder *b, const Problem *p, Internals *in, int i, const Val *u, const Val *k1,
+                       const Val *inner)
+{
+    Check *c = f->c;
+    const Tableau *m = in->method;
+    for (int j = 0; j < in->n_state; j++) {
+        Val d = step_weighted(c, b, in->k, j, m->a[i], i, in->h);
+        Val base = mixed(c, b, p, u, j, m->share && i < m->stages ? m->share[i] : 0);
+        in->stage[i][j] = d == NO_VAL ? base : op2(c, b, OP_add, base, d);
+    }
+    if (i == 0 && k1) {
+        for (int j = 0; j < p->field->out.n; j++)
+            in->k[0][j] = k1[j];
+        return;
+    }
+    Val at = m->c[i] == 0 ? in->t : op2(c, b, OP_add, in->t, op2(c, b, OP_mul, in->h, num(c, b, m->c[i])));
+    Problem here = steep(c, b, p, in->h, m->a[i][0]);
+    here.arg = p->stage_arg ? p->stage_arg[i] : here.arg;
+    field_value(f, b, &here, in->stage[i], at, i > 0 ? inner : NULL, in->k[i]);
+}
+
 /* inner: what stands in for the inner values of the field at each stage, or NULL. */
 static Internals plain_internals(const Field *f, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t,
                                  Val h, Val *const *inner)
 {
     Check *c = f->c;
-    Solve *solve = p->solve;
-    const Tableau *m = solve->method;
-    int n = solve->n_state;
-    Internals in = {.method = m, .n_state = n, .n_integral = solve->n_integral, .t = t, .h = h};
-    in.k = ARENA_NEW(c->arena, Val *, m->stages);
-    in.stage = ARENA_NEW(c->arena, Val *, m->stages);
-    in.u0 = ARENA_NEW(c->arena, Val, n);
-    in.u1 = ARENA_NEW(c->arena, Val, n);
-    for (int i = 0; i < m->stages; i++) {
-        in.k[i] = ARENA_NEW(c->arena, Val, p->field->out.n);
-        in.stage[i] = ARENA_NEW(c->arena, Val, n);
-        for (int j = 0; j < n; j++) {
-            Val d = step_weighted(c, b, in.k, j, m->a[i], i, h);
-            Val base = mixed(c, b, p, u, j, m->share ? m->share[i] : 0);
-            in.stage[i][j] = d == NO_VAL ? base : op2(c, b, OP_add, base, d);
-        }
-        if (i == 0 && k1) {
-            for (int j = 0; j < p->field->out.n; j++)
-                in.k[0][j] = k1[j];
-            continue;
-        }
-        Val at = m->c[i] == 0 ? t : op2(c, b, OP_add, t, op2(c, b, OP_mul, h, num(c, b, m->c[i])));
-        Problem here = steep(c, b, p, h, m->a[i][0]);
-        here.arg = p->stage_arg ? p->stage_arg[i] : here.arg;
-        field_value(f, b, &here, in.stage[i], at, inner && i > 0 ? inner[i] : NULL, in.k[i]);
-    }
-    in.err = m->e ? ARENA_NEW(c->arena, Val, n) : NULL;
-    for (int j = 0; j < n; j++) {
+    const Tableau *m = p->solve->method;
+    Internals in = internals_new(c, p, t, h);
+    for (int i = 0; i < m->stages; i++)
+        take_stage(f, b, p, &in, i, u, k1, inner ? inner[i] : NULL);
+    for (int j = 0; j < in.n_state; j++) {
         in.u0[j] = u[j];
         if (m->fsal)
             in.u1[j] = in.stage[m->stages - 1][j];
@@ -162,8 +182,10 @@ static Internals plain_internals(const Field *f, Builder *b, const Problem *p, c
             in.u1[j] = op2(c, b, OP_add, u[j], step_weighted(c, b, in.k, j, m->b, m->stages, h));
         if (m->e)
             in.err[j] = step_weighted(c, b, in.k, j, m->e, m->stages, h);
+        if (m->e2)
+            in.err2[j] = step_weighted(c, b, in.k, j, m->e2, m->stages, h);
     }
-    tolerances(c, b, solve, &in);
+    tolerances(c, b, p->solve, &in);
     return in;
 }
 
@@ -177,16 +199,9 @@ static Internals changed_internals(const Field *f, Builder *b, const Problem *p,
     const Tableau *m = p->solve->method;
     int n = p->solve->n_state;
     Changes s = changes_at(f, b, p, u, t, k1 != NULL);
-    Internals in = {.method = m, .n_state = n, .n_integral = p->solve->n_integral, .t = t, .h = h};
+    Internals in = internals_new(c, p, t, h);
     Val **change = ARENA_NEW(c->arena, Val *, m->stages), *d = ARENA_NEW(c->arena, Val, n);
-    in.k = ARENA_NEW(c->arena, Val *, m->stages);
-    in.stage = ARENA_NEW(c->arena, Val *, m->stages);
-    in.u0 = (Val *)u;
-    in.u1 = ARENA_NEW(c->arena, Val, n);
-    in.err = ARENA_NEW(c->arena, Val, n);
     for (int i = 0; i < m->stages; i++) {
-        in.k[i] = ARENA_NEW(c->arena, Val, n);
-        in.stage[i] = ARENA_NEW(c->arena, Val, n);
         change[i] = ARENA_NEW(c->arena, Val, n);
         inner[i] = ARENA_NEW(c->arena, Val, f->n_inner + 1);
         Val step = op2(c, b, OP_mul, h, num(c, b, m->c[i]));
@@ -203,10 +218,13 @@ static Internals changed_internals(const Field *f, Builder *b, const Problem *p,
         }
     }
     for (int j = 0; j < n; j++) {
+        in.u0[j] = u[j];
         Val rest = step_weighted(c, b, change + 1, j, m->b + 1, m->stages - 1, h);
         Val moved = op2(c, b, OP_add, u[j], op2(c, b, OP_mul, h, in.k[0][j]));
         in.u1[j] = m->fsal ? in.stage[m->stages - 1][j] : op2(c, b, OP_add, moved, rest);
         in.err[j] = step_weighted(c, b, change + 1, j, m->e + 1, m->stages - 1, h);
+        if (m->e2)
+            in.err2[j] = step_weighted(c, b, change + 1, j, m->e2 + 1, m->stages - 1, h);
     }
     return in;
 }
@@ -227,6 +245,8 @@ static Internals internals_instead(Check *c, Builder *b, Internals value, const 
     }
     instead(c, b, n, value.u1, derivative->u1);
     instead(c, b, n, value.err, derivative->err);
+    if (value.err2)
+        instead(c, b, n, value.err2, derivative->err2);
     value.k[0] = derivative->k[0];
     value.stage[0] = derivative->stage[0];
     value.u0 = derivative->u0;
@@ -257,14 +277,28 @@ bool internals_per_sample(const Builder *b, const Internals *in)
     return fn_type(b->fn, in->h).is_batched;
 }
 
+static Val scaled_rms(Check *c, Builder *b, const Internals *in, const Val *x)
+{
+    Val *scaled = ARENA_NEW(c->arena, Val, in->n_state);
+    for (int j = 0; j < in->n_state; j++)
+        scaled[j] = step_scaled(c, b, in, j, x[j]);
+    return build_rms(c, b, in->n_state, scaled, internals_per_sample(b, in));
+}
+
+Val step_both(Check *c, Builder *b, Val e, Val e2)
+{
+    Val e_square = op1(c, b, OP_square, e), other = op1(c, b, OP_square, e2);
+    Val sum = op2(c, b, OP_add, e_square, op2(c, b, OP_mul, num(c, b, 0.01), other));
+    sum = op2(c, b, OP_add, sum, num(c, b, 1e-300)); /* 0 / 0 is no error */
+    return op2(c, b, OP_div, e_square, op1(c, b, OP_sqrt, sum));
+}
+
 Val step_error(Check *c, Builder *b, const Internals *in)
 {
     if (!in->err)
         return num(c, b, 0);
-    Val *scaled = ARENA_NEW(c->arena, Val, in->n_state);
-    for (int j = 0; j < in->n_state; j++)
-        scaled[j] = step_scaled(c, b, in, j, in->err[j]);
-    return build_rms(c, b, in->n_state, scaled, internals_per_sample(b, in));
+    Val e = scaled_rms(c, b, in, in->err);
+    return in->err2 ? step_both(c, b, e, scaled_rms(c, b, in, in->err2)) : e;
 }
 
 /* f at the end of an Euler step of h0 less f at its start, of the user's states. */
@@ -457,12 +491,24 @@ static void scalar_out(Check *c, const Frame *f, Val v, const char *name)
     fn_out(c->module, f->b->fn, v, name);
 }
 
-/* Everything of a step that dense output needs: the stage derivatives, and f at its end for the cubic. */
-static void keep_dense(Check *c, Frame *f, const Internals *in, Val end)
+void step_more_stages(Check *c, Builder *b, const Problem *p, Internals *in)
+{
+    const Tableau *m = in->method;
+    if (m->all_stages == m->stages)
+        return;
+    const Field field = field_open(c, p);
+    for (int i = m->stages; i < m->all_stages; i++)
+        take_stage(&field, b, p, in, i, in->u0, NULL, NULL);
+}
+
+/* Everything of a step that dense output needs: the stage derivatives, those of the interpolant alone too, and f at its
+ * end for the cubic. */
+static void keep_dense(Check *c, Frame *f, Internals *in, Val end)
 {
     Solve *solve = f->p.solve;
     Val *f1 = ARENA_NEW(c->arena, Val, solve->n_state);
-    for (int i = 0; i < in->method->stages; i++)
+    step_more_stages(c, f->b, &f->p, in);
+    for (int i = 0; i < in->method->all_stages; i++)
         for (int j = 0; j < solve->n_state; j++)
             fn_out(c->module, f->b->fn, in->k[i][j], str_format(c->arena, "k%d_%s", i + 1, solve->state_name[j]));
     if (in->method->degree || in->method->fsal)
@@ -609,7 +655,7 @@ Fn *step_dense(Check *c, const Problem *p, Builder *parent)
     Val h = scalar_input(c, &f, "h"), theta = scalar_input(c, &f, "theta");
     for (int j = 0; j < s->n_state; j++) {
         Val sum = NO_VAL;
-        for (int i = 0; i < m->stages && m->degree; i++) {
+        for (int i = 0; i < m->all_stages && m->degree; i++) {
             Val w = polynomial(c, f.b, m->interpolant[i], m->degree, theta);
             if (w != NO_VAL)
                 sum = add(c, f.b, sum, op2(c, f.b, OP_mul, op2(c, f.b, OP_mul, h, w), d[i * s->n_state + j]));
@@ -655,7 +701,7 @@ void step_functions(Check *c, const Problem *p, Keys *keys, Builder *parent, Sco
     solve->n_carry = n_k1(solve) + n_second(solve);
     for (int j = 0; j < solve->n_state; j++)
         solve->n_carry += is_lifted(p, j);
-    solve->n_dense = solve->n_state * (solve->method->stages + (!solve->method->degree && !solve->method->fsal));
+    solve->n_dense = solve->n_state * (solve->method->all_stages + (!solve->method->degree && !solve->method->fsal));
     solve->step_keep = make_step(c, p, keys, parent, s, terms, true); /* first: it may add keys */
     solve->step = make_step(c, p, keys, parent, s, terms, false);
     solve->guess = solve->has_estimate ? make_guess(c, p, keys, parent) : NULL;

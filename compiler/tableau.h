@@ -1,4 +1,5 @@
-/* tableau.h: a `tableau` block while it is read: what tableau.c and carry.c share, and nobody else sees. */
+/* tableau.h: a tableau block while it is read and proved; shared by tableau.c, proof.c and carry.c, and seen by no
+ * other. */
 #ifndef NDEC_TABLEAU_H
 #define NDEC_TABLEAU_H
 
@@ -15,6 +16,7 @@
     PART(a, ROW)            \
     PART(b, ROW)            \
     PART(bhat, ROW)         \
+    PART(bhat2, ROW)        \
     PART(interpolant, ROW)  \
     PART(slope, ROW)        \
     PART(state, ROW)        \
@@ -26,10 +28,13 @@ typedef enum Part {
 #undef PART
         PART_COUNT
 } Part;
+extern const char *const part_name[PART_COUNT];
 
-extern const char *const part_name[];
-
-/* Claims and exact coefficients. Matrices are row by row. */
+/* Claims and exact coefficients. Matrices are row by row. Weights are those of b, bhat, bhat2, slope or state. */
+typedef struct Weights {
+    int order;         /* as claimed, 0: none */
+    const Rat **value; /* [stages] */
+} Weights;
 typedef struct Method {
     Arena *arena;
     Diags *diags;
@@ -37,12 +42,14 @@ typedef struct Method {
     void *context;
     const Node *node;
     const Node *part[PART_COUNT];
-    bool is_broken; /* a message has been given */
-    bool is_rounded;
-    int stages, order, embedded, degree, interpolant_order;
+    bool is_broken;     /* a message has been given */
+    int rounded_digits; /* the fewest of a rounded coefficient, 0: all are exact */
+    int stages, all_stages, degree;
+    int dense, interpolant_order; /* as claimed, 0: not; as proved */
     double stability;
-    const Rat **c, **b, **bhat, **a, **interpolant; /* a: [stages][stages], interpolant: [stages][degree] */
-    const Rat **slope, **state, **share;            /* what is carried, or NULL; share: [stages + 1] */
+    Weights weights[PART_COUNT];       /* of the parts b, bhat, bhat2, slope, state */
+    const Rat **c, **a, **interpolant; /* [all_stages], a: by all_stages, interpolant: by degree */
+    const Rat **share;                 /* [stages + 1], or NULL */
 } Method;
 
 #define REPORT(m, id, span, ...) ((m)->is_broken = true, DIAG_AT((m)->diags, id, (span), __VA_ARGS__))
@@ -57,5 +64,16 @@ void carry_read(Method *m);
 void carry_prove(Method *m);
 /* Is the step of -h from its end the way back, exactly? */
 bool carry_is_reversible(const Method *m);
+
+/* ---- proof.c ---- */
+/* What a condition may miss, as a part of the same sum over absolute values: terms of size 100 that cancel leave 100
+ * times the error. Correct published tables of doubles are within 10^-14 of that sum, a wrong digit of a coefficient is
+ * far outside; coefficients of more digits must meet the conditions to theirs, and exact ones to 2^-256. */
+double proof_tolerance(const Method *m);
+/* All conditions of a method that was read; reports. */
+void prove(Method *m);
+/* The first stage whose weight differs between the last row of a and b, from 0, or -1: then the last stage is the
+ * first of the next step, for its c is the row sum, which order 1 makes 1. */
+int fsal_difference(const Method *m);
 
 #endif

@@ -36,7 +36,7 @@ const Source *source_read(Arena *a, const char *path)
     return source;
 }
 
-static int read_prelude(Arena *a, Diags *d, Node **file)
+int trees_prelude(Arena *a, Diags *d, Node **file)
 {
     int n = 0;
     for (; prelude_file[n].name; n++) {
@@ -54,7 +54,7 @@ bool trees_read(Arena *a, Diags *d, const char *path, Trees *out)
         fprintf(stderr, "ndec: cannot read '%s': %s\n", path, errno ? strerror(errno) : "it is too large");
         return false;
     }
-    out->n_prelude = read_prelude(a, d, out->prelude);
+    out->n_prelude = trees_prelude(a, d, out->prelude);
     out->file = parse(a, source, d);
     return true;
 }

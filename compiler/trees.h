@@ -10,6 +10,8 @@ typedef struct Trees {
     Node *file;
 } Trees;
 
+/* The trees of the prelude, at most 16; their number. */
+int trees_prelude(Arena *a, Diags *d, Node **file);
 /* The trees of a model and of the prelude; what is wrong with them is in d. False after a message if there is no file.
  */
 bool trees_read(Arena *a, Diags *d, const char *path, Trees *out);

@@ -74,6 +74,29 @@ static bool has_embedded(const Node *tableau)
     return false;
 }
 
+/* How much the coefficients enlarge rounding: the largest sum of their absolute values, in the stages and in the
+ * interpolant. */
+static double largest_stage(void)
+{
+    double most = 1;
+    for (int i = 0; i < method->all_stages; i++) {
+        double sum = 0;
+        for (int j = 0; j < i; j++)
+            sum += fabs(method->a[i][j]);
+        most = fmax(most, sum);
+    }
+    return most;
+}
+
+static double amplification(void)
+{
+    double sum = 0;
+    for (int i = 0; i < method->all_stages; i++)
+        for (int p = 0; p < method->degree; p++)
+            sum += fabs(method->interpolant[i][p]);
+    return fmax(largest_stage(), sum);
+}
+
 static void compile(const char *text)
 {
     model = model_of(a, text, false);
@@ -94,6 +117,18 @@ static void compile_method(int k)
     bool can = has_embedded(tableau);
     compile(str_format(a, model_text, tableau->text, can ? "adaptive" : "fixed 0.1", can ? global_terms : ""));
     ck_assert_str_eq(method->name, tableau->text);
+}
+
+/* One method of each shape: what does not depend on coefficients is tested on these. */
+static const char *const shape[] = {"euler", "heun", "rk4", "fehlberg45", "tsit5", "dop853", "alf", "reversible_heun"};
+enum { N_SHAPE = sizeof shape / sizeof *shape };
+
+static void compile_shape(int i)
+{
+    int k = 0;
+    while (!str_eq(tableau_node(k)->text, shape[i]))
+        k++;
+    compile_method(k);
 }
 
 /* ---- arithmetic over states by plain loops ---- */
@@ -169,20 +204,28 @@ static States field_at(const Array *u, double t, const Array *arg)
     return out;
 }
 
+enum { MOST = 32 }; /* stages */
+
 typedef struct Taken { /* a step by hand */
-    States u1, k1, second, err, larger, k[16], stage[16];
+    States u1, k1, second, err, err2, larger, k[MOST], stage[MOST];
     double norm;
 } Taken;
+
+/* Hairer, Norsett & Wanner (1993), II.10: two estimates as one. */
+static double both(double e, double e2)
+{
+    return e * e / sqrt(e * e + 0.01 * e2 * e2);
+}
 
 /* carry: what the step is handed, or NULL: it begins anew. */
 static Taken take_step(const Array *u, const States *carry, double t, double h, const Array *arg)
 {
     const States *k1 = method->slope ? carry : NULL, *second = method->share && carry ? carry + (k1 != NULL) : NULL;
-    static const double zero[16];
+    static const double zero[MOST];
     Taken s;
-    ck_assert_int_le(method->stages, 16);
-    for (int i = 0; i < method->stages; i++) {
-        s.stage[i] = mixed(u, second, second ? method->share[i] : 0);
+    ck_assert_int_le(method->all_stages, MOST);
+    for (int i = 0; i < method->all_stages; i++) {
+        s.stage[i] = mixed(u, second, second && i < method->stages ? method->share[i] : 0);
         s.stage[i] = moved(s.stage[i].of, h, method->a[i], i, s.k);
         s.k[i] = i == 0 && k1 ? *k1 : field_at(s.stage[i].of, t + method->c[i] * h, arg);
     }
@@ -192,13 +235,17 @@ static Taken take_step(const Array *u, const States *carry, double t, double h, 
     s.second = moved(s.second.of, h, method->state ? method->state : zero, method->stages, s.k);
     s.larger = moved(u, 0, zero, 0, s.k);
     s.err = moved(u, h, method->e ? method->e : zero, method->stages, s.k);
+    s.err2 = moved(u, h, method->e2 ? method->e2 : zero, method->stages, s.k);
     for (int j = 0; j < N_STATE; j++)
         for (int e = 0; e < size_of(j); e++) {
             s.err.of[j].at[e] -= u[j].at[e];
             s.k1.of[j].at[e] -= u[j].at[e];
+            s.err2.of[j].at[e] -= u[j].at[e];
             s.larger.of[j].at[e] = fmax(fabs(u[j].at[e]), fabs(s.u1.of[j].at[e]));
         }
     s.norm = method->e ? norm(&s.err, &s.larger) : 0;
+    if (method->e2)
+        s.norm = both(s.norm, norm(&s.err2, &s.larger));
     return s;
 }
 
@@ -234,7 +281,7 @@ static Array *smooth_inputs(const Fn *step, double h)
         for (int j = 0; j < N_STATE; j++)
             for (int e = 0; e < size_of(j); e++)
                 least = fmin(least, fabs(fabs(in[j].at[e]) - fabs(u1[j].at[e])));
-        if (least > 0.005)
+        if (least > 0.005 * fabs(h) / h0)
             return in;
         ck_assert_uint_lt(seed, 1000);
     }
@@ -250,7 +297,7 @@ static States states_at(const Array *x)
 static void check_states(const char *what, const Array *got, const States *wanted)
 {
     double error = outputs_error(&world, N_STATE, got, wanted->of);
-    ck_assert_msg(error < 1e-13, "%s: %s differs by %g", method->name, what, error);
+    ck_assert_msg(error < 1e-13 * fmax(1, amplification() / 30), "%s: %s differs by %g", method->name, what, error);
 }
 
 START_TEST(a_step_is_what_the_tableau_says)
@@ -277,7 +324,7 @@ START_TEST(a_step_is_what_the_tableau_says)
             ck_assert_double_eq_tol(*q[0].at, h0 * s.norm, 1e-12 * fmax(1, s.norm));
             ck_assert_double_eq_tol(*q[1].at, norm(&s.k[0], NULL) + h0, 1e-13);
         }
-        for (int i = 0; way & 2 && i < method->stages; i++)
+        for (int i = 0; way & 2 && i < method->all_stages; i++)
             check_states("a stage derivative", q + solve->n_quantity + i * N_STATE, &s.k[i]);
     }
 }
@@ -298,14 +345,15 @@ START_TEST(stiffness_is_the_ratio_of_the_last_two_stages)
     States dk = moved(s.k[n - 1].of, -1, (double[]){1}, 1, &s.k[n - 2]);
     States dg = moved(s.stage[n - 1].of, -1, (double[]){1}, 1, &s.stage[n - 2]);
     double wanted = norm(&dk, NULL) / norm(&dg, NULL) / method->stability;
-    ck_assert_double_eq_tol(*q[0].at, wanted, 1e-11 * wanted);
-    ck_assert_double_eq_tol(*q[1].at, s.norm * s.norm, 1e-11 * s.norm);
+    ck_assert_double_eq_tol(*q[0].at, wanted, 1e-11 * wanted * fmax(1, largest_stage() * largest_stage() / 10));
+    ck_assert_double_eq_tol(*q[1].at, s.norm * s.norm,
+                            1e-11 * s.norm * fmax(1, largest_stage() * largest_stage() / 10));
 }
 END_TEST
 
 START_TEST(carries_are_the_first_stage)
 {
-    compile_method(_i);
+    compile_shape(_i);
     ck_assert_int_eq(solve->n_carry, N_STATE * ((method->slope != NULL) + (method->share != NULL)));
     ck_assert_int_eq(solve->init != NULL, solve->n_carry > 0);
     if (!solve->init)
@@ -342,13 +390,21 @@ START_TEST(a_step_that_is_undone_ends_where_it_began)
 }
 END_TEST
 
+/* Where coefficients are large, steps are small: differences move the stages by as much more as the coefficients say.
+ * The derivative by such a step size itself is left out, for the differences are no small part of it. */
 START_TEST(the_reverse_of_a_step_agrees_with_differences)
 {
     Random r = {.state = 19};
     compile_method(_i);
-    double error = gradient_error(model->module, solve->step, &world, &r, smooth_inputs(solve->step, h0), NULL);
+    double part = fmin(1, 30 / largest_stage()), error = 0;
+    bool *wanted = ARENA_NEW(a, bool, solve->step->n_in);
+    for (int i = 0; i < solve->step->n_in; i++)
+        wanted[i] = i != at_t() + 1 || part == 1;
+    const Array *in = smooth_inputs(solve->step, part * h0);
+    error = gradient_error(model->module, solve->step, &world, &r, in, wanted);
     ck_assert_msg(error < 1e-7, "%s: %g", method->name, error);
-    error = gradient_error(model->module, solve->step_keep, &world, &r, smooth_inputs(solve->step_keep, -h0), NULL);
+    in = smooth_inputs(solve->step_keep, -part * h0);
+    error = gradient_error(model->module, solve->step_keep, &world, &r, in, wanted);
     ck_assert_msg(error < 1e-7, "%s with its stages: %g", method->name, error);
 }
 END_TEST
@@ -381,17 +437,17 @@ static States hermite(const Array *u0, const Array *u1, const Array *f0, const A
 static States between(const Array *in, double theta)
 {
     const Array *d = in + 2 * N_STATE;
-    States k[16];
-    double w[16];
+    States k[MOST];
+    double w[MOST];
     if (!method->degree)
         return hermite(in, in + N_STATE, d, d + solve->n_dense - N_STATE, theta);
-    for (int i = 0; i < method->stages; i++) {
+    for (int i = 0; i < method->all_stages; i++) {
         k[i] = states_at(d + i * N_STATE);
         w[i] = 0;
         for (int p = 0; p < method->degree; p++)
             w[i] += method->interpolant[i][p] * pow(theta, p + 1);
     }
-    return moved(in, h0, w, method->stages, k);
+    return moved(in, h0, w, method->all_stages, k);
 }
 
 START_TEST(interpolants_are_what_the_tableau_says)
@@ -496,7 +552,7 @@ static void check_guess(double scale_u, double scale_arg, double span)
 
 START_TEST(the_initial_step_is_that_of_the_formula)
 {
-    compile_method(_i);
+    compile_shape(_i);
     ck_assert((solve->guess != NULL) == (method->e != NULL));
     if (!solve->guess)
         return;
@@ -539,7 +595,7 @@ END_TEST
 
 START_TEST(fixed_steps_have_no_initial_step)
 {
-    compile(str_format(a, model_text, tableau_node(_i)->text, "fixed 0.1", ""));
+    compile(str_format(a, model_text, shape[_i], "fixed 0.1", ""));
     ck_assert_ptr_null(solve->guess);
 }
 END_TEST
@@ -547,7 +603,7 @@ END_TEST
 /* ---- the reverse of a solve: its functions have the inputs that the runtime hands them ---- */
 START_TEST(the_reverse_of_a_solve_fits_its_functions)
 {
-    compile_method(_i);
+    compile_shape(_i);
     ck_assert_int_eq(model->module->vjps.n, 1);
     const SolveVjp *vjp = model->module->vjps.at[0];
     int n_want = 0, n_carry = 0, n_seed = 0;
@@ -582,17 +638,17 @@ int main(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_loop_test(tc, a_step_is_what_the_tableau_says, 0, n);
     tcase_add_loop_test(tc, stiffness_is_the_ratio_of_the_last_two_stages, 0, n);
-    tcase_add_loop_test(tc, carries_are_the_first_stage, 0, n);
+    tcase_add_loop_test(tc, carries_are_the_first_stage, 0, N_SHAPE);
     tcase_add_test(tc, tolerances_are_those_of_the_components);
-    tcase_add_loop_test(tc, a_step_that_is_undone_ends_where_it_began, 0, n);
+    tcase_add_loop_test(tc, a_step_that_is_undone_ends_where_it_began, 0, N_SHAPE);
     tcase_add_loop_test(tc, the_reverse_of_a_step_agrees_with_differences, 0, n);
     tcase_add_loop_test(tc, interpolants_are_what_the_tableau_says, 0, n);
     tcase_add_loop_test(tc, interpolants_meet_the_ends_of_the_step, 0, n);
     tcase_add_loop_test(tc, the_reverse_of_an_interpolant_agrees_with_differences, 0, n);
     tcase_add_test(tc, methods_without_an_interpolant_take_the_cubic_one);
-    tcase_add_loop_test(tc, the_initial_step_is_that_of_the_formula, 0, n);
-    tcase_add_loop_test(tc, fixed_steps_have_no_initial_step, 0, n);
-    tcase_add_loop_test(tc, the_reverse_of_a_solve_fits_its_functions, 0, n);
+    tcase_add_loop_test(tc, the_initial_step_is_that_of_the_formula, 0, N_SHAPE);
+    tcase_add_loop_test(tc, fixed_steps_have_no_initial_step, 0, N_SHAPE);
+    tcase_add_loop_test(tc, the_reverse_of_a_solve_fits_its_functions, 0, N_SHAPE);
     Suite *s = suite_create("step");
     suite_add_tcase(s, tc);
     SRunner *runner = srunner_create(s);

@@ -67,14 +67,27 @@ static const char *complaint(const char *text)
 
 static Node *prelude(void)
 {
-    static char text[20000];
-    FILE *from = fopen("compiler/prelude/methods.nde", "r");
-    ck_assert_msg(from != NULL, "run this in the root of the project");
-    size_t n = fread(text, 1, sizeof text - 1, from);
-    ck_assert_uint_lt(n, sizeof text - 1);
+    static const char *const file[] = {"compiler/prelude/methods.nde", "compiler/prelude/high_order.nde"};
+    static char text[100000];
+    size_t n = 0;
+    for (int i = 0; i < 2; i++) {
+        FILE *from = fopen(file[i], "r");
+        ck_assert_msg(from != NULL, "run this in the root of the project");
+        n += fread(text + n, 1, sizeof text - 1 - n, from);
+        ck_assert_uint_lt(n, sizeof text - 1);
+        fclose(from);
+    }
     text[n] = '\0';
-    fclose(from);
     return parsed(text);
+}
+
+static Node *method_node(const char *name)
+{
+    Node *file = prelude();
+    for (int i = 0; i < file->n; i++)
+        if (str_eq(file->kid[i]->text, name))
+            return file->kid[i];
+    ck_abort_msg("there is no method %s", name);
 }
 
 static bool refused(const Node *node)
@@ -86,13 +99,30 @@ static bool refused(const Node *node)
 
 static const struct {
     const char *name;
-    int stages, order, embedded, interpolant_order;
+    int stages, more, order, embedded, second, interpolant_order;
     bool fsal, is_reversible;
 } expected[] = {
-    {"euler", 1, 1, 0, 1, false, false}, {"midpoint", 2, 2, 0, 2, false, false}, {"heun", 2, 2, 1, 2, false, false},
-    {"rk4", 4, 4, 0, 3, false, false},   {"rk38", 4, 4, 0, 3, false, false},     {"bosh3", 4, 3, 2, 3, true, false},
-    {"dopri5", 7, 5, 4, 4, true, false}, {"tsit5", 7, 5, 4, 4, true, false},
-    {"alf", 2, 2, 1, 2, false, true}, {"reversible_heun", 2, 2, 1, 2, false, true},
+    {"euler", 1, 0, 1, 0, 0, 1, false, false},
+    {"midpoint", 2, 0, 2, 0, 0, 2, false, false},
+    {"heun", 2, 0, 2, 1, 0, 2, false, false},
+    {"ralston2", 2, 0, 2, 1, 0, 2, false, false},
+    {"heun3", 3, 0, 3, 0, 0, 0, false, false},
+    {"ssprk3", 3, 0, 3, 2, 0, 0, false, false},
+    {"rk4", 4, 0, 4, 0, 0, 3, false, false},
+    {"rk38", 4, 0, 4, 0, 0, 3, false, false},
+    {"bosh3", 4, 0, 3, 2, 0, 3, true, false},
+    {"fehlberg45", 6, 1, 4, 5, 0, 4, false, false},
+    {"cash_karp", 6, 1, 5, 4, 0, 4, false, false},
+    {"dopri5", 7, 0, 5, 4, 0, 4, true, false},
+    {"tsit5", 7, 0, 5, 4, 0, 4, true, false},
+    {"alf", 2, 0, 2, 1, 0, 2, false, true},
+    {"reversible_heun", 2, 0, 2, 1, 0, 2, false, true},
+    {"vern6", 9, 1, 6, 5, 0, 5, true, false},
+    {"vern7", 11, 2, 7, 6, 0, 6, true, false},
+    {"vern8", 14, 3, 8, 7, 0, 7, true, false},
+    {"vern9", 17, 4, 9, 8, 0, 8, true, false},
+    {"dop853", 13, 3, 8, 5, 3, 7, true, false},
+    {"pd87", 13, 0, 8, 7, 0, 0, false, false},
 };
 #define METHODS ((int)(sizeof expected / sizeof *expected))
 
@@ -108,23 +138,25 @@ START_TEST(prelude_methods_are_proved)
     ck_assert_str_eq(t->name, expected[_i].name);
     ck_assert_int_eq(t->stages, expected[_i].stages);
     ck_assert_int_eq(t->order, expected[_i].order);
+    ck_assert_int_eq(t->all_stages - t->stages, expected[_i].more);
     ck_assert_int_eq(t->embedded, expected[_i].embedded);
+    ck_assert_int_eq(t->second, expected[_i].second);
     ck_assert_int_eq(t->interpolant_order, expected[_i].interpolant_order);
     ck_assert_int_eq(t->fsal, expected[_i].fsal);
     ck_assert_int_eq(t->is_reversible, expected[_i].is_reversible);
     ck_assert_int_eq(t->e != NULL, t->embedded > 0);
+    ck_assert_int_eq(t->e2 != NULL, t->second > 0);
     ck_assert_ptr_nonnull(file->kid[_i]->doc);
 }
 END_TEST
 
 START_TEST(doubles_are_rounded_once)
 {
-    const Node *file = prelude();
-    const Tableau *dopri5 = checked(file->kid[6], diag_new(arena));
+    const Tableau *dopri5 = checked(method_node("dopri5"), diag_new(arena));
     ck_assert_double_eq(dopri5->a[4][1], -25360.0 / 2187.0);
     ck_assert_double_eq(dopri5->a[1][4], 0.0);
     ck_assert_double_eq(dopri5->e[0], 71.0 / 57600.0);
-    const Tableau *tsit5 = checked(file->kid[7], diag_new(arena));
+    const Tableau *tsit5 = checked(method_node("tsit5"), diag_new(arena));
     ck_assert_double_eq(tsit5->e[0], -0.00178001105222577714);
     ck_assert_double_eq(tsit5->e[6], 1.0 / 66.0);
     ck_assert_double_eq(tsit5->stability, 3.5068);
@@ -162,13 +194,13 @@ END_TEST
 
 /* ---- wrong methods ---- */
 
-/* The number with another digit: the last one, or in a long decimal the tenth. */
+/* The number with another digit: the last one, or in a long one the tenth. */
 static const char *flipped(const char *digits)
 {
     char *copy = (char *)str_copy(arena, digits, strlen(digits));
     size_t at = strlen(copy) - 1;
-    if (at > 12)
-        at = 12;
+    if (at > 10)
+        at = 10;
     ck_assert_int_ne(copy[at], '.');
     copy[at] = (char)(copy[at] == '9' ? '8' : copy[at] + 1);
     return copy;
@@ -188,7 +220,8 @@ static int flip_each(const Node *block, Node *node, bool is_reversible)
     if (node->kind == NODE_NUMBER) {
         const char *digits = node->text;
         node->text = flipped(digits);
-        ck_assert_msg(is_worse(block, is_reversible), "'%s' passes with %s in place of %s", block->text, node->text, digits);
+        ck_assert_msg(is_worse(block, is_reversible), "'%s' passes with %s in place of %s", block->text, node->text,
+                      digits);
         node->text = digits;
         return 1;
     }
@@ -223,10 +256,14 @@ static Node *moved(Node *entry, const char *op)
     return ast_new(arena, NODE_BINARY, entry->span, op, 2, kid);
 }
 
-/* Moves a little from each entry of the row to the one before: the sum stays, so that only a condition can tell. */
-static int shift_each(const Node *block, Node *row)
+/* Moves a little from each entry of the row to the one before: the sum stays, so that only a condition can tell.
+ * `time`, if given, are the entries' c: where two agree, a stage of the interpolant may use either stage for the other.
+ */
+static int shift_each(const Node *block, Node *row, const double *time)
 {
     for (int i = 0; i + 1 < row->n; i++) {
+        if (time && time[i] == time[i + 1])
+            continue;
         Node *one = row->kid[i], *two = row->kid[i + 1];
         row->kid[i] = moved(one, "+");
         row->kid[i + 1] = moved(two, "-");
@@ -240,13 +277,14 @@ static int shift_each(const Node *block, Node *row)
 START_TEST(shifts_that_keep_the_row_sum_are_refused)
 {
     const Node *block = prelude()->kid[_i];
+    const double *c = checked(block, diag_new(arena))->c;
     int n = 0;
     for (int i = 0; i < block->n; i++) {
         Node *row = block->kid[i];
         if (row->kind == NODE_ROW && str_eq(row->text, "b"))
-            n += shift_each(block, row);
+            n += shift_each(block, row, NULL);
         for (int k = 0; row->kind == NODE_ROW && str_eq(row->text, "a") && k < row->n; k++)
-            n += shift_each(block, row->kid[k]);
+            n += shift_each(block, row->kid[k], k + 1 < expected[_i].stages ? NULL : c);
     }
     ck_assert_int_ge(n, expected[_i].stages - 1);
 }
@@ -267,20 +305,43 @@ START_TEST(higher_claims_are_refused_lower_ones_are_not)
     group->kid[0] = number("1");
     ck_assert(!refused(block));
     group->kid[0] = one;
-    if (group->n == 2) {
-        group->kid[1]->kid[0] = number(str_format(arena, "%d", expected[_i].embedded + 1));
+    int claims[] = {expected[_i].embedded, expected[_i].second, expected[_i].interpolant_order};
+    for (int i = 0, k = 1; i < 3; i++) {
+        if (claims[i] == 0)
+            continue;
+        Node **claim = &group->kid[k++]->kid[0], *before = *claim;
+        *claim = number(str_format(arena, "%d", claims[i] + 1));
+        ck_assert_msg(refused(block), "%s: claim %d", expected[_i].name, i);
+        *claim = before;
+    }
+}
+END_TEST
+
+/* Decimals of more digits than a double must meet the conditions to theirs. */
+START_TEST(digits_beyond_doubles_count)
+{
+    Node *block = method_node("vern9");
+    for (int i = 0; i < block->n; i++) {
+        Node *row = block->kid[i];
+        if (row->kind != NODE_ROW || !str_eq(row->text, "bhat"))
+            continue;
+        char *digits = (char *)row->kid[9]->text;
+        ck_assert_uint_gt(strlen(digits), 30);
+        digits[24] = digits[24] == '9' ? '8' : (char)(digits[24] + 1);
         ck_assert(refused(block));
     }
 }
 END_TEST
 
-/* The interpolant claims no order, so what lowers it is no error as long as it still ends in b. */
+/* An interpolant need not claim an order; then what lowers it is no error as long as it still ends in b. */
 START_TEST(the_order_of_an_interpolant_is_found)
 {
-    Node *block = prelude()->kid[6], *row = NULL;
+    Node *block = method_node("dopri5"), *row = NULL;
     for (int i = 0; i < block->n; i++) {
         if (block->kid[i]->kind == NODE_ROW && str_eq(block->kid[i]->text, "interpolant"))
             row = block->kid[i];
+        if (block->kid[i]->kind == NODE_CLAUSE && str_eq(block->kid[i]->text, "order"))
+            block->kid[i]->kid[0]->n = 2; /* without `dense` */
     }
     ck_assert_ptr_nonnull(row);
     Node **power = row->kid[3]->kid, *before[] = {power[0], power[1], power[2], power[3]};
@@ -377,7 +438,20 @@ static const struct {
     {"order 1/2\nc = 0\nb = 1", "the order is a whole number from 1 to 9"},
     {"order 1 embedded 11\nc = 0\nb = 1\nbhat = 1", "the embedded order is a whole number from 1 to 9"},
     {"order 2 embedded 1\nc = 0, 1\na = [1]\nb = 1/2, 1/2",
-     "test.nde:2:9: error: 'x' claims an embedded method, but has no row 'bhat'"},
+     "test.nde:2:18: error: 'x' claims an embedded method, but has no row 'bhat'"},
+    {"order 2 embedded 1 dense 2\nc = 0, 1\na = [1]\nb = 1/2, 1/2\nbhat = 1, 0",
+     "test.nde:2:26: error: 'x' claims dense output, but has no row 'interpolant'"},
+    {"order 2 dense 2\nc = 0, 1\na = [1]\nb = 1/2, 1/2\ninterpolant = [1, -1/2], [0, 1/2]", ""},
+    {"order 2 dense 2\nc = 0, 1\na = [1]\nb = 1/2, 1/2\ninterpolant = [1/2], [1/2]",
+     "'x' claims dense order 2, but the interpolant fails the condition [t]: theta^1 has the factor 0.5 in "
+     "sum b_i(theta) c_i, must be 0 (off by 0.5)"},
+    {"order 2 dense 3\nc = 0, 1\na = [1]\nb = 1/2, 1/2\ninterpolant = [1, -1/2], [0, 1/2]",
+     "fails the condition [t,t]: theta^2 has the factor 0.5 in sum b_i(theta) c_i^2, must be 0 (off by 0.5)"},
+    {"order 1 and 1\nc = 0\nb = 1", "this line reads  order 5  or  order 5 embedded 4 dense 4"},
+    {"order 2 embedded 1 and 1\nc = 0, 1\na = [1]\nb = 1/2, 1/2\nbhat = 1, 0\nbhat2 = 0, 1",
+     "the second embedded order is less than the first, which is 1, not 1"},
+    {"order 2 embedded 1\nc = 0, 1\na = [1]\nb = 1/2, 1/2\nbhat = 1, 0\nbhat2 = 0, 1",
+     "'x' has a row 'bhat2', but does not state its order"},
     {"order 2\nc = 0, 1\na = [1]\nb = 1/2, 1/2\nbhat = 1, 0", "help: write its order, such as  order 2 embedded 1"},
     {"order 2 embedded 1\nc = 0, 1\na = [1]\nb = 1/2, 1/2\nbhat = 1/2, 1/2", "'bhat' is equal to 'b' in 'x'"},
     {"order 1\nc = 0\nb = 1\nb = 1", "test.nde:5:1: error: 'b' is given twice"},
@@ -393,12 +467,27 @@ static const struct {
     {"order 1\nc = 0, 1\na = 1\nb = 1, 0", "'a' is made of rows in brackets"},
     {"order 1\nc = 0\nb = 1\nstability -2", "ends at a positive distance from 0, not at -2"},
     {"order 1\nc = 0\nb = 1\nstability 2, 3", "this line reads  stability 3.3  or  leave it out"},
-    {"order 1, 2\nc = 0\nb = 1", "this line reads  order 5  or  order 5 embedded 4"},
+    {"order 1, 2\nc = 0\nb = 1", "this line reads  order 5  or  order 5 embedded 4 dense 4"},
     {"order 1\nc = 0\nb = 1\ninterpolant = [2, -1]",
      "the interpolant of 'x' has no order: theta^1 has the factor 2 in sum b_i(theta), must be 1 (off by 1)"},
     {"order 1\nc = 0\nb = 1\ninterpolant = [1, 1]",
      "b_1(theta) of the interpolant is 2 at theta = 1, must be 1 as in 'b' (off by 1)"},
-    {"order 1\nc = 0\nb = 1\ninterpolant = [1], [0]", "'interpolant' has length 2, but 'b' has length 1"},
+    {"order 2\nc = 0, 1\na = [1]\nb = 1/2, 1/2\ninterpolant = [1]", "'interpolant' has length 1, but 'b' has length 2"},
+    /* stages of the interpolant alone */
+    {"order 1 dense 2\nc = 0, 1\na = [1]\nb = 1\ninterpolant = [1, -1/2], [0, 1/2]",
+     "b_1(theta) of the interpolant is 1/2 at theta = 1, must be 1 as in 'b' (off by 0.5)"},
+    {"order 1\nc = 0, 1\na = [1]\nb = 1\ninterpolant = [1], [1]",
+     "b_2(theta) of the interpolant is 1 at theta = 1, must be 0, for 'b' has no such stage (off by 1)"},
+    {"order 1 dense 1\nc = 0, 1\na = [1]\nb = 1\ninterpolant = [1, 0], [1, -1]",
+     "'x' claims dense order 1, but the interpolant fails the condition t: theta^1 has the factor 2 in sum b_i(theta), "
+     "must be 1 (off by 1)"},
+    {"order 1\nc = 0, 1\na = [1]\nb = 1\ninterpolant = [1, 0], [0, 0]", ""},
+    {"order 1\nc = 0\na = [1]\nb = 1\ninterpolant = [1, 0], [0, 0]",
+     "'c' has length 1, not 2: one entry for each stage, those of the interpolant included"},
+    {"order 1\nc = 0, 1, 1\na = [1]\nb = 1\ninterpolant = [1], [0], [0]",
+     "test.nde:6:1: note: 'interpolant' has 3 rows, so there are 3 stages"},
+    {"order 1\nc = 0, 1\na = [1/2]\nb = 1\ninterpolant = [1], [0]",
+     "stage 2 has c = 1, but its row of 'a' sums to 1/2 (off by 0.5)"},
     {"order 2\nc = 0, 1\na = [1]\nb = 1/2, 1/2\ninterpolant = [1, -1/2], [1/2]",
      "row 2 of the interpolant has length 1, but the first has length 2"},
     {"order 1\nc = 0\nb = 1 / 0", "this divisor is 0"},
@@ -406,6 +495,8 @@ static const struct {
     {"order 1\nc = 0\nb = sqrt(1)", "an exact number is made of numbers, constants and + - * / ^ only"},
     {"order 2\nc = 0, third\na = [third]\nb = -1/2, 3 * third + 1/2", ""},
     /* what a fraction could say exactly must be exact, a long decimal need not be */
+    {"order 1\nc = 0, 1\na = [1]\nb = 33333333/100000000, 66666667/100000000", ""},
+    {"order 1\nc = 0, 1\na = [1]\nb = 1000000/3000001, 2/3", "fails the condition t"},
     {"order 1\nc = 0, 1\na = [1]\nb = 1/3 - 1/10^15, 2/3",
      "b fails the condition t: sum b_i is 1, must be 1 (off by 1e-15)"},
     {"order 2\nc = 0, 0.66666666667\na = [0.66666666667]\nb = 1/4, 3/4", "fails the condition [t]"},
@@ -448,11 +539,11 @@ static void slope(double t, const double *u, double *k)
     k[1] = -2 * sin(2 * t) + of_u[1] - of_g[1];
 }
 
-/* One step of size h from u, in place, with the weights w. */
-static void advance(const Tableau *m, const double *w, double t, double h, double *u)
+/* One step of size h from u, in place, with the weights w of n stages. */
+static void advance(const Tableau *m, const double *w, int n, double t, double h, double *u)
 {
     double k[MOST][2];
-    for (int i = 0; i < m->stages; i++) {
+    for (int i = 0; i < n; i++) {
         double stage[2] = {u[0], u[1]};
         for (int j = 0; j < i; j++) {
             stage[0] += h * m->a[i][j] * k[j][0];
@@ -460,7 +551,7 @@ static void advance(const Tableau *m, const double *w, double t, double h, doubl
         }
         slope(t + m->c[i] * h, stage, k[i]);
     }
-    for (int i = 0; i < m->stages; i++) {
+    for (int i = 0; i < n; i++) {
         u[0] += h * w[i] * k[i][0];
         u[1] += h * w[i] * k[i][1];
     }
@@ -479,7 +570,7 @@ static double global_error(const Tableau *m, const double *w, int n)
     double u[2], h = 1.0 / n;
     exact(0, u);
     for (int i = 0; i < n; i++)
-        advance(m, w, i * h, h, u);
+        advance(m, w, m->stages, i * h, h, u);
     return distance(1, u);
 }
 
@@ -500,9 +591,14 @@ static void expect_global_order(const char *what, const Tableau *m, const double
     expect_order(what, error, order);
 }
 
+/* Of higher ones rounding hides the leading term: order.c measures these. */
+enum { MOST_MEASURED = 5 };
+
 START_TEST(measured_orders_are_the_claimed_ones)
 {
     const Tableau *m = checked(prelude()->kid[_i], diag_new(arena));
+    if (m->order > MOST_MEASURED)
+        return;
     double bhat[MOST];
     expect_global_order(m->name, m, m->b, m->order);
     if (!m->e)
@@ -517,19 +613,21 @@ END_TEST
 static double dense_error(const Tableau *m, double theta, double h)
 {
     double w[MOST], u[2];
-    for (int i = 0; i < m->stages; i++) {
+    for (int i = 0; i < m->all_stages; i++) {
         w[i] = 0;
         for (int k = m->degree - 1; k >= 0; k--)
             w[i] = theta * (w[i] + m->interpolant[i][k]);
     }
     exact(0.5, u);
-    advance(m, w, 0.5, h, u);
+    advance(m, w, m->all_stages, 0.5, h, u);
     return distance(0.5 + theta * h, u);
 }
 
 START_TEST(measured_orders_of_the_interpolants)
 {
     const Tableau *m = checked(prelude()->kid[_i], diag_new(arena));
+    if (!m->degree || m->order > MOST_MEASURED)
+        return;
     static const double thetas[] = {0.3, 0.7};
     for (int i = 0; i < 2; i++) {
         double error[3];
@@ -552,6 +650,7 @@ static Suite *tableau_suite(void)
     tcase_add_loop_test(tc, every_flipped_coefficient_is_refused, 0, METHODS);
     tcase_add_loop_test(tc, shifts_that_keep_the_row_sum_are_refused, 1, METHODS);
     tcase_add_loop_test(tc, higher_claims_are_refused_lower_ones_are_not, 0, METHODS);
+    tcase_add_test(tc, digits_beyond_doubles_count);
     tcase_add_test(tc, the_order_of_an_interpolant_is_found);
     tcase_add_loop_test(tc, extrapolation_has_its_order_and_no_more, 1, 10);
     tcase_add_loop_test(tc, a_wrong_block_is_told_what_is_wrong, 0, (int)(sizeof wrong / sizeof *wrong));
