@@ -229,7 +229,7 @@ static void fetch(Back *r, bool is_first)
             nde_record_state(r->e, f, c->last, r->s->n_state, l->next, lane);
         *nde_lane_number(r->e, l->t, lane) = (Real)nde_record_at(l, start)->t;
         *nde_lane_number(r->e, l->h, lane) = (Real)nde_record_at(l, start)->h;
-        c->seen = 0;
+        nde_moments_from(c, nde_record_at(l, start)->t);
     }
     for (int lane = l->n; is_first && lane < r->e->run.n_tile * r->e->model->tile; lane++)
         repeat_lane(r, lane);
@@ -369,10 +369,10 @@ static void add_starts(Back *r)
     const NdeSolve *s = r->s;
     for (int sample = 0; sample < r->e->count; sample++) {
         const NdeCourse *c = &r->l->course[sample];
-        for (int k = 0; k < c->w.n_save + s->n_draw; k++) {
-            bool is_save = k < c->w.n_save;
-            NdeMoment m = {.wish = is_save ? NDE_WISH_SAVE : NDE_WISH_DRAW, .index = is_save ? k : k - c->w.n_save};
-            double time = is_save ? c->w.save[k] : r->l->drawn[sample * s->n_draw + m.index].t;
+        for (int k = 0; k < c->n_save + s->n_draw; k++) {
+            bool is_save = k < c->n_save;
+            NdeMoment m = {.wish = is_save ? NDE_WISH_SAVE : NDE_WISH_DRAW, .index = is_save ? k : k - c->n_save};
+            double time = is_save ? c->save[k] : r->l->drawn[sample * s->n_draw + m.index].t;
             for (int i = 0; time == c->w.t0 && i < s->n_state; i++) {
                 NdeRef seed = moment_seed(r, &m, i);
                 if (seed.at)

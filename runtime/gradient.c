@@ -3,7 +3,9 @@
  *
  * Needs: data; weights, or first values. Gives: a safetensors file with loss, reg, param.NAME, grad.NAME, batch
  * (numbers of the samples), and for every solve with one step size for its batch NAME.t, NAME.h (the accepted steps),
- * NAME.drawn (drawn times). Elsewhere: comparison with differences (check.c). */
+ * NAME.drawn (drawn times).
+ *
+ * Elsewhere: comparison with differences (check.c). */
 #include "batch.h"
 #include "command.h"
 

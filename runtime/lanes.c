@@ -158,17 +158,26 @@ static int trace_points(const NdeEngine *e, const NdeFlow *f, int sample)
 static double wished_time(const NdeEngine *e, const NdeFlow *f, const NdeCourse *c, int sample, NdeMoment m)
 {
     if (m.wish == NDE_WISH_SAVE)
-        return c->w.save[m.index];
+        return c->save[m.index];
     if (m.wish == NDE_WISH_DRAW)
         return f->lanes->drawn[sample * f->solve->n_draw + m.index].t;
     int last = e->trace->points - 1;
     return m.index == last ? c->w.t1 : c->w.t0 + (c->w.t1 - c->w.t0) * m.index / last;
 }
 
+void nde_moments_from(NdeCourse *c, double t)
+{
+    while (c->first < c->n_save && (c->save[c->first] - t) * c->w.way <= 0)
+        c->first++;
+    while (c->first > 0 && (c->save[c->first - 1] - t) * c->w.way > 0)
+        c->first--;
+    c->seen = c->first;
+}
+
 bool nde_moment_next(const NdeEngine *e, const NdeFlow *f, int sample, double t, double end, double h, NdeMoment *m)
 {
     NdeCourse *c = &f->lanes->course[sample];
-    int saves = c->w.n_save, draws = f->solve->n_draw, all = saves + draws + trace_points(e, f, sample);
+    int saves = c->n_save, draws = f->solve->n_draw, all = saves + draws + trace_points(e, f, sample);
     while (c->seen < all) {
         int i = c->seen++;
         *m = (NdeMoment){i < saves           ? NDE_WISH_SAVE
@@ -183,6 +192,8 @@ bool nde_moment_next(const NdeEngine *e, const NdeFlow *f, int sample, double t,
         m->theta = (m->time - t) / h;
         if (m->where != NDE_ELSEWHERE)
             return true;
+        if (i < saves) /* and so are those after it */
+            c->seen = saves;
     }
     return false;
 }

@@ -24,6 +24,7 @@
 #define nde_record_bytes NDE_NAME(nde_record_bytes)
 #define nde_record_at NDE_NAME(nde_record_at)
 #define nde_record_state NDE_NAME(nde_record_state)
+#define nde_moments_from NDE_NAME(nde_moments_from)
 #define nde_moment_next NDE_NAME(nde_moment_next)
 
 /* An end of an accepted step, with the states and carries there: numbers follow it. */
@@ -48,8 +49,10 @@ typedef struct NdeCourse { /* one sample */
     long left; /* steps that are not reversed yet */
     long accepted, rejected;
     double broken_h;
-    size_t last; /* its latest record, in the reverse the one at the end of the step; 0: none */
-    int seen;    /* wanted times that were looked at for this step */
+    size_t last;        /* its latest record, in the reverse the one at the end of the step; 0: none */
+    const double *save; /* [n_save], in the direction of the span */
+    int n_save, first;  /* first: of those after the start of the step */
+    int seen;           /* wanted times that were looked at for this step, `first` at its beginning */
     NdeMoment moment;
     bool is_inside; /* moment is inside the step, and its state is being worked out */
 } NdeCourse;
@@ -95,6 +98,8 @@ NdeRecord *nde_record_at(const NdeLanes *l, size_t record);
 /* Of the first n values, those that are recorded, to a lane of `to`. */
 void nde_record_state(const NdeEngine *e, const NdeFlow *f, size_t record, int n, const NdeRef *to, int lane);
 
+/* The step that is looked at starts at t: a neighbour of the one before. */
+void nde_moments_from(NdeCourse *c, double t);
 /* The next wanted time after the start of the sample's step from t to end, and not after its end; each call goes on
  * where the one before ended (c->seen). False: there is no other. */
 bool nde_moment_next(const NdeEngine *e, const NdeFlow *f, int sample, double t, double end, double h, NdeMoment *m);

@@ -62,10 +62,11 @@ static double rounded_time(const NdeFlight *w, Real time)
     return time == (Real)w->t1 ? w->t1 : time == (Real)w->t0 ? w->t0 : (double)time;
 }
 
-static int check_save(const Rows *r, const NdeFlight *w, int sample, int i)
+static int check_save(const Rows *r, const NdeCourse *c, int sample, int i)
 {
     const char *name = r->s->name;
-    double time = w->save[i];
+    const NdeFlight *w = &c->w;
+    double time = c->save[i];
     long row = r->e->row[sample];
     if (isnan(time))
         return nde_fail(r->e->error, NDE_EXIT_DATA,
@@ -77,15 +78,15 @@ static int check_save(const Rows *r, const NdeFlight *w, int sample, int i)
                         "sample %ld of the data: entry %d of the save times of '%s' is %g, outside of the span %g .. "
                         "%g",
                         row, i, name, time, w->t0, w->t1);
-    if (i > 0 && (time - w->save[i - 1]) * w->way < 0)
+    if (i > 0 && (time - c->save[i - 1]) * w->way < 0)
         return nde_fail(r->e->error, NDE_EXIT_DATA,
                         "sample %ld of the data: entry %d of the save times of '%s' is %g, but the one before it is "
                         "%g: they follow the direction of the span",
-                        row, i, name, time, w->save[i - 1]);
+                        row, i, name, time, c->save[i - 1]);
     return 0;
 }
 
-static int read_count(const Rows *r, NdeFlight *w, int sample)
+static int read_count(const Rows *r, NdeCourse *c, int sample)
 {
     const NdeSolve *s = r->s;
     double count = nde_value_get(r->e, s->arg[s->arg_count], r->in[s->n_state + s->arg_count], sample, 0);
@@ -94,24 +95,26 @@ static int read_count(const Rows *r, NdeFlight *w, int sample)
                         "sample %ld of the data: the count of the save times of '%s' is %g, not a whole number from 0 "
                         "to %d",
                         r->e->row[sample], s->name, count, s->n_save);
-    w->n_save = (int)count;
+    c->n_save = (int)count;
     return 0;
 }
 
-static int read_saves(const Rows *r, NdeFlight *w, int sample)
+static int read_saves(const Rows *r, NdeCourse *c, int sample)
 {
     const NdeSolve *s = r->s;
     double *save = r->l->save + (size_t)sample * (size_t)s->n_save;
-    int status = s->arg_count < 0 ? 0 : read_count(r, w, sample);
+    c->save = c->w.save;
+    c->n_save = s->n_save;
+    int status = s->arg_count < 0 ? 0 : read_count(r, c, sample);
     if (s->arg_save >= 0) {
         for (int i = 0; i < s->n_save; i++) {
             NdeRef from = r->in[s->n_state + s->arg_save];
-            save[i] = rounded_time(w, (Real)nde_value_get(r->e, s->arg[s->arg_save], from, sample, i));
+            save[i] = rounded_time(&c->w, (Real)nde_value_get(r->e, s->arg[s->arg_save], from, sample, i));
         }
-        w->save = save;
+        c->save = save;
     }
-    for (int i = 0; !status && i < w->n_save; i++)
-        status = check_save(r, w, sample, i);
+    for (int i = 0; !status && i < c->n_save; i++)
+        status = check_save(r, c, sample, i);
     return status;
 }
 
@@ -158,7 +161,7 @@ static int begin(Rows *r)
         l->who[i] = i;
         status = read_end(r, &c->w, i);
         if (!status)
-            status = read_saves(r, &c->w, i);
+            status = read_saves(r, c, i);
         draw_times(r, &c->w, i);
     }
     if (status)
@@ -250,8 +253,8 @@ static int deliver_start(Rows *r, int lane)
 {
     const NdeCourse *c = course_in(r, lane);
     int status = 0;
-    for (int i = 0; !status && i < c->w.n_save; i++)
-        if (c->w.save[i] == c->w.t0)
+    for (int i = 0; !status && i < c->n_save; i++)
+        if (c->save[i] == c->w.t0)
             status = deliver(r, lane, &(NdeMoment){.wish = NDE_WISH_SAVE, .index = i}, r->l->now);
     for (int i = 0; !status && i < r->s->n_draw; i++)
         if (r->l->drawn[r->l->who[lane] * r->s->n_draw + i].t == c->w.t0)
@@ -418,6 +421,9 @@ static int choose(Rows *r, int lane)
     NdeReplay *replay = &r->e->replay;
     if (c->accepted + c->rejected >= c->w.limit)
         return fails(r, lane, NDE_FAIL_MANY_STEPS);
+    nde_moments_from(c, c->w.t);
+    c->w.save = c->save + c->first; /* the next one may be a stop */
+    c->w.n_save = c->first < c->n_save;
     nde_flight_choose(&c->w);
     if (replay->mode == NDE_REPLAY) {
         NdeAttempt a = {0};
@@ -470,7 +476,6 @@ static int judge(Rows *r, int lane)
         if (status)
             return status;
     }
-    c->seen = 0;
     c->rejected += !c->is_accepted;
     return nde_flight_propose(&c->w, c->is_accepted);
 }

@@ -66,3 +66,4 @@ mean=$(sed -n 's/^flow.nfe //p' out) executed=$(sed -n 's/^flow.executed //p' ou
 counts=$(sed 1d one.csv | awk -F, '{ n = $(NF - 2); sum += n; if (n > most) most = n } END { printf "%.9g %.9g", sum / NR, most }')
 holds "mean evaluations $mean" "$mean - ${counts% *} < 1e-5 && ${counts% *} - $mean < 1e-5"
 holds "executed evaluations $executed" "$executed > $mean && $executed < ${counts#* }"
+if ./flow check-gradient --entries 4 >out 2>err; then ok "gradient: $(tail -n 1 out)"; else fail "gradient: $(tail -n 1 out)"; fi
