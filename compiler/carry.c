@@ -9,8 +9,8 @@
  *   the argument of stage i is (1 - s_i) u + s_i w + h sum_j a_ij k_j,
  *   and w becomes              (1 - s) u + s w + h sum_j state_j k_j.
  * Such a method has order p (Hairer, Norsett & Wanner 1993, III.8: local errors of size h^p in what is carried are no
- * loss where they are multiplied by s or slope_1 in each step, from -1 to below 1) if b has it, hk_1 meets f(u, t) of
- * the next step up to h^p, and w the next u up to h^(p - 1). */
+ * loss where they are multiplied by s or slope_1 in each step, from -1 to below 1) if b has it, h k_1 meets
+ * h f(u, t) of the next step up to h^p, and w the next u up to h^(p - 1). */
 #include "tableau.h"
 
 void carry_read(Method *m)
@@ -76,7 +76,7 @@ static Form unit(const Method *m, int index)
     return f;
 }
 
-/* (1 - share) u + share w + sign (the sum of n weighted k); of u and w alone if share is not NULL. */
+/* (1 - share) u + share w + sign (the sum of n weighted k); without u and w if share is NULL. */
 static Form sum(const Method *m, const Step *s, const Rat *share, const Rat *const *weight, int n, int sign)
 {
     Arena *a = m->arena;

@@ -23,8 +23,8 @@ const NdeControl *nde_control_find(const char *name)
     return NULL;
 }
 
-/* Soderlind (2003): with the gains p, i, d the logarithm of a factor is -(i e + p (e - e1) + d (e - 2 e1 + e2))
- * / K, e being that of the error. */
+/* Soderlind (2003): with gains p, i, d the logarithm of a factor is -(i e + p (e - e1) + d (e - 2 e1 + e2)) / K, and e
+ * that of the error. */
 NdeControl nde_control_pid(double p, double i, double d)
 {
     NdeControl row = *nde_control_find("pid");

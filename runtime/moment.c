@@ -298,8 +298,7 @@ static int draw_undone(NdeEngine *e, NdeFlow *f, double t1, const NdeRef *out)
     return 0;
 }
 
-/* Draws that are made when all steps are known: those of a step's start, or of a span of length 0, which has no step.
- */
+/* Draws that are made when all steps are known: of a step's start, or of a span of length 0, which has no step. */
 static int draw_late(NdeEngine *e, NdeFlow *f, double t1, const NdeRef *out)
 {
     const NdeSolve *s = f->solve;

@@ -90,6 +90,7 @@ solve flow {
   method reversible_heun
   step fixed 0.01
   regularize bend, biased(2), through state, weight 3
+  regularize rms(scaled(err))^2, biased, at accepted, hold slope, weight 2
   regularize rms(scaled(u1 - u0)), global, weight 0.1
 }
 solve chosen {
@@ -98,8 +99,8 @@ solve chosen {
   time 1 .. 0
   method alf
   tolerance abs linspace(1e-4, 1e-2, 12) rel 1e-3
-  regularize error, biased, weight 2
-  regularize error2, biased, through state, at accepted, hold slope, weight 2
+  regularize error, unbiased, weight 2
+  regularize error2, unbiased, through state, at accepted, hold slope, weight 2
 }
 loss sum(flow.z(1)^3) + mean(chosen.z(0)^2)
 $train

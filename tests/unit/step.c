@@ -568,6 +568,24 @@ START_TEST(the_initial_step_is_that_of_the_formula)
 }
 END_TEST
 
+/* Arguments that are made of settings get their values: vectors of tolerances. How many there are. */
+static int fill_tolerances(Array *in)
+{
+    const Fn *f = model->train;
+    int v = 0, n = 0;
+    while (f->ins.at[v].op != OP_solve || f->ins.at[v].imm.solve != solve)
+        v++;
+    for (int k = 0; k < solve->n_arg; k++) {
+        const Ins *joined = &f->ins.at[f->ins.at[v].arg[N_STATE + k]];
+        if (joined->op != OP_concat)
+            continue;
+        n++;
+        for (int e = 0; e < joined->n_arg; e++)
+            in[at_t() + 2 + k].at[e] = setting[f->ins.at[f->ins.at[joined->arg[e]].arg[0]].imm.index];
+    }
+    return n;
+}
+
 /* The error norm and the initial step with tolerances of one component each, by loops over all of them; and with equal
  * ones to the bit what one number gives. */
 START_TEST(tolerances_are_those_of_the_components)
@@ -576,11 +594,18 @@ START_TEST(tolerances_are_those_of_the_components)
     const char *equal = "tolerance abs 1e-2 * ones(5) rel [3e-2, 3e-2, 3e-2, 3e-2, 3e-2]",
                *one = "tolerance abs 1e-2 rel 3e-2";
     double err[3], h[3];
+    Array *first = NULL;
+    int n_first = 0;
     const char *text = str_format(a, model_text, "bosh3", "adaptive", ""), *at = strstr(text, one);
     for (int i = 0; i < 3; i++) {
         const char *use = i == 0 ? one : i == 1 ? equal : vector;
         compile(str_format(a, "%.*s%s%s", (int)(at - text), text, use, at + strlen(one)));
-        const Array *in = step_inputs(solve->step, true, h0, 17), *out = interpret(a, solve->step, &world, in);
+        Array *in = step_inputs(solve->step, true, h0, 17);
+        if (i == 0) /* the arguments of the field are the first ones, and the same for all */
+            first = in, n_first = solve->step->n_in;
+        memcpy(in, first, sizeof(Array) * (size_t)n_first);
+        ck_assert_int_eq(fill_tolerances(in), i == 0 ? 0 : 2 * N_STATE);
+        const Array *out = interpret(a, solve->step, &world, in);
         Taken s = take_step(in, NULL, t0, h0, in + at_t() + 2);
         err[i] = *out[N_STATE + solve->n_carry].at;
         ck_assert_double_eq_tol(err[i], s.norm, 1e-12 * s.norm);
