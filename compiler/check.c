@@ -208,7 +208,7 @@ static void make_train(Check *c)
     if (c->losses.n == 0)
         return;
     Val reg = total(c, c->penalties.at, c->penalties.n);
-    if (model->choices->is_compared && c->penalties.n) {
+    if (model->choices.is_compared && c->penalties.n) {
         Value factor = {.kind = VALUE_setting, .index = setting_add(c, "regularize", 1, true, fn->span)};
         reg = fn_op2(c->module, fn, OP_mul, reg, build_val(c, c->main, &factor));
     }
@@ -306,11 +306,9 @@ Model *model_check(Arena *a, Diags *d, Node *const *prelude, int n_prelude, Node
 {
     Module *m = ARENA_NEW(a, Module, 1);
     Model *model = ARENA_NEW(a, Model, 1);
-    Choices *own = ARENA_NEW(a, Choices, 1);
-    *own = *choices;
     *m = (Module){.arena = a, .diags = d};
     *model = (Model){.name = identifier(a, file->span.source->name), .source = file->span.source, .module = m};
-    model->choices = own;
+    model->choices = *choices;
     Check c = {.arena = a,
                .diags = d,
                .module = m,

@@ -350,7 +350,7 @@ static void read_one(Block *k, Node *clause)
                {"controller", read_controller},
                {"memory", read_memory}};
     if (str_eq(clause->text, "regularize")) {
-        if (k->c->training && !k->c->model->choices->no_regularize)
+        if (k->c->training && !k->c->model->choices.no_regularize)
             regularize_read(k->c, k->outer, k->solve, clause, &k->terms);
         return;
     }
@@ -371,7 +371,7 @@ static bool is_clause(const Node *node, const char *name)
 /* The clause of the command line that stands in place of this one, or NULL. */
 static Node *chosen(const Block *k, const char *name)
 {
-    const Choices *choices = k->c->model->choices;
+    const Choices *choices = &k->c->model->choices;
     for (int i = 0; i < choices->clauses.n; i++)
         if (str_eq(choices->clauses.at[i]->text, name))
             return choices->clauses.at[i];
@@ -399,8 +399,8 @@ void clause_read(Block *k)
     for (int i = 0; i < k->node->n; i++)
         if (k->node->kid[i]->kind == NODE_CLAUSE && !chosen(k, k->node->kid[i]->text))
             list_push(k->c->arena, all, k->node->kid[i]);
-    for (int i = 0; i < k->c->model->choices->clauses.n; i++)
-        list_push(k->c->arena, all, k->c->model->choices->clauses.at[i]);
+    for (int i = 0; i < k->c->model->choices.clauses.n; i++)
+        list_push(k->c->arena, all, k->c->model->choices.clauses.at[i]);
     for (const char *const *name = first; *name; name++)
         for (int i = 0; i < all.n; i++)
             if (str_eq(all.at[i]->text, *name))

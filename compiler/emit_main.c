@@ -35,8 +35,8 @@ static uint64_t hash_text(uint64_t h, const char *text, size_t n)
 static uint64_t hash_of(const Model *m)
 {
     uint64_t h = hash_text(0xcbf29ce484222325u, m->source->text, m->source->n);
-    for (int i = 0; i < m->choices->clauses.n; i++) {
-        Span at = m->choices->clauses.at[i]->span;
+    for (int i = 0; i < m->choices.clauses.n; i++) {
+        Span at = m->choices.clauses.at[i]->span;
         h = hash_text(h, at.source->text + at.at, at.n);
     }
     return h;

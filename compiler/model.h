@@ -69,7 +69,7 @@ typedef struct Choices {
 typedef struct Model {
     const char *name; /* C identifier from the file's name */
     const Source *source;
-    const Choices *choices;
+    Choices choices;
     bool is_double;
     LIST(Param) params;
     LIST(Setting) settings;

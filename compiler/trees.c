@@ -87,8 +87,8 @@ Model *trees_check(Arena *a, Diags *d, const Trees *t, const Choices *choices)
     Model *model = model_check(a, d, t->prelude, t->n_prelude, t->file, choices);
     if (!model || diag_errors(d))
         return NULL;
-    bool has_exact =
-        !choices->only_check && !choices->is_compared; /* of a comparison only the reference is in float64 */
+    /* Of the rows of a comparison there is no float64 code. */
+    bool has_exact = !choices->only_check && !choices->is_compared;
     model->exact = model;
     if (has_exact && has_differences(model)) {
         Choices exact = *choices;

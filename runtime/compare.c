@@ -114,7 +114,7 @@ enum { LEVELS = 32 };
 static int read_levels(Compare *c, double *level, int *n)
 {
     const char *at = c->options->tolerances;
-    while (*at) {
+    do {
         size_t size = strcspn(at, ",");
         if (*n == LEVELS)
             return nde_fail(c->error, NDE_EXIT_FILE, "--tolerances takes at most %d numbers", LEVELS - 1);
@@ -124,7 +124,7 @@ static int read_levels(Compare *c, double *level, int *n)
                             c->options->tolerances);
         (*n)++;
         at += size + (at[size] == ',');
-    }
+    } while (*at);
     return 0;
 }
 

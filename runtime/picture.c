@@ -73,6 +73,7 @@ typedef struct Picture {
     FILE *to;
     const struct Panel *panel;
     double left, top; /* of the frame */
+    double line;      /* from one name to the next */
     Axis x, y;
 } Picture;
 
@@ -176,7 +177,7 @@ static void draw_labels(const Picture *p)
 static void draw_name(const Picture *p, int row, int k)
 {
     const NdeAlternative *at = p->f->at[row].row;
-    double x = p->left + FRAME + 14, y = p->top + 10 + 18 * k;
+    double x = p->left + FRAME + 14, y = p->top + 10 + p->line * k;
     fprintf(p->to, "<path d=\"M%.1f %.1fh24\" stroke=\"%s\" stroke-width=\"2\" stroke-dasharray=\"%s\"/>\n", x, y,
             colour[k % COLOURS], dash[k / COLOURS % DASHES]);
     fprintf(p->to, "<text x=\"%.1f\" y=\"%.1f\">", x + 30, y + 4);
@@ -211,6 +212,10 @@ static bool draw_panel(Picture *p)
 {
     if (!find_axes(p))
         return false;
+    int names = 0;
+    for (int row = 0; row < p->f->n_row; row++)
+        names += is_shown(p, row);
+    p->line = fmin(18, (HIGH + BOTTOM) / fmax(1, names));
     draw_grid(p);
     draw_labels(p);
     for (int row = 0, k = 0; row < p->f->n_row; row++)

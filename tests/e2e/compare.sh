@@ -90,6 +90,7 @@ ends 5 'Ctrl-C' 'interrupted' timeout --preserve-status -s INT 2 ./all compare -
 if ls | grep -q '^\.*i\.\(csv\|svg\)'; then fail "left behind: $(ls -a | grep 'i\.[cs]')"; else ok 'nothing is left behind'; fi
 ends 2 'a program for one method' 'ndec compare pair.nde' ./one compare
 ends 2 'no tolerance' '--tolerances takes numbers' ./all compare --tolerances 1e-3,x
+ends 2 'an empty list' '--tolerances takes numbers' ./all compare --tolerances ''
 ends 2 'a tolerance of 0' '--tolerances takes numbers' ./all compare --tolerances 0
 ends 2 'another kind of table' 'must end in .csv' ./all compare --csv t.txt
 ends 2 'another kind of picture' 'must end in .svg' ./all compare --svg t.png
