@@ -44,15 +44,15 @@ static void read_checkpoints(Block *k, Node *number)
 }
 
 /* ---- the clause ---- */
-static const char *const kind_name[] = {[ADJOINT_discrete] = "discrete",
-                                        [ADJOINT_backsolve] = "backsolve",
-                                        [ADJOINT_interpolating] = "interpolating",
-                                        [ADJOINT_quadrature] = "quadrature"};
+const char *const adjoint_name[] = {[ADJOINT_discrete] = "discrete",
+                                    [ADJOINT_backsolve] = "backsolve",
+                                    [ADJOINT_interpolating] = "interpolating",
+                                    [ADJOINT_quadrature] = "quadrature"};
 
 static bool read_kind(Block *k, const Node *word)
 {
-    for (size_t i = 0; i < sizeof kind_name / sizeof *kind_name; i++)
-        if (clause_is_word(word, kind_name[i]) && !word->n) {
+    for (size_t i = 0; i < sizeof adjoint_name / sizeof *adjoint_name; i++)
+        if (clause_is_word(word, adjoint_name[i]) && !word->n) {
             k->solve->adjoint = (AdjointKind)i;
             return true;
         }
@@ -88,8 +88,8 @@ void adjoint_check(Block *k)
     if (s->adjoint == ADJOINT_discrete)
         return;
     if (s->set_memory >= 0)
-        DIAG_AT(c->diags, BOUND_ADJOINT, c->model->settings.at[s->set_memory].span, kind_name[s->adjoint]);
+        DIAG_AT(c->diags, BOUND_ADJOINT, c->model->settings.at[s->set_memory].span, adjoint_name[s->adjoint]);
     for (int i = 0; i < k->terms.at.n; i++)
         if (k->terms.at.at[i].draws == 0)
-            DIAG_AT(c->diags, GLOBAL_ADJOINT, k->terms.at.at[i].clause->span, kind_name[s->adjoint]);
+            DIAG_AT(c->diags, GLOBAL_ADJOINT, k->terms.at.at[i].clause->span, adjoint_name[s->adjoint]);
 }

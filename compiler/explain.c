@@ -58,6 +58,16 @@ static double fn_flops(const Plan *plan, const Fn *fn, int n_set)
     return f ? f->flops : 0;
 }
 
+/* The reverse by an adjoint system, whose steps are its own. */
+static void adjoint_costs(Arena *a, const Plan *plan, const Solve *s, FILE *to)
+{
+    int numbers = 0;
+    for (int j = 0; j < s->n_state; j++)
+        numbers += type_size(s->state_type[j]);
+    fprintf(to, "  %s: %d numbers; %s operations a step and sample\n", s->name, numbers,
+            human(a, fn_flops(plan, s->step, s->step->out.n)));
+}
+
 static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve *s, FILE *to)
 {
     const Tableau *t = s->method;
@@ -82,14 +92,21 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
         fprintf(to, "    %s: %s\n", s->state_name[j], s->state_reduction[j]);
     fprintf(to, "  error estimates %s\n",
             s->has_differences ? "from differences of the stages, for float32 at this tolerance" : "from the stages");
-    fprintf(to, "  %d numbers of state; the tape keeps %d bytes a step and sample", state, bytes * kept);
+    fprintf(to, "  %d numbers of state; the tape keeps %d bytes a step and sample", state,
+            s->adjoint == ADJOINT_backsolve ? 0 : bytes * kept);
     fprintf(to, residual ? ", and %d that are formed again where memory is short\n" : "\n", bytes * residual);
-    if (s->set_memory < 0)
+    if (s->adjoint == ADJOINT_backsolve)
+        fprintf(to, "  no tape: the reverse solves the states backwards too\n");
+    else if (s->adjoint != ADJOINT_discrete)
+        fprintf(to, "  no bound of the tape: all states, and up to 1 GiB of stage derivatives\n");
+    else if (s->set_memory < 0)
         fprintf(to, "  no bound of the tape: all states, and up to 1 GiB of what else the reverse reads\n");
     else
         fprintf(to, "  the tape takes at most %s %s: what does not fit is formed again in the reverse\n",
                 num_text(a, m->settings.at[s->set_memory].value, false),
                 s->bound_is_slots ? "checkpoints, and both ends of a step" : "MiB");
+    if (s->backward)
+        adjoint_costs(a, plan, s->backward->solve, to);
 }
 
 /* Training and evaluation have a solve each of the same name; the last is that of evaluations. */
@@ -179,9 +196,10 @@ static void choices(const Model *m, FILE *to)
     fprintf(to, "choices\n");
     for (int i = 0; i < m->module->solves.n; i++) {
         const Solve *s = m->module->solves.at[i];
-        if (!is_first(m, i))
+        if (!is_first(m, i) || s->n_extra)
             continue;
-        fprintf(to, "  %s.controller %s, batching joint, adjoint discrete, initial step %s\n", s->name, s->controller,
+        fprintf(to, "  %s.controller %s, batching joint, adjoint %s%s, initial step %s\n", s->name, s->controller,
+                adjoint_name[s->adjoint], s->is_seminorm ? " seminorm" : "",
                 s->is_initial_warm    ? "warm"
                 : s->set_initial >= 0 ? "given"
                                       : "auto");
@@ -195,7 +213,7 @@ void explain_model(Arena *a, const Model *model, FILE *to)
     const Plan *plan = plan_build(model);
     parameters(a, model, to);
     for (int i = 0; i < model->module->solves.n; i++)
-        if (is_first(model, i)) {
+        if (is_first(model, i) && !model->module->solves.at[i]->n_extra) {
             solve_costs(a, model, plan, model->module->solves.at[i], to);
             latency_form(model, model->module->solves.at[i]->name, to);
         }

@@ -89,6 +89,8 @@ struct Fn {
 
 typedef enum AdjointKind { ADJOINT_discrete, ADJOINT_backsolve, ADJOINT_interpolating, ADJOINT_quadrature } AdjointKind;
 
+extern const char *const adjoint_name[]; /* adjoint.c */
+
 /* A differential equation region. States u_i, carries c_j (what one accepted step hands to the next besides the state:
  * k1 of a method that is first-same-as-last), arguments p_k (whatever the equations use, shared or per sample).
  * Scalars t, h (signed step), theta are shared. `err` is the scaled norm of the local error (1 = the tolerance).

@@ -14,8 +14,9 @@ layer drive_$1 = dense(1)
 param pull_$1 : real = 0.3
 solve flow_$1 {
   let w = drive_$1(x)[0]
-  dz   = out_$1(first_$1([z, v, t])) dt
-  dv   = (w * sin(t) - v * z[0]) dt
+  let a = first_$1([z, v, t])
+  dz   = out_$1(a) dt
+  dv   = (w * sin(t) - v * a[0]) dt
   z(${3%% *}) = [x, x^2, sin(y)]
   v(${3%% *}) = pull_$1 + x[0]
   time $3 save at_$1
