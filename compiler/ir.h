@@ -164,7 +164,6 @@ int solve_n_result(const Solve *s);
 typedef struct Backward {
     Solve *solve;
     bool *want; /* [n_arg] of the solve */
-    int n_want;
     Fn *record, *again;
 } Backward;
 
