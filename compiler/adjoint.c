@@ -46,14 +46,15 @@ static void read_checkpoints(Block *k, Node *number)
 /* ---- the clause ---- */
 const char *const adjoint_name[ADJOINTS] = {"discrete", "reversible", "backsolve", "interpolating", "quadrature"};
 
-/* All methods whose steps can be undone, for a message. */
-static const char *reversible_names(const Check *c)
+/* The built-in methods whose steps can be undone, for a message. */
+static const char *reversible_names(Check *c)
 {
-    const char *list = NULL;
+    const char *list = "";
     for (int i = 0; i < c->prelude->symbols.n; i++) {
-        const Value *v = &c->prelude->symbols.at[i]->value;
-        if (v->kind == VALUE_tableau && v->tableau && v->tableau->is_reversible)
-            list = list ? str_format(c->arena, "%s, %s", list, v->tableau->name) : v->tableau->name;
+        Symbol *symbol = c->prelude->symbols.at[i];
+        const Tableau *t = symbol->value.kind == VALUE_tableau ? method_of(c, symbol) : NULL;
+        if (t && t->is_reversible)
+            list = str_format(c->arena, "%s%s%s", list, list[0] ? ", " : "", t->name);
     }
     return list;
 }

@@ -62,10 +62,7 @@ static void find_wants(System *s, const Val *arg)
     ad_reach(c->module, s->of_field, all, seed, NULL, reaches);
     s->out->want = ARENA_NEW(c->arena, bool, s->of->n_arg + 1);
     for (int i = 0; i < s->n_arg; i++)
-        if (depends[arg[s->n + i]] && reaches[s->n + 1 + i]) {
-            s->out->want[i] = true;
-            s->out->n_want++;
-        }
+        s->out->want[i] = depends[arg[s->n + i]] && reaches[s->n + 1 + i];
 }
 
 /* ---- the field ---- */

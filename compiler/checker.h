@@ -277,7 +277,7 @@ typedef struct Problem { /* what a step needs of its solve, in the builder where
     Solve *solve;
     Fn *field;                  /* (u.., t, p..) -> du.., and further rates that no stage needs */
     const Val *arg;             /* p */
-    Val *const *stage_arg;      /* p at each stage, where it is not the same at all; or NULL */
+    Val *const *stage_arg;      /* p at each stage, where it differs from stage to stage; or NULL */
     int n_arg;                  /* those that the field takes */
     const Reduction *reduction; /* NULL: the states are the user's */
     const Val *origin;          /* the user's states where the reduced ones are 0 */

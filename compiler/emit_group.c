@@ -181,8 +181,9 @@ static const char *ride_map_text(Emit *e, Val v)
     const char *sum = "";
     int n = plan_size(e->f, ins_of(e, v)->arg[1]);
     for (int l = 0; l < n; l++)
-        sum = str_format(e->a, "%s%s%s * %s_w[%d][q]", sum, l ? " + " : "",
-                         weight_text(e, v, "i", str_format(e->a, "%d", l)), e->name[v], l);
+        sum =
+            str_format(e->a, "%s%s%s * %s_w[%d][q]", sum, l ? " + " : "",
+                       weight_text(e, v, plan_size(e->f, v) > 1 ? "i" : "0", str_format(e->a, "%d", l)), e->name[v], l);
     return sum;
 }
 
@@ -203,8 +204,8 @@ static void ride_add_lines(Emit *e, const Loop *loop, Val v)
     bool is_column = ins->n_arg == 2 && element == ins->arg[0]; /* the loop goes over rows */
     e->uses_sum = true;
     for (int l = 0; l < n; l++)
-        text_line(e->t, "sum->%s[i * %d + %d] += %s * %s_w[%d][q];", e->name[root], is_column || n == 1 ? n : 1,
-                  is_column ? l : l * loop->n, x, e->name[v], l);
+        text_line(e->t, "sum->%s[%s * %d + %d] += %s * %s_w[%d][q];", e->name[root], loop->n > 1 ? "i" : "0",
+                  is_column || n == 1 ? n : 1, is_column ? l : l * loop->n, x, e->name[v], l);
 }
 
 static void loop_line(Emit *e, Loop *loop, const Group *g, Val v)

@@ -68,6 +68,16 @@ static void method_costs(Arena *a, const Tableau *t, bool saves_dense, FILE *to)
                 tableau_dense_evaluations(t));
 }
 
+/* The reverse by an adjoint system, whose steps are its own. */
+static void adjoint_costs(Arena *a, const Plan *plan, const Solve *s, FILE *to)
+{
+    int numbers = 0;
+    for (int j = 0; j < s->n_state; j++)
+        numbers += type_size(s->state_type[j]);
+    fprintf(to, "  %s: %d numbers; %s operations a step and sample\n", s->name, numbers,
+            human(a, fn_flops(plan, s->step, s->step->out.n)));
+}
+
 static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve *s, FILE *to)
 {
     const Tableau *t = s->method;
@@ -95,19 +105,26 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
         fprintf(to, s->set_fixed < 0 ? ", only times, 24 bytes a step\n" : "\n");
         return;
     }
-    fprintf(to, "  %d numbers of state; the tape keeps %d bytes a step and sample", state, bytes * kept);
+    fprintf(to, "  %d numbers of state; the tape keeps %d bytes a step and sample", state,
+            s->adjoint == ADJOINT_backsolve ? 0 : bytes * kept);
     if (residual)
         fprintf(to, ", and %d that are formed again%s", bytes * residual,
                 s->is_per_sample ? "" : " where memory is short");
     fprintf(to, "\n");
     if (s->is_per_sample)
         fprintf(to, "  each sample has its own steps, and a list of the states at their ends\n");
+    else if (s->adjoint == ADJOINT_backsolve)
+        fprintf(to, "  no tape: the reverse solves the states backwards too\n");
+    else if (adjoint_is_continuous(s->adjoint))
+        fprintf(to, "  no bound of the tape: all states, and up to 1 GiB of stage derivatives\n");
     else if (s->set_memory < 0)
         fprintf(to, "  no bound of the tape: all states, and up to 1 GiB of what else the reverse reads\n");
     else
         fprintf(to, "  the tape takes at most %s %s: what does not fit is formed again in the reverse\n",
                 num_text(a, m->settings.at[s->set_memory].value, false),
                 s->bound_is_slots ? "checkpoints, and both ends of a step" : "MiB");
+    if (s->backward)
+        adjoint_costs(a, plan, s->backward->solve, to);
 }
 
 /* ---- methods ---- */
@@ -164,7 +181,8 @@ static double setting_value(const Model *m, int index, double otherwise)
     return index < 0 ? otherwise : m->settings.at[index].value;
 }
 
-/* Bytes for batches of the size in the train block, on one thread; tiles of 16 samples in float32 and 8 in float64. */
+/* Bytes for batches of the size in the train block, on one thread; tiles of 16 samples in float32 and 8 in float64.
+ */
 static void programs(Arena *a, const Model *model, const Plan *plan, FILE *to)
 {
     int bytes = model->is_double ? 8 : 4, tile = model->is_double ? 8 : 16, groups;
@@ -214,7 +232,7 @@ static void choices(const Model *m, FILE *to)
     fprintf(to, "choices\n");
     for (int i = 0; i < m->module->solves.n; i++) {
         const Solve *s = m->module->solves.at[i];
-        if (!is_first(m, i))
+        if (!is_first(m, i) || s->n_extra)
             continue;
         fprintf(to, "  %s.controller %s, batching %s, adjoint %s, initial step %s\n", s->name, s->controller,
                 s->is_per_sample ? "sample" : "joint", adjoint_name[s->adjoint],
@@ -231,7 +249,7 @@ void explain_model(Arena *a, const Model *model, FILE *to)
     const Plan *plan = plan_build(model);
     parameters(a, model, to);
     for (int i = 0; i < model->module->solves.n; i++)
-        if (is_first(model, i)) {
+        if (is_first(model, i) && !model->module->solves.at[i]->n_extra) {
             solve_costs(a, model, plan, model->module->solves.at[i], to);
             latency_form(model, model->module->solves.at[i]->name, to);
         }

@@ -106,6 +106,8 @@ typedef struct Tolerance {
     Val *array; /* [state]: of many settings, in the program of the solve; NULL: not made yet */
 } Tolerance;
 
+extern const char *const adjoint_name[]; /* adjoint.c */
+
 /* A differential equation region. States u_i, carries c_j (what one accepted step hands to the next besides the state:
  * k1 of a method that is first-same-as-last, a second state), arguments p_k (whatever the equations use, shared or per
  * sample). Scalars t, h (signed step), theta are shared, or per sample if is_per_sample. `err` is the scaled norm of
@@ -197,7 +199,6 @@ int solve_n_result(const Solve *s);
 typedef struct Backward {
     Solve *solve;
     bool *want; /* [n_arg] of the solve */
-    int n_want;
     Fn *record, *again;
 } Backward;
 

@@ -166,8 +166,8 @@ static void take_stage(const Field *f, Builder *b, const Problem *p, Internals *
 }
 
 /* inner: what stands in for the inner values of the field at each stage, or NULL. */
-static Internals plain_internals(const Field *f, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t, Val h,
-                                 Val *const *inner)
+static Internals plain_internals(const Field *f, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t,
+                                 Val h, Val *const *inner)
 {
     Check *c = f->c;
     const Tableau *m = p->solve->method;

@@ -194,11 +194,24 @@ static int record(Check *c)
     return 0;
 }
 
+/* A discrete gradient agrees to rounding. That of an adjoint system is the equation's, and the steps that were taken
+ * have another one: they differ by some times the tolerance to which both are solved. */
+static double usual_tolerance(const NdeModel *m, const NdeOptions *o)
+{
+    double most = 1e-6;
+    for (int i = 0; i < m->n_solve; i++) {
+        const NdeSolve *s = m->solve[i];
+        if (s->n_extra)
+            most = fmax(most, 100 * fmax(o->setting[s->set_atol], o->setting[s->set_rtol]));
+    }
+    return most;
+}
+
 int nde_check_gradient(const NdeModel *m, NdeOptions *o, NdeError *e)
 {
     if (!m->train_fn)
         return nde_fail(e, NDE_EXIT_FILE, "%s has no loss: there is no gradient", m->file);
-    Check c = {.tolerance = o->tolerance};
+    Check c = {.tolerance = o->tolerance > 0 ? o->tolerance : usual_tolerance(m, o)};
     bool has_data = false; /* if there is none, the gradient can be checked on anything */
     int status = nde_session_open_any(&c.session, m, o, NDE_DATA_ALL, m->train_needs, &has_data, e);
     if (!status && !has_data && m->train)

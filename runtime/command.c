@@ -273,7 +273,7 @@ static int read_word(int argc, char **argv, int *at, const NdeModel *m, NdeOptio
 
 int nde_command_read(int argc, char **argv, const NdeModel *m, NdeOptions *o, bool *is_done, NdeError *e)
 {
-    *o = (NdeOptions){.program = argc > 0 ? argv[0] : m->name, .entries = 8, .tolerance = 1e-6, .seconds = 1};
+    *o = (NdeOptions){.program = argc > 0 ? argv[0] : m->name, .entries = 8, .seconds = 1};
     *is_done = false;
     o->setting = nde_allocate((size_t)m->n_setting, sizeof *o->setting, e);
     o->is_set = nde_allocate((size_t)m->n_setting, sizeof *o->is_set, e);

@@ -430,6 +430,20 @@ typedef enum NdeOutcome {
 #undef STATUS
     NDE_OUTCOMES
 } NdeOutcome;
+/* Writes the message about a solve that cannot go on (runs the failing step once more, watching) and returns 3. */
+int nde_solve_fails(NdeEngine *e, NdeFlow *f, NdeOutcome outcome);
+
+/* From here on the first value that is not finite is looked for, until nde_watch_text, which says in one line what was
+ * found ("" if nothing) and ends the watch. */
+void nde_watch_begin(NdeEngine *e);
+void nde_watch_text(NdeEngine *e, char *out, size_t size);
+
+/* RECORD forgets what was recorded; REPLAY starts again from the first record; LIVE stops. */
+int nde_replay_begin(NdeEngine *e, NdeMode mode);
+void nde_replay_free(NdeEngine *e);
+/* Records an attempt (RECORD) or gives the next recorded one (REPLAY). 0 or an exit code. */
+int nde_attempt_next(NdeEngine *e, NdeAttempt *attempt);
+
 /* The cotangent of a result in the seeds of a reverse, or no memory. */
 NdeRef nde_seed_of(const NdeSolveVjp *vjp, const NdeRef *seed, int result);
 
@@ -449,20 +463,6 @@ int nde_path_state(NdeEngine *e, NdePath *path, double time, const NdeRef *to);
 int nde_path_moments(NdeEngine *e, NdeFlow *f);
 /* Adds the integral of `rate` over the step that was accepted. */
 int nde_path_quadrature(NdeEngine *e, NdeFlow *f);
-
-/* Writes the message about a solve that cannot go on (runs the failing step once more, watching) and returns 3. */
-int nde_solve_fails(NdeEngine *e, NdeFlow *f, NdeOutcome outcome);
-
-/* From here on the first value that is not finite is looked for, until nde_watch_text, which says in one line what was
- * found ("" if nothing) and ends the watch. */
-void nde_watch_begin(NdeEngine *e);
-void nde_watch_text(NdeEngine *e, char *out, size_t size);
-
-/* RECORD forgets what was recorded; REPLAY starts again from the first record; LIVE stops. */
-int nde_replay_begin(NdeEngine *e, NdeMode mode);
-void nde_replay_free(NdeEngine *e);
-/* Records an attempt (RECORD) or gives the next recorded one (REPLAY). 0 or an exit code. */
-int nde_attempt_next(NdeEngine *e, NdeAttempt *attempt);
 
 /* Streams of random numbers; the lower bits of a stream say what is drawn. */
 enum {

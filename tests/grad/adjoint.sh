@@ -14,8 +14,9 @@ layer drive_$1 = dense(1)
 param pull_$1 : real = 0.3
 solve flow_$1 {
   let w = drive_$1(x)[0]
-  dz   = out_$1(first_$1([z, v, t])) dt
-  dv   = (w * sin(t) - v * z[0]) dt
+  let a = first_$1([z, v, t])
+  dz   = out_$1(a) dt
+  dv   = (w * sin(t) - v * a[0]) dt
   z(${3%% *}) = [x, x^2, sin(y)]
   v(${3%% *}) = pull_$1 + x[0]
   time $3 save at_$1
@@ -39,13 +40,13 @@ check() {
         printf 'train {\n  data csv("points.csv")\n  batch 5\n  steps 3\n}\n'
     } >"$name.nde"
     "$ndec" build "$name.nde" -o "$name" >out 2>err || fail "$name: build"
-    ./"$name" check-gradient --entries 1 --tolerance 1e-5 >out 2>err || fail "$name: check-gradient"
+    ./"$name" check-gradient --entries 1 >out 2>err || fail "$name: check-gradient"
     for which in "$1" "$3"; do
         holds "$which, $5: $(worst "$which")" "$(worst "$which") < 1e-5"
     done
     for tolerance in 1e-4 1e-10; do
-        ./"$name" check-gradient --entries 1 --tolerance 1 --set "flow_$1.tolerance=$tolerance" \
-            --set "flow_$3.tolerance=$tolerance" >out 2>err || fail "$name: tolerance $tolerance"
+        ./"$name" check-gradient --entries 1 --tolerance "$(awk "BEGIN { print 100 * $tolerance }")" \
+            --set "flow_$1.tolerance=$tolerance" --set "flow_$3.tolerance=$tolerance" >out 2>err || fail "$name: tolerance $tolerance"
         for which in "$1" "$3"; do worst "$which" >"$which.$tolerance"; done
     done
     for which in "$1" "$3"; do
@@ -58,3 +59,32 @@ worst() { awk -v name="_$1" 'index($1, name) { n++; if ($5 > m) m = $5 } END { p
 
 check backsolve backsolve interpolating 'interpolating' unbiased
 check seminorm 'backsolve seminorm' quadrature quadrature biased
+
+# A path that is unstable backwards: the backsolve leaves it and says so, once; the interpolating adjoint is right.
+for adjoint in backsolve interpolating; do
+    cat >decay.nde <<END
+precision f64
+data x : real[3]
+data y : real[2]
+param rate : real = 25
+solve flow {
+  dz   = -rate * z dt
+  z(0) = x
+  time 0 .. 1 save 0.1
+  tolerance 1e-8
+  adjoint $adjoint
+}
+loss sum(flow.z(1)) + y[0] * sum(flow.z([0.1]))
+train {
+  data csv("points.csv")
+  batch 5
+  steps 3
+}
+END
+    "$ndec" build decay.nde -o $adjoint >out 2>err || fail "decay: build"
+done
+passes 'training by backsolve' ./backsolve train --out drifts
+holds 'it says once that it drifts' "$(grep -c 'backsolve of .flow. ends .*interpolating' out) == 1"
+holds 'and logs how far' "$(grep -c '"drift":[0-9.e+]*' drifts/log.jsonl) == 3"
+ends 3 'its gradient is wrong' 'differs from differences' ./backsolve check-gradient --tolerance 0.1
+passes 'interpolating follows the path' ./interpolating check-gradient --tolerance 1e-4

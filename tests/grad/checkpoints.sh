@@ -35,7 +35,7 @@ few=$tape
 for step in 0.001 0.0001; do
     gradient 100000 $step
     all=$tape
-    for n in 1 4 16; do
+    for n in 2 4 16; do
         [ $step = 0.001 ] || [ $n = 16 ] || continue # 10000 steps from few states take long
         gradient $n $step
         same "$n checkpoints, steps of $step" $n.safetensors 100000.safetensors
