@@ -118,8 +118,8 @@ struct Solve {
     int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save0,
         set_memory; /* saves: n_save settings; memory: MiB */
     bool is_initial_warm;
-    bool is_steered; /* in training U(-b, b) is added to the end of the span and to the saved times: */
-    int set_steer;   /* b */
+    bool is_steered;              /* in training U(-b, b) is added to the end of the span and to the saved times: */
+    int set_steer;                /* b */
     const char *controller;       /* row of control.def */
     const char *reduction;        /* for `explain`: what reduce.c did, or why not */
     const char **state_reduction; /* the same for each state; NULL if it was not tried */
