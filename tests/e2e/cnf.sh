@@ -1,5 +1,6 @@
-# The normalising flow of the examples, compiled without optimisation (its C code is long) and trained a little: the gradient; the loss falls;
-# the density that predict gives has the integral 1, over a grid; and drawn points lie where the density says.
+# The normalising flow of the examples, compiled without optimisation (its C code is long) and trained a little: the
+# gradient; the loss falls; the density that predict gives has the integral 1, over a grid; and drawn points lie where the
+# density says.
 . "$NDEC_ROOT/tests/case.sh"
 cat >plain_cc <<'END'
 #!/bin/sh
@@ -24,6 +25,7 @@ passes 'a trajectory' ./cnf solve --weights run/weights.safetensors --data "$exa
 holds 'a line for each point' "$(wc -l <out) == 6"
 passes 'density on a grid' ./cnf predict --weights run/weights.safetensors -i grid.csv -o density.csv
 passes 'points, and the density of the test data' ./cnf predict --weights run/weights.safetensors --data "$examples" -o points.csv
+# shellcheck disable=SC2046
 set -- $(awk -F, 'NR == FNR { x[NR] = $1; next }
         FNR > 1 { p = exp($3) / 16; all += p; if (x[FNR - 1] > 0.5) right += p }
     END { print all, right }' grid.csv density.csv) $(awk -F, 'NR > 1 { n++; right += $1 > 0.5 } END { print n, right / n }' points.csv)
