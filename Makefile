@@ -88,7 +88,7 @@ install: build
 	install -m 644 $(B)/libnde.a $(TO)/lib/ndec/libnde.a
 	install -m 644 $(HEADERS) $(TO)/include/ndec/
 	install -m 644 compiler/ndec.1 $(TO)/share/man/man1/ndec.1
-	install -m 644 $(wildcard examples/*.nde examples/*.csv examples/*.gz examples/*.npz examples/README.md) \
+	install -m 644 $(wildcard examples/*.nde examples/*.csv examples/*.gz examples/*.npz examples/*.npy examples/*.png examples/README.md) \
 	    $(TO)/share/ndec/examples/
 	install -m 755 examples/fetch_mnist.sh $(TO)/share/ndec/examples/fetch_mnist.sh
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(V)|' compiler/ndec.pc.in > $(TO)/lib/pkgconfig/ndec.pc

@@ -27,11 +27,12 @@ static bool is_leaf(const Ins *ins)
     return op_info[ins->op].op_class == CLASS_leaf && ins->op != OP_input;
 }
 
-/* A leaf is an instruction at each place that names it. */
+/* A leaf with a name is an instruction at each place that names it. */
 static bool is_x(const Fn *fn, Val v, Val x)
 {
     const Ins *a = &fn->ins.at[v], *b = &fn->ins.at[x];
-    return v == x || (is_leaf(b) && a->op == b->op && a->imm.index == b->imm.index);
+    bool is_named = is_leaf(b) && b->op != OP_const && b->op != OP_array;
+    return v == x || (is_named && a->op == b->op && a->imm.index == b->imm.index);
 }
 
 static bool is_reached(Cut *cut, Val x, Val y)
@@ -230,7 +231,7 @@ Value derivative_of(Check *c, Builder *b, Derivative which, const Value *at, Nod
         if (v == NO_VAL)
             return value_poison();
     }
-    if (!is_reached(&cut, x, y)) {
+    if (value_is_static(&at[1]) || !is_reached(&cut, x, y)) {
         DIAG_AT(c->diags, DERIVATIVE_NONE, check_span(c, call), x_node->text);
         return value_poison();
     }

@@ -22,7 +22,8 @@ bool integral_is(Scope *s, const Node *quantity)
     const Node *name = quantity->kind == NODE_NAME ? quantity : callee_of(quantity);
     const Symbol *symbol = name ? scope_lookup(s, name->text) : NULL;
     if (symbol)
-        return symbol->value.kind == VALUE_quantity && is_integral_call(symbol->value.symbol->node->kid[0]);
+        return symbol->value.kind == VALUE_quantity && !scope_lookup(symbol->scope, "integral") &&
+               is_integral_call(symbol->value.symbol->node->kid[0]);
     return is_integral_call(quantity);
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes spiral.npz and pairs.npz, which lie beside this script: run it to see where they come from, or to change them.
+"""Makes spiral.npz, pairs.npz, moons.npy and gaussians.npy, which lie beside this script: run it to see where they come from, or to change them.
 
 Needs nothing but Python. The files are the same on every run: exact solutions by many small steps of the classical
 Runge-Kutta method, starts from a generator with a fixed seed, archives without dates.
@@ -76,5 +76,22 @@ def pendulums():
     save("pairs.npz", start=((500, 4), start), goal=((500, 4), goal))
 
 
+def planes():
+    """4000 points of two half circles, and of eight spots on a circle, both with a normal noise of 0.2."""
+    rng = random.Random(2)
+    moons, gaussians = [], []
+    for i in range(4000):
+        angle = math.pi * rng.random()
+        x, y = math.cos(angle), math.sin(angle)
+        if i % 2:
+            x, y = 1 - x, 0.5 - y
+        moons += [2 * x - 1 + rng.gauss(0, 0.2), 2 * y - 0.5 + rng.gauss(0, 0.2)]
+        angle = math.pi / 4 * (i % 8)
+        gaussians += [2 * math.cos(angle) + rng.gauss(0, 0.2), 2 * math.sin(angle) + rng.gauss(0, 0.2)]
+    (HERE / "moons.npy").write_bytes(npy((4000, 2), moons))
+    (HERE / "gaussians.npy").write_bytes(npy((4000, 2), gaussians))
+
+
 spiral()
 pendulums()
+planes()

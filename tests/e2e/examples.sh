@@ -11,6 +11,7 @@ for f in "$examples"/*.nde; do
         tail -n 1 | awk '{ for (i = 1; i <= 2; i++) { split($i, p, /[ms]/); s += 60 * p[1] + p[2] } print 100 * s }')
     ok "$name: check (${took:-no} ms of processor time)"
     passes "$name: explain" "$ndec" explain "$f"
+    [ "$name" != cnf ] || continue # e2e/cnf, compiled in less time
     passes "$name: build" "$ndec" build "$f" -o "$name"
     [ "$name" != lorenz ] || continue
     small='--set train.steps=6'

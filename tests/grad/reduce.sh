@@ -77,7 +77,9 @@ check biased '  regularize stiffness, biased, weight 0.01
   regularize error2, global(mean)' '  method dopri5
   controller sciml'
 check fixed_steps '  regularize rms(k[2] - k[1]), unbiased, weight 2
-  regularize bend, global' '  method rk4
+  regularize bend, global
+  regularize kinetic of p, weight 0.1
+  regularize integral(sum(b * y)^2)' '  method rk4
   step fixed 0.11'
 
 # A trajectory names and gives the states as written.

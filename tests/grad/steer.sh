@@ -43,11 +43,12 @@ for n in 1 2; do
     grep -v evaluation time.$n/log.jsonl | sed 's/,"seconds".*//' >time.$n.log
 done
 same 'the same times with one thread and two' time.1.log time.2.log
-tr ':,' '  ' <time.1.log | awk '{ print $6, $4 - 11 * $6 }' >times # the regulariser is part of the loss
+tr ':,' '  ' <time.1.log | awk '{ print $6, $4 - 11 * $6 }' >moved.csv # the regulariser is part of the loss
+# shellcheck disable=SC2046
 set -- $(awk '{ n++; a += $1; b += $2; aa += ($1 - 1)^2; bb += ($2 - 0.5)^2; ab += ($1 - 1) * ($2 - 0.5)
         if (n == 1 || $1 < low) low = $1
         if ($1 > high) high = $1 }
-    END { print n, a / n - 1, b / n - 0.5, sqrt(aa / n), sqrt(bb / n), ab / sqrt(aa * bb), low, high }' times)
+    END { print n, a / n - 1, b / n - 0.5, sqrt(aa / n), sqrt(bb / n), ab / sqrt(aa * bb), low, high }' moved.csv)
 holds "$1 ends from $7 to $8" "$1 == 400 && $7 > 0.8 && $7 < 0.805 && $8 > 1.195 && $8 < 1.2"
 holds "means of ends and saved times: 1 + $2, 0.5 + $3" "($2)^2 < 0.02^2 && ($3)^2 < 0.02^2"
 holds "deviations $4 and $5, of U(-0.2, 0.2) 0.1155" "($4 - 0.1155)^2 < 0.006^2 && ($5 - 0.1155)^2 < 0.006^2"
