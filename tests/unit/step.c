@@ -252,7 +252,7 @@ static Array *smooth_inputs(const Fn *step, double h)
         for (int j = 0; j < N_STATE; j++)
             for (int e = 0; e < size_of(j); e++)
                 least = fmin(least, fabs(fabs(in[j].at[e]) - fabs(u1[j].at[e])));
-        if (least > 0.005 * fabs(h) / h0)
+        if (least > 0.005)
             return in;
         ck_assert_uint_lt(seed, 1000);
     }
@@ -332,21 +332,13 @@ START_TEST(carries_are_the_first_stage)
 }
 END_TEST
 
-/* Where coefficients are large, steps are small: differences move the stages by as much more as the coefficients say.
- * The derivative by such a step size itself is left out, for the differences are no small part of it. */
 START_TEST(the_reverse_of_a_step_agrees_with_differences)
 {
     Random r = {.state = 19};
-    compile_method(_i);
-    double part = fmin(1, 30 / largest_stage()), error = 0;
-    bool *wanted = ARENA_NEW(a, bool, solve->step->n_in);
-    for (int i = 0; i < solve->step->n_in; i++)
-        wanted[i] = i != at_t() + 1 || part == 1;
-    const Array *in = smooth_inputs(solve->step, part * h0);
-    error = gradient_error(model->module, solve->step, &world, &r, in, wanted);
+    compile_shape(_i);
+    double error = gradient_error(model->module, solve->step, &world, &r, smooth_inputs(solve->step, h0), NULL);
     ck_assert_msg(error < 1e-7, "%s: %g", method->name, error);
-    in = smooth_inputs(solve->step_keep, -part * h0);
-    error = gradient_error(model->module, solve->step_keep, &world, &r, in, wanted);
+    error = gradient_error(model->module, solve->step_keep, &world, &r, smooth_inputs(solve->step_keep, -h0), NULL);
     ck_assert_msg(error < 1e-7, "%s with its stages: %g", method->name, error);
 }
 END_TEST
@@ -554,7 +546,7 @@ int main(void)
     tcase_add_loop_test(tc, a_step_is_what_the_tableau_says, 0, n);
     tcase_add_loop_test(tc, stiffness_is_the_ratio_of_the_last_two_stages, 0, n);
     tcase_add_loop_test(tc, carries_are_the_first_stage, 0, N_SHAPE);
-    tcase_add_loop_test(tc, the_reverse_of_a_step_agrees_with_differences, 0, n);
+    tcase_add_loop_test(tc, the_reverse_of_a_step_agrees_with_differences, 0, N_SHAPE);
     tcase_add_loop_test(tc, interpolants_are_what_the_tableau_says, 0, n);
     tcase_add_test(tc, methods_without_an_interpolant_take_the_cubic_one);
     tcase_add_loop_test(tc, the_initial_step_is_that_of_the_formula, 0, N_SHAPE);
