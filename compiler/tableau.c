@@ -1,8 +1,8 @@
 /* tableau.c: a `tableau` block becomes a Runge-Kutta method, or a message that says what is wrong with it.
  *
- * Owns: the shape rules of the rows.  Needs: a TABLEAU node, exact rationals (const.c).  Gives: the coefficients,
- * rounded once, of a method that is what it claims to be. Elsewhere: the proof of the claims (proof.c), the methods
- * (prelude/methods.nde), the step made of them (step.c). */
+ * Owns: the shape rules of the rows, and which coefficients are rounded.  Needs: a TABLEAU node, exact rationals
+ * (const.c).  Gives: the coefficients, rounded once, of a method that is what it claims to be.
+ * Elsewhere: the proof of the claims (proof.c), the methods (the prelude), the step made of them (step.c). */
 #include <ctype.h>
 #include <float.h>
 #include <string.h>
@@ -101,7 +101,7 @@ static void match_claim(Method *m, Part part, const Node *claim)
     if (m->is_broken || !claim == !m->part[part])
         return;
     if (claim) {
-        REPORT(m, TABLEAU_NO_BHAT, claim->span, m->node->text, "an embedded method", name);
+        REPORT(m, TABLEAU_CLAIM, claim->span, m->node->text, "an embedded method", name);
         return;
     }
     REPORT(m, TABLEAU_NO_EMBEDDED, m->part[part]->span, m->node->text, name);
@@ -133,7 +133,7 @@ static void read_order(Method *m)
     match_claim(m, PART_bhat, claim[CLAIM_embedded]);
     match_claim(m, PART_bhat2, claim[CLAIM_second]);
     if (claim[CLAIM_dense] && !m->is_broken && !m->part[PART_interpolant])
-        REPORT(m, TABLEAU_NO_BHAT, claim[CLAIM_dense]->span, m->node->text, "dense output", "interpolant");
+        REPORT(m, TABLEAU_CLAIM, claim[CLAIM_dense]->span, m->node->text, "dense output", "interpolant");
     if (claim[CLAIM_second] && !m->is_broken && m->weights[PART_bhat2].order >= m->weights[PART_bhat].order)
         REPORT(m, TABLEAU_SECOND, claim[CLAIM_second]->span, m->weights[PART_bhat].order, m->weights[PART_bhat2].order);
 }
@@ -174,23 +174,49 @@ static int digits_of(const Node *expr, bool is_decimal)
     return n;
 }
 
+/* Is the value a decimal of ROUNDED_DIGITS or more, or not rational in the first place? The denominator of a decimal is
+ * 2^x 5^y with y > 0; a power of two alone was written as a fraction. */
+static bool is_long_decimal(const Rat *value)
+{
+    if (!value->is_exact)
+        return true;
+    mpz_t rest, five, digits;
+    mpz_init(rest);
+    mpz_init_set_ui(five, 5);
+    mpz_init_set_ui(digits, 10);
+    mp_bitcnt_t fives = mpz_remove(rest, mpq_denref(value->q), five);
+    mp_bitcnt_t twos = mpz_scan1(rest, 0);
+    mpz_tdiv_q_2exp(rest, rest, twos);
+    bool is_long = false;
+    if (fives > 0 && mpz_cmp_ui(rest, 1) == 0) {
+        mpz_pow_ui(digits, digits, (unsigned long)(fives > twos ? fives : twos));
+        mpz_mul(digits, digits, mpq_numref(value->q));
+        mpz_divexact(digits, digits, mpq_denref(value->q));
+        mpz_abs(digits, digits);
+        mpz_ui_pow_ui(rest, 10, ROUNDED_DIGITS - 1);
+        is_long = mpz_cmp(digits, rest) >= 0;
+    }
+    mpz_clear(rest);
+    mpz_clear(five);
+    mpz_clear(digits);
+    return is_long;
+}
+
 /* The digits of a rounded coefficient: of a long decimal, or of both sides of a fraction that stands for one as the
- * best of its size (its error is about 1 over the square of the denominator). 0: it is exact. */
+ * best of its size (its error is about 1 over the square of the denominator); of what is computed, those of a double.
+ * 0: it is exact. */
 static int rounded_digits(const Node *expr, const Rat *value)
 {
-    int n = digits_of(expr, true), above, below;
+    int n = digits_of(expr, true);
     if (expr->kind == NODE_NEG)
         return rounded_digits(expr->kid[0], value);
-    if (n >= ROUNDED_DIGITS)
-        return n;
-    if (expr->kind == NODE_BINARY && str_eq(expr->text, "/")) {
-        above = digits_of(expr->kid[0], false);
-        below = digits_of(expr->kid[1], false);
+    if (expr->kind == NODE_NUMBER)
+        return n >= ROUNDED_DIGITS ? n : 0;
+    int above = str_eq(expr->text ? expr->text : "", "/") ? digits_of(expr->kid[0], false) : 0;
+    int below = above ? digits_of(expr->kid[1], false) : 0;
+    if (below)
         return 2 * above > ROUNDED_DIGITS && 2 * below > ROUNDED_DIGITS ? above + below : 0;
-    }
-    if (!value->is_exact)
-        return DBL_DIG;
-    return 0;
+    return is_long_decimal(value) ? DBL_DIG : 0;
 }
 
 static void read_values(Method *m, const Node *list, const Rat **value)

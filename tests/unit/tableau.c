@@ -25,6 +25,8 @@ static void teardown(void)
 static const Rat *no_name(void *context, const char *name)
 {
     (void)context;
+    if (str_eq(name, "cut"))
+        return rat_parse(arena, "0.6666666666666667");
     return str_eq(name, "third") ? rat_div(arena, rat_int(arena, 1), rat_int(arena, 3)) : NULL;
 }
 
@@ -501,6 +503,8 @@ static const struct {
      "b fails the condition t: sum b_i is 1, must be 1 (off by 1e-15)"},
     {"order 2\nc = 0, 0.66666666667\na = [0.66666666667]\nb = 1/4, 3/4", "fails the condition [t]"},
     {"order 2\nc = 0, 0.6666666666666667\na = [0.6666666666666667]\nb = 1/4, 3/4", ""},
+    {"order 2\nc = 0, cut\na = [cut]\nb = 1/4, 3/4", ""},
+    {"order 2\nc = 0, 1 - 0.3333333333333333\na = [cut]\nb = 1/4, 3/4", ""},
     {"order 2\nc = 0, 0.6666666666667\na = [0.6666666666667]\nb = 1/4, 3/4", "fails the condition [t]"},
 };
 
