@@ -290,8 +290,8 @@ static void show(const Row *row)
         char runs[64];
         numbers(&row[k], v);
         snprintf(runs, sizeof runs, "%g x %g", v[2], v[3]);
-        printf("%-12s %11g %10g %9g %9g %18.4g %10.4g %10.4g %14s\n", row[k].kind->name, v[8], v[18], v[9], v[10],
-               v[7], v[16] / 0x1p20, v[17] / 0x1p20, runs);
+        printf("%-12s %11g %10g %9g %9g %18.4g %10.4g %10.4g %14s\n", row[k].kind->name, v[8], v[18], v[9], v[10], v[7],
+               v[16] / 0x1p20, v[17] / 0x1p20, runs);
     }
 }
 

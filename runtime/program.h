@@ -32,8 +32,8 @@ typedef struct NdeOptions {
     int batch, rounds; /* 0: not given */
     long sample;
     double tolerance, seconds; /* tolerance 0: not given */
-    double *setting; /* [n_setting]: the model's values, changed by --set */
-    bool *is_set;    /* [n_setting]: by --set */
+    double *setting;           /* [n_setting]: the model's values, changed by --set */
+    bool *is_set;              /* [n_setting]: by --set */
 } NdeOptions;
 
 /* Reads the command line. 0: go on. Otherwise an exit code; is_done: nothing is wrong, but all is said (--help). */

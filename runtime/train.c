@@ -205,7 +205,8 @@ static void add_step(NdeTrainer *t)
     snprintf(e->text + used, sizeof e->text - used, "\n  this was training step %ld", t->step + 1);
 }
 
-/* A backsolve whose path leaves that of the solve gives the gradient of another path. Some tolerances apart is usual. */
+/* A backsolve whose path leaves that of the solve gives the gradient of another path. Some tolerances apart is usual.
+ */
 static void say_drift(NdeTrainer *t)
 {
     enum { FAR = 100 };
@@ -213,10 +214,11 @@ static void say_drift(NdeTrainer *t)
     if (t->is_drift_said || !(e->drift > FAR))
         return;
     t->is_drift_said = true;
-    nde_report_say(&t->report,
-                   "note: in step %ld the backsolve of '%s' ends %.3g tolerances from where the solve began, and so may "
-                   "its gradient be wrong; `adjoint interpolating` and `adjoint discrete` follow the path of the solve",
-                   t->step + 1, e->drifted, e->drift);
+    nde_report_say(
+        &t->report,
+        "note: in step %ld the backsolve of '%s' ends %.3g tolerances from where the solve began, and so may "
+        "its gradient be wrong; `adjoint interpolating` and `adjoint discrete` follow the path of the solve",
+        t->step + 1, e->drifted, e->drift);
 }
 
 static int train_step(NdeTrainer *t)
