@@ -130,6 +130,27 @@ static Val unit(Cut *cut, Type t, int i)
     return build_val(cut->c, &(Builder){.fn = cut->fn}, &(Value){.kind = VALUE_array, .type = t, .array = array});
 }
 
+static Val slice(Cut *cut, Val v, int axis, int from)
+{
+    Imm imm = {.axis = axis, .from = from, .to = fn_type(cut->fn, v)};
+    imm.to.dim[axis] = 1;
+    return fn_op(cut->c->module, cut->fn, OP_slice, 1, &v, imm, cut->fn->span);
+}
+
+/* Entry i of a vector, as one with one entry; of a product A' b only that is formed. */
+static Val entry(Cut *cut, Val v, int i)
+{
+    Module *m = cut->c->module;
+    const Ins ins = cut->fn->ins.at[v];
+    if (ins.op == OP_add && fn_type(cut->fn, ins.arg[0]).rank == 1 && fn_type(cut->fn, ins.arg[1]).rank == 1)
+        return fn_op2(m, cut->fn, OP_add, entry(cut, ins.arg[0], i), entry(cut, ins.arg[1], i));
+    if (ins.op == OP_slice)
+        return entry(cut, ins.arg[0], ins.imm.from + i);
+    if (ins.op == OP_mm_tn && fn_type(cut->fn, ins.arg[0]).rank == 2 && fn_type(cut->fn, ins.arg[1]).rank == 1)
+        return fn_op2(m, cut->fn, OP_mm_tn, slice(cut, ins.arg[0], 1, i), ins.arg[1]);
+    return slice(cut, v, 0, i);
+}
+
 /* The sum over i of (e_i' J)_i. */
 static Val trace(Cut *cut)
 {
@@ -140,8 +161,7 @@ static Val trace(Cut *cut)
         Val row = ad_pull(m, cut->fn, cut->x, cut->y, unit(cut, t, i));
         if (t.rank != 1)
             row = fn_op(m, cut->fn, OP_reshape, 1, &row, (Imm){.to = type_real(false, 1, &n)}, cut->fn->span);
-        row = fn_op(m, cut->fn, OP_slice, 1, &row, (Imm){.from = i, .to = type_real(false, 1, (int[]){1})},
-                    cut->fn->span);
+        row = entry(cut, row, i);
         row = fn_op(m, cut->fn, OP_reshape, 1, &row, (Imm){.to = type_scalar(false)}, cut->fn->span);
         sum = sum == NO_VAL ? row : fn_op2(m, cut->fn, OP_add, sum, row);
     }

@@ -2,18 +2,7 @@
 # gradient; the loss falls; the density that predict gives has the integral 1, over a grid; and drawn points lie where the
 # density says.
 . "$NDEC_ROOT/tests/case.sh"
-cat >plain_cc <<'END'
-#!/bin/sh
-n=$#
-for a in "$@"; do
-    case $a in -O?) a=-O0 ;; esac
-    set -- "$@" "$a"
-done
-shift "$n"
-exec cc "$@"
-END
-chmod +x plain_cc
-CC=$work/plain_cc "$ndec" build "$examples/cnf.nde" -o cnf >out 2>err || fail 'cnf: build'
+CC=$(plain_cc) "$ndec" build "$examples/cnf.nde" -o cnf >out 2>err || fail 'cnf: build'
 if ./cnf check-gradient --data "$examples" --entries 3 >out 2>err; then ok "cnf: $(tail -n 1 out)"; else fail "cnf: $(tail -n 1 out)"; fi
 passes 'a short training' ./cnf train --quiet --data "$examples" --out run --set train.steps=60
 first=$(sed -n '1s/.*"loss":\([-0-9.e]*\).*/\1/p' run/log.jsonl)

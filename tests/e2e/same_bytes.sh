@@ -15,7 +15,9 @@ done
 for cc in gcc clang; do
     command -v "$cc" >/dev/null 2>&1 || { echo "skip warnings of $cc: it is not installed"; continue; }
     for c in one/*.c; do
-        passes "$cc has no warning for $c" "$cc" -std=c11 -O1 -march=native -ffp-contract=fast -Wall -Wextra -Werror \
+        level=-O1
+        [ "$c" != one/cnf.c ] || level=-O0 # it is long
+        passes "$cc has no warning for $c" "$cc" -std=c11 "$level" -march=native -ffp-contract=fast -Wall -Wextra -Werror \
             -Wdouble-promotion -Wshadow -I"$root/runtime" -c "$c" -o x.o
     done
 done
