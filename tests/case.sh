@@ -43,22 +43,6 @@ holds() {
     if awk "BEGIN { exit !($2) }"; then ok "$1"; else fail "$1: $2"; fi
 }
 
-# plain_cc: the name of a C compiler that does not optimise, whatever it is told: for programs whose C code is long
-plain_cc() {
-    cat >"$work/plain_cc" <<'END'
-#!/bin/sh
-n=$#
-for a in "$@"; do
-    case $a in -O?) a=-O0 ;; esac
-    set -- "$@" "$a"
-done
-shift "$n"
-exec cc "$@"
-END
-    chmod +x "$work/plain_cc"
-    echo "$work/plain_cc"
-}
-
 # mnist_like FOLDER [N]: small files in MNIST's format, 48 (or N) images to learn from and 20 to be tested on. Their pixels
 # are the bytes of source files, so each image is different, and their labels follow a pattern.
 mnist_like() {

@@ -25,7 +25,7 @@ train {
   steps 6
 }
 END
-"$ndec" build net.nde -o net >out 2>err || fail build
+"$ndec" build --draft net.nde -o net >out 2>err || fail build
 gradient() { # checkpoints, step: the file, and in `tape` the bytes
     ./net gradient -o "$1.safetensors" --set "flow.checkpoints=$1" --set "flow.step.fixed=$2" >out 2>err || fail gradient
     tape=$(sed -n 's/^tape \([0-9]*\) bytes/\1/p' out)

@@ -68,7 +68,7 @@ model '' '' \
   r(1) = 0' \
     '+ where(training, 0.3 * flow.k(1) + 0.2 * flow.j2(1) + 0.1 * flow.r(1) - 0.5 * back.k(0) - back.m(0) - linear(0.7, 0.5) * back.r(0), 0)' >written.nde
 for name in clause written; do
-    CC=$(plain_cc) "$ndec" build $name.nde -o $name >out 2>err || fail "$name: build"
+    "$ndec" build --draft $name.nde -o $name >out 2>err || fail "$name: build"
     ./$name train --quiet --data . --out $name.run >out 2>err || fail "$name: train"
     tr ':,' '  ' <$name.run/log.jsonl | awk '!/evaluation/ { printf "%d %.11g %d %d %d\n", $2, $4, $8, $10, $12 }' >$name.log
 done

@@ -32,12 +32,12 @@ train {
 }
 END
 printf '0.5\n1.5\n' >x.csv
-"$ndec" build steer.nde -o steer >out 2>err || fail 'steer: build'
+"$ndec" build --draft steer.nde -o steer >out 2>err || fail 'steer: build'
 if ./steer check-gradient --data . >out 2>err; then ok "check-gradient: $(tail -n 1 out)"; else fail "check-gradient: $(tail -n 1 out)"; fi
 
 # Only times: loss = saved + 10 end, the regulariser is the end.
 sed '/^  regularize/d; s/^  time 0.*/&\n  regularize integral(1)/; /^loss 1e3/d; /^solve exact/,/^}/d; /^const back/d; s/^  steps 3/  steps 400\n  optimizer sgd(1e-30)\n  evaluate every 400/' steer.nde >time.nde
-"$ndec" build time.nde -o time >out 2>err || fail 'time: build'
+"$ndec" build --draft time.nde -o time >out 2>err || fail 'time: build'
 for n in 1 2; do
     ./time train --quiet --data . --threads $n --out time.$n >out 2>err || fail "time: train with $n threads"
     grep -v evaluation time.$n/log.jsonl | sed 's/,"seconds".*//' >time.$n.log

@@ -49,10 +49,7 @@ END
         printf 'output by_%s.z(shown), by_%s.nfe\n' "$method" "$method"
     done <methods
 } >methods.nde
-# The C code need not be fast.
-printf '#!/bin/sh\nexec %s "$@" -O0\n' "${CC:-cc}" >plain_cc
-chmod +x plain_cc
-CC=$work/plain_cc "$ndec" build methods.nde -o measured 2>err || fail 'the methods build'
+"$ndec" build --draft methods.nde -o measured 2>err || fail 'the methods build'
 
 # errors STEPS: of each method, at ends of steps and in all, and evaluations for a step
 errors() {
