@@ -313,7 +313,9 @@ Val step_both(Check *c, Builder *b, Val e, Val e2);
 Val step_error(Check *c, Builder *b, const Internals *in);
 /* x over the tolerance: x / (atol + rtol max(|u0|, |u1|)), for one state. */
 Val step_scaled(Check *c, Builder *b, const Internals *in, int state, Val x);
-/* The automatic initial step over the signed span, signed. */
+/* Rates or errors of all states, of the user's. */
+Val *step_lift_rates(Check *c, Builder *b, const Problem *p, const Val *x);
+/* guess.c: the automatic initial step over the signed span, signed. */
 Val step_guess(Check *c, Builder *b, const Problem *p, const Start *at, Val t, Val span);
 /* The problem as if it started at the user's states u and the time t, and that start. */
 Start step_start(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Problem *there);

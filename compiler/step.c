@@ -47,8 +47,7 @@ static bool is_lifted(const Problem *p, int state)
     return p->reduction && p->reduction->state[state].is_reduced;
 }
 
-/* Rates or errors of all states, of the user's. */
-static Val *lift_rates(Check *c, Builder *b, const Problem *p, const Val *x)
+Val *step_lift_rates(Check *c, Builder *b, const Problem *p, const Val *x)
 {
     const Reduction *r = p->reduction;
     Val *out = ARENA_NEW(c->arena, Val, p->solve->n_state);
@@ -78,15 +77,15 @@ static Internals lifted(Check *c, Builder *b, const Problem *p, const Internals 
     out.u0 = (Val *)u0;
     out.u1 = ARENA_NEW(c->arena, Val, r->n);
     for (int i = 0; i < m->stages; i++) {
-        out.k[i] = i == 0 && p->slope ? (Val *)p->slope : lift_rates(c, b, p, in->k[i]);
+        out.k[i] = i == 0 && p->slope ? (Val *)p->slope : step_lift_rates(c, b, p, in->k[i]);
         out.stage[i] = ARENA_NEW(c->arena, Val, r->n);
         for (int j = 0; j < r->n; j++) {
             Val u = i == 0 ? u0[j] : reduce_lift(c, b, r, j, p->origin, in->stage[i][j]);
             out.stage[i][j] = i == 0 ? u : add_slope(c, b, p, j, u, in->h, m->a[i][0]);
         }
     }
-    out.err = in->err ? lift_rates(c, b, p, in->err) : NULL;
-    out.err2 = in->err2 ? lift_rates(c, b, p, in->err2) : NULL;
+    out.err = in->err ? step_lift_rates(c, b, p, in->err) : NULL;
+    out.err2 = in->err2 ? step_lift_rates(c, b, p, in->err2) : NULL;
     for (int j = 0; j < r->n; j++) {
         out.u1[j] = add_slope(c, b, p, j, reduce_lift(c, b, r, j, p->origin, in->u1[j]), in->h, m->b[0]);
         if (in->err)
@@ -301,60 +300,6 @@ Val step_error(Check *c, Builder *b, const Internals *in)
     return in->err2 ? step_both(c, b, e, scaled_rms(c, b, in, in->err2)) : e;
 }
 
-/* f at the end of an Euler step of h0 less f at its start, of the user's states. */
-static Val *probe(Check *c, Builder *b, const Problem *p, const Start *at, Val t, Val h0)
-{
-    int n = p->solve->n_state;
-    Val *u = ARENA_NEW(c->arena, Val, n), *change = ARENA_NEW(c->arena, Val, n);
-    for (int j = 0; j < n; j++)
-        u[j] = op2(c, b, OP_add, at->u[j], op2(c, b, OP_mul, h0, at->k[j]));
-    step_field(c, b, p, u, op2(c, b, OP_add, t, h0), change);
-    for (int j = 0; j < n; j++)
-        change[j] = op2(c, b, OP_sub, change[j], at->k[j]);
-    return lift_rates(c, b, p, change);
-}
-
-/* Hairer, Norsett & Wanner (1993), II.4, "Starting step size", with the cap and the floor of OrdinaryDiffEq:
- *   d0 = rms(u / sk), d1 = rms(f0 / sk), h0 = 0.01 d0 / d1 (1e-6 if either is below 1e-5), at most the span;
- *   an Euler step of h0 gives f1; d2 = rms((f1 - f0) / sk) / h0;
- *   h1 = (0.01 / max(d1, d2))^(1/order), max(1e-6, 1e-3 h0) if both are below 1e-15;  h = min(100 h0, h1, span);
- *   100 h0 if f1 equals f0. */
-Val step_guess(Check *c, Builder *b, const Problem *p, const Start *at, Val t, Val span)
-{
-    int n = p->solve->n_state;
-    Span place = p->solve->span;
-    const Val *a = tolerance_values(c, b, p->solve, &p->solve->atol);
-    const Val *r = tolerance_values(c, b, p->solve, &p->solve->rtol);
-    Val *sk = ARENA_NEW(c->arena, Val, n), *x = ARENA_NEW(c->arena, Val, n), *y = ARENA_NEW(c->arena, Val, n);
-    Val length = op1(c, b, OP_abs, span), direction = op1(c, b, OP_sign, span);
-    for (int j = 0; j < n; j++) {
-        sk[j] = op2(c, b, OP_add, a[j], op2(c, b, OP_mul, r[j], op1(c, b, OP_abs, at->user_u[j])));
-        x[j] = op2(c, b, OP_div, at->user_u[j], sk[j]);
-        y[j] = op2(c, b, OP_div, at->user_k[j], sk[j]);
-    }
-    bool per_sample = p->solve->is_per_sample;
-    Val d0 = build_rms(c, b, n, x, per_sample), d1 = build_rms(c, b, n, y, per_sample);
-    Val is_small = op2(c, b, OP_gt, num(c, b, 1e-5), op2(c, b, OP_min, d0, d1));
-    Val safe_d1 = build_op(c, b, OP_where, 3, (Val[]){is_small, num(c, b, 1), d1}, (Imm){0}, place);
-    Val ratio = op2(c, b, OP_div, op2(c, b, OP_mul, num(c, b, 0.01), d0), safe_d1);
-    Val h0 = build_op(c, b, OP_where, 3, (Val[]){is_small, num(c, b, 1e-6), ratio}, (Imm){0}, place);
-    h0 = op2(c, b, OP_min, h0, length);
-    const Val *risen = probe(c, b, p, at, t, op2(c, b, OP_mul, direction, h0));
-    for (int j = 0; j < n; j++)
-        x[j] = op2(c, b, OP_div, risen[j], sk[j]);
-    Val change = build_rms(c, b, n, x, per_sample);
-    Val m = op2(c, b, OP_max, d1, op2(c, b, OP_div, change, h0));
-    Val is_flat = op2(c, b, OP_ge, num(c, b, 1e-15), m);
-    Val safe_m = build_op(c, b, OP_where, 3, (Val[]){is_flat, num(c, b, 1), m}, (Imm){0}, place);
-    Val root = op2(c, b, OP_pow, op2(c, b, OP_div, num(c, b, 0.01), safe_m), num(c, b, 1.0 / p->solve->method->order));
-    Val least = op2(c, b, OP_max, num(c, b, 1e-6), op2(c, b, OP_mul, num(c, b, 1e-3), h0));
-    Val h1 = build_op(c, b, OP_where, 3, (Val[]){is_flat, least, root}, (Imm){0}, place);
-    Val h100 = op2(c, b, OP_mul, num(c, b, 100), h0);
-    Val is_same = op2(c, b, OP_eq, change, num(c, b, 0));
-    Val h = build_op(c, b, OP_where, 3, (Val[]){is_same, h100, op2(c, b, OP_min, h100, h1)}, (Imm){0}, place);
-    return op2(c, b, OP_mul, direction, op2(c, b, OP_min, h, length));
-}
-
 /* ---- a step on its own ---- */
 Start step_start(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Problem *there)
 {
@@ -377,7 +322,7 @@ Start step_start(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Pr
         there->origin = u;
     }
     step_field(c, b, there, at.u, t, at.k);
-    at.user_k = lift_rates(c, b, there, at.k);
+    at.user_k = step_lift_rates(c, b, there, at.k);
     return at;
 }
 
@@ -610,7 +555,7 @@ static Fn *make_guess(Check *c, const Problem *p, Keys *keys, Builder *parent)
     frame_args(c, &f, keys);
     if (!n_k1(p->solve))
         step_field(c, f.b, &f.p, f.u, t, f0);
-    Start at = {f.u, f0, f.user_u, lift_rates(c, f.b, &f.p, f0)};
+    Start at = {f.u, f0, f.user_u, step_lift_rates(c, f.b, &f.p, f0)};
     fn_out(c->module, f.b->fn, step_guess(c, f.b, &f.p, &at, t, span), "h");
     f.b->fn->note = "the automatic initial step";
     return build_finish(c, f.b);
