@@ -65,19 +65,29 @@ static const Node *find_clause(const Node *solve, const Choices *choices, const 
     return NULL;
 }
 
-/* The choices of the file's solves, where a solve says nothing the first row of the clause. */
-static const char *own_choice(const Compare *c, const char *name)
+/* What a solve has where the file says nothing: the first row of the clause; of `adjoint` what its method makes of it.
+ */
+static const char *silent_choice(const Model *model, const char *solve, const char *clause)
 {
-    const char *list = NULL, *otherwise = NULL;
-    for (int i = CHOICES - 1; i >= 0; i--)
-        if (str_eq(choice_row[i].clause, name))
-            otherwise = choice_row[i].text;
+    for (int i = 0; i < model->module->solves.n && str_eq(clause, "adjoint"); i++)
+        if (str_eq(model->module->solves.at[i]->name, solve))
+            return adjoint_name[model->module->solves.at[i]->adjoint];
+    for (int i = 0; i < CHOICES; i++)
+        if (str_eq(choice_row[i].clause, clause))
+            return choice_row[i].text;
+    return NULL;
+}
+
+/* The choices of the file's solves. */
+static const char *own_choice(const Compare *c, const Model *model, const char *name)
+{
+    const char *list = NULL;
     for (int i = 0; i < c->trees->file->n; i++) {
         const Node *solve = c->trees->file->kid[i];
         if (solve->kind != NODE_SOLVE)
             continue;
         const Node *clause = find_clause(solve, c->choices, name);
-        list = joined(c->a, list, clause ? clause_text(c->a, clause) : otherwise);
+        list = joined(c->a, list, clause ? clause_text(c->a, clause) : silent_choice(model, solve->text, name));
     }
     return list;
 }
@@ -131,6 +141,8 @@ static int add_row(Compare *c, int part, const char *text, bool is_named)
     if (!model && !is_named && is_no_choice(d))
         return 0;
     const char *choice[COMPARE_PARTS] = {c->own[0], c->own[1], c->own[2]};
+    if (model) /* another method may have another adjoint where the file says nothing */
+        choice[COMPARE_ADJOINT] = own_choice(c, model, "adjoint");
     choice[part] = text;
     list_push(c->a, c->program->alternatives,
               ((Alternative){choice[COMPARE_METHOD], choice[COMPARE_ADJOINT], choice[COMPARE_BATCHING], model,
@@ -239,8 +251,8 @@ int compare_program(Arena *a, const Trees *trees, const Choices *choices, const 
         return EXIT_USAGE;
     }
     c.own[COMPARE_METHOD] = own_method(&c);
-    c.own[COMPARE_ADJOINT] = own_choice(&c, "adjoint");
-    c.own[COMPARE_BATCHING] = own_choice(&c, "batching");
+    c.own[COMPARE_ADJOINT] = own_choice(&c, model, "adjoint");
+    c.own[COMPARE_BATCHING] = own_choice(&c, model, "batching");
     list_push(a, out->alternatives,
               ((Alternative){c.own[COMPARE_METHOD], c.own[COMPARE_ADJOINT], c.own[COMPARE_BATCHING], model, NULL}));
     for (int part = 0; part < COMPARE_PARTS; part++) {
