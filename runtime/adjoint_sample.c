@@ -411,8 +411,10 @@ int nde_reverse_lanes(NdeEngine *e, NdeFlow *f, const NdeSolveVjp *vjp, const Nd
     e->solves++;
     nde_lanes_all(e);
     begin_sums(&r);
+    long steps = 0;
     for (int i = 0; i < e->count; i++)
-        r.l->course[i].left = r.l->course[i].accepted;
+        steps += r.l->course[i].left = r.l->course[i].accepted;
+    e->reverse_evaluations += (steps * s->evaluations_step + e->count / 2) / e->count + s->evaluations_init; /* the mean */
     nde_sums_begin(e, vjp->step_vjp);
     begin_lanes(&r);
     for (bool is_first = true; !status && r.l->n > 0; is_first = false)

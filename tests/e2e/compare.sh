@@ -58,7 +58,7 @@ done
 holds 'heun: the tape' "$(sed -n 's/^tape \([0-9]*\) bytes/\1/p' out) == $(field heun 1e-5 1 tape_bytes)"
 holds 'heun: fewer steps, fewer bytes, whatever ran before' "$(field heun 1e-3 0 tape_bytes) < $(field heun 1e-5 1 tape_bytes)"
 holds 'heun: reverse' "$(field heun 1e-5 1 reverse_evaluations) == 2 * $(field heun 1e-5 1 accepted)"
-holds 'tsit5: reverse' "$(field tsit5 1e-5 1 reverse_evaluations) == 6 * $(field tsit5 1e-5 1 accepted)"
+holds 'tsit5: reverse, with that of the first stage' "$(field tsit5 1e-5 1 reverse_evaluations) == 6 * $(field tsit5 1e-5 1 accepted) + 1"
 
 # Errors fall with the tolerance, and at that of the reference only rounding is left; the regulariser, whose gradient
 # is large here and another one for each method, is no part of them.
