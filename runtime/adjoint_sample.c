@@ -142,15 +142,7 @@ static int run_dense_vjp(Back *r)
 {
     NdeFlow *f = r->f;
     const NdeSolve *s = r->s;
-    int k = 0, o = 0;
-    for (int i = 0; i < s->n_state; i++)
-        f->call_in[k++] = r->l->now[i];
-    for (int i = 0; i < s->n_state; i++)
-        f->call_in[k++] = r->l->next[i];
-    for (int i = 0; i < s->n_dense; i++)
-        f->call_in[k++] = f->dense[i];
-    f->call_in[k++] = r->l->h;
-    f->call_in[k++] = r->l->theta;
+    int k = nde_lanes_dense(f), o = 0;
     for (int i = 0; i < s->n_state; i++)
         f->call_in[k++] = r->l->seed[i];
     for (int i = 0; i < s->n_state; i++)

@@ -197,3 +197,19 @@ bool nde_moment_next(const NdeEngine *e, const NdeFlow *f, int sample, double t,
     }
     return false;
 }
+
+int nde_lanes_dense(NdeFlow *f)
+{
+    const NdeSolve *s = f->solve;
+    const NdeLanes *l = f->lanes;
+    int k = 0;
+    for (int i = 0; i < s->n_state; i++)
+        f->call_in[k++] = l->now[i];
+    for (int i = 0; i < s->n_state; i++)
+        f->call_in[k++] = l->next[i];
+    for (int i = 0; i < s->n_dense; i++)
+        f->call_in[k++] = f->dense[i];
+    f->call_in[k++] = l->h;
+    f->call_in[k++] = l->theta;
+    return k;
+}

@@ -20,6 +20,7 @@
 #define nde_lanes_used NDE_NAME(nde_lanes_used)
 #define nde_lanes_args NDE_NAME(nde_lanes_args)
 #define nde_lanes_pad NDE_NAME(nde_lanes_pad)
+#define nde_lanes_dense NDE_NAME(nde_lanes_dense)
 #define nde_record_add NDE_NAME(nde_record_add)
 #define nde_record_bytes NDE_NAME(nde_record_bytes)
 #define nde_record_at NDE_NAME(nde_record_at)
@@ -95,6 +96,8 @@ void nde_lanes_pad(const NdeEngine *e, NdeValue v, NdeRef at);
 int nde_record_add(NdeEngine *e, NdeFlow *f, NdeCourse *c, int lane);
 size_t nde_record_bytes(const NdeSolve *s);
 NdeRecord *nde_record_at(const NdeLanes *l, size_t record);
+/* Sets the inputs of dense for the lanes at hand; their number. */
+int nde_lanes_dense(NdeFlow *f);
 /* Of the first n values, those that are recorded, to a lane of `to`. */
 void nde_record_state(const NdeEngine *e, const NdeFlow *f, size_t record, int n, const NdeRef *to, int lane);
 

@@ -269,18 +269,8 @@ static int deliver_start(Rows *r, int lane)
 
 static int run_dense(Rows *r)
 {
-    NdeFlow *f = r->f;
-    const NdeSolve *s = r->s;
-    int k = 0;
-    for (int i = 0; i < s->n_state; i++)
-        f->call_in[k++] = r->l->now[i];
-    for (int i = 0; i < s->n_state; i++)
-        f->call_in[k++] = r->l->next[i];
-    for (int i = 0; i < s->n_dense; i++)
-        f->call_in[k++] = f->dense[i];
-    f->call_in[k++] = r->l->h;
-    f->call_in[k++] = r->l->theta;
-    return nde_frame_run(r->e, s->dense, f->call_in, r->l->inside);
+    nde_lanes_dense(r->f);
+    return nde_frame_run(r->e, r->s->dense, r->f->call_in, r->l->inside);
 }
 
 /* The next time inside each sample's accepted step; those at its end are delivered on the way. */

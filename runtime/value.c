@@ -53,22 +53,6 @@ void nde_value_copy(const NdeEngine *e, NdeValue v, NdeRef to, NdeRef from)
         memcpy(tile_at(to, k), tile_at(from, k), tile_count(e, v) * sizeof(Real));
 }
 
-void nde_value_add(const NdeEngine *e, NdeValue v, NdeRef to, NdeRef from)
-{
-    if (!v.is_batched && v.n == 1) {
-        *(double *)to.at += *(const double *)from.at;
-        return;
-    }
-    int tiles = v.is_batched ? e->run.n_tile : 1;
-    size_t n = v.is_batched ? tile_count(e, v) : (size_t)v.n;
-    for (int k = 0; k < tiles; k++) {
-        Real *a = tile_at(to, k);
-        const Real *b = tile_at(from, k);
-        for (size_t i = 0; i < n; i++)
-            a[i] += b[i];
-    }
-}
-
 void nde_value_add_times(const NdeEngine *e, NdeValue v, NdeRef to, double times, NdeRef from)
 {
     if (!v.is_batched && v.n == 1) {
@@ -83,6 +67,11 @@ void nde_value_add_times(const NdeEngine *e, NdeValue v, NdeRef to, double times
         for (size_t i = 0; i < n; i++)
             a[i] += (Real)times * b[i];
     }
+}
+
+void nde_value_add(const NdeEngine *e, NdeValue v, NdeRef to, NdeRef from)
+{
+    nde_value_add_times(e, v, to, 1, from);
 }
 
 double nde_value_squares(const NdeEngine *e, NdeValue v, NdeRef from)
