@@ -97,25 +97,33 @@ void adjoint_read(Block *k, Node *clause)
         DIAG_AT(k->c->diags, CLAUSE_VALUE, clause->span, "adjoint", "adjoint discrete checkpoints 16");
 }
 
+/* What a continuous adjoint cannot have yet, or NULL. */
+static const char *obstacle(const Check *c, const Solve *s)
+{
+    const Tableau *m = s->method;
+    if (s->atol.n > 1 || s->rtol.n > 1)
+        return "a tolerance for each component";
+    if (m && (m->share || (m->slope && !m->fsal)))
+        return str_format(c->arena, "method '%s'", m->name);
+    return NULL;
+}
+
 void adjoint_check(Block *k)
 {
-    const Solve *s = k->solve;
+    Solve *s = k->solve;
     Check *c = k->c;
+    const char *name = adjoint_name[s->adjoint], *found = NULL;
     if (s->adjoint == ADJOINT_discrete)
         return;
-    if (adjoint_is_continuous(s->adjoint) && (s->atol.n > 1 || s->rtol.n > 1))
-        clause_not_yet(
-            k, k->node,
-            str_format(c->arena, "a tolerance for each component with 'adjoint %s'", adjoint_name[s->adjoint]));
-    if (adjoint_is_continuous(s->adjoint) && s->method && (s->method->share || (s->method->slope && !s->method->fsal)))
-        clause_not_yet(
-            k, k->node,
-            str_format(c->arena, "method '%s' with 'adjoint %s'", s->method->name, adjoint_name[s->adjoint]));
+    if (adjoint_is_continuous(s->adjoint) && (found = obstacle(c, s)))
+        clause_not_yet(k, k->node, str_format(c->arena, "%s with 'adjoint %s'", found, name));
     if (s->is_per_sample)
-        DIAG_AT(c->diags, SAMPLE_ADJOINT, k->node->name, adjoint_name[s->adjoint]);
+        DIAG_AT(c->diags, SAMPLE_ADJOINT, k->node->name, name);
     if (s->set_memory >= 0)
-        DIAG_AT(c->diags, BOUND_ADJOINT, c->model->settings.at[s->set_memory].span, adjoint_name[s->adjoint]);
+        DIAG_AT(c->diags, BOUND_ADJOINT, c->model->settings.at[s->set_memory].span, name);
     for (int i = 0; adjoint_is_continuous(s->adjoint) && i < k->terms.at.n; i++)
-        if (k->terms.at.at[i].draws == 0)
-            DIAG_AT(c->diags, GLOBAL_ADJOINT, k->terms.at.at[i].clause->span, adjoint_name[s->adjoint]);
+        if (k->terms.at.at[i].draws == 0 && !k->terms.at.at[i].is_integral)
+            DIAG_AT(c->diags, GLOBAL_ADJOINT, k->terms.at.at[i].clause->span, name);
+    if (found || s->is_per_sample)
+        s->adjoint = ADJOINT_discrete; /* what is refused is not built */
 }
