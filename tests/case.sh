@@ -3,7 +3,7 @@
 root=$NDEC_ROOT
 ndec=$BUILD/ndec
 examples=$root/examples
-work=$BUILD/test/work/$(basename "$0" .sh)
+work=$BUILD/test/work/$(basename "$(dirname "$0")")-$(basename "$0" .sh)
 rm -rf "$work"
 mkdir -p "$work"
 cd "$work"
