@@ -54,3 +54,24 @@ check reversible '  method alf
   regularize kinetic, weight 0.1
   regularize error, unbiased, weight 2
   controller pid' 'abs [1e-4, 1e-3] rel 1e-4' "$saved" "$of_saved"
+
+# Each adjoint with each kind of sampling, and with each three quantities of a step: the error, the stiffness and one's own.
+every() { # name, sampling, tolerance, solve clauses
+    check "$1_$2" "  regularize error, $2, weight 1
+  regularize stiffness, $2, weight 0.1
+  regularize rms(k[2] - k[1]), $2, at accepted, through state, weight 0.1
+$4" "$3" '' ''
+}
+for sampling in unbiased biased; do
+    every backsolve $sampling 1e-8 '  adjoint backsolve'
+    every seminorm $sampling 1e-8 '  adjoint backsolve seminorm'
+    every interpolating $sampling 1e-8 '  adjoint interpolating'
+    every quadrature $sampling 1e-8 '  adjoint quadrature'
+    every checkpoints $sampling 1e-6 '  adjoint discrete checkpoints 3'
+done
+every checkpoints global 1e-6 '  adjoint discrete checkpoints 3'
+for sampling in unbiased biased global; do # no stiffness: alf has no two stages at the same time
+    check "alf_$sampling" "  regularize error, $sampling, weight 1
+  regularize rms(k[2] - k[1]), $sampling, weight 0.1
+  method alf" 1e-4 '' ''
+done
