@@ -169,7 +169,7 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
     text_line(e->to, ".evaluations_guess = %d,", s->guess ? 2 - has_k1 : 0);
     text_line(e->to, ".is_adaptive = %s, .keeps_dense = %s, .saves_exactly = %s,",
               truth(s->has_estimate && s->set_fixed < 0), truth(s->saves_dense), truth(s->saves_exactly));
-    text_line(e->to, ".is_biased = %s, .is_initial_warm = %s,", truth(s->is_biased), truth(s->is_initial_warm));
+    text_line(e->to, ".n_unbiased = %d, .is_initial_warm = %s,", s->n_unbiased, truth(s->is_initial_warm));
     text_line(e->to, ".set_atol = %d, .set_rtol = %d, .set_t0 = %d, .set_t1 = %d, .set_fixed = %d,", s->atol.set,
               s->rtol.set, s->set_t0, s->set_t1, s->set_fixed);
     text_line(e->to, ".set_initial = %d, .set_min = %d, .set_max = %d, .set_limit = %d, .set_save = %d,",

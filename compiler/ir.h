@@ -134,7 +134,8 @@ struct Solve {
     Type *state_type;     /* always batched */
     Type *user_type;      /* of the states as the user wrote them */
     int n_save;           /* saved times */
-    int n_draw;           /* local times drawn in one solve */
+    int n_draw;           /* local times drawn in one solve: */
+    int n_unbiased;       /* the first ones uniform in the span, the others starts of accepted steps (biased) */
     bool has_estimate;    /* adaptive */
     bool has_differences; /* stages and error estimates are formed from differences */
     bool is_per_sample; /* each sample has its own time, step size and error: t, h, err, q and counts are per sample */
@@ -142,8 +143,7 @@ struct Solve {
     bool saves_exactly;
     int arg_save, arg_count, arg_end; /* is_per_sample: which p is each sample's saved times, how many of them count,
                                        * the end of its span; -1: settings */
-    bool is_biased;      /* draws: false: uniform in the span (unbiased); true: start of an accepted step (biased) */
-    int quantity_how[8]; /* for each q: 0 sum, 1 mean, 2 max over accepted steps */
+    int quantity_how[8];              /* for each q: 0 sum, 1 mean, 2 max over accepted steps */
     Fn *init, *guess, *step, *step_keep, *dense, *scaled, *lift, *inverse;
     /* Settings (index into the settings table, -1: not given). */
     Tolerance atol, rtol;

@@ -46,7 +46,7 @@ const bool *plan_read_back(Arena *a, const Solve *s, const SolveVjp *v)
     if (s->inverse)
         return is_read; /* what the reverse reads it forms again, step by step */
     for (int i = 0; i < n; i++) {
-        is_read[i] = i < s->n_state ? v || s->is_biased : false;
+        is_read[i] = i < s->n_state ? v || s->n_unbiased < s->n_draw : false;
         if (v && i >= s->n_state)
             is_read[i] = reads_input(v->step_vjp, i) || reads_input(v->again, i) ||
                          (plan_reads_dense(s, v) && reads_input(s->step_keep, i));

@@ -90,13 +90,11 @@ void regularize_read(Check *c, Scope *s, Solve *solve, Node *clause, Terms *term
         term.first = solve->n_quantity;
         solve->quantity_how[solve->n_quantity++] = term.how;
     } else {
-        if (solve->n_draw && solve->is_biased != term.is_biased) {
-            DIAG_AT(c->diags, NOT_YET, clause->span, "biased and unbiased terms in one solve");
-            return;
-        }
-        solve->is_biased = term.is_biased;
-        term.first = solve->n_draw;
+        term.first = term.is_biased ? solve->n_draw : solve->n_unbiased;
+        for (int i = 0; i < terms->at.n && !term.is_biased; i++) /* unbiased draws come first */
+            terms->at.at[i].first += terms->at.at[i].is_biased ? term.draws : 0;
         solve->n_draw += term.draws;
+        solve->n_unbiased += term.is_biased ? 0 : term.draws;
     }
     list_push(c->arena, terms->at, term);
 }

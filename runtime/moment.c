@@ -172,7 +172,7 @@ static int check_saves(NdeEngine *e, const NdeSolve *s, double t0, double t1)
 int nde_moments_begin(NdeEngine *e, NdeFlow *f, double t0, double t1)
 {
     const NdeSolve *s = f->solve;
-    for (int i = 0; i < s->n_draw && !s->is_biased; i++) {
+    for (int i = 0; i < s->n_unbiased; i++) {
         uint64_t stream = nde_stream(NDE_STREAM_DRAW, s->index, e->run.train_step);
         double t = t0 + (t1 - t0) * nde_random_uniform(e->seed, stream, (uint64_t)i);
         f->drawn[i] = (NdeDrawn){.t = t, .left = t1 - t, .step = -1};
@@ -213,7 +213,7 @@ static int fetch(NdeEngine *e, NdeFlow *f, NdeWhere where, double time, const Nd
 static int fetch_draws(NdeEngine *e, NdeFlow *f, double end, const NdeRef *out, bool *has_dense)
 {
     const NdeSolve *s = f->solve;
-    for (int i = 0; i < s->n_draw && !s->is_biased; i++) {
+    for (int i = 0; i < s->n_unbiased; i++) {
         NdeDrawn *d = &f->drawn[i];
         bool is_start = f->tape.n == 0 && d->t == f->t;
         NdeWhere where = nde_where(f->t, end, d->t);
@@ -264,8 +264,8 @@ static void draw_slot(NdeEngine *e, NdeFlow *f, int draw, double t1, const NdeRe
 {
     NdeDrawn *d = &f->drawn[draw];
     NdePoint p = *nde_tape_point(&f->tape, d->step);
-    if (f->solve->is_biased)
-        *d = (NdeDrawn){.t = p.t, .left = t1 - p.t, .h = p.h, .step = d->step};
+    if (draw >= f->solve->n_unbiased)
+        *d = (NdeDrawn){.t = p.t, .left = t1 - p.t, .h = p.h, .step = d->step, .is_late = true};
     copy_states(e, f, d->step, &out[nde_result_drawn(f->solve, draw)]);
 }
 
@@ -276,7 +276,7 @@ static int draw_undone(NdeEngine *e, NdeFlow *f, double t1, const NdeRef *out)
     NdeTape *tape = &f->tape;
     int n = tape->n, first = n, values = s->n_state + s->n_carry;
     for (int i = 0; i < s->n_draw; i++)
-        first = f->drawn[i].step < first ? f->drawn[i].step : first;
+        first = f->drawn[i].is_late && f->drawn[i].step < first ? f->drawn[i].step : first;
     for (int i = 0; i < values; i++)
         nde_value_copy(e, nde_slot_value(s, i), f->spare[i], nde_tape_state(tape, n, i));
     for (int slot = n; slot >= first; slot--) {
@@ -286,7 +286,7 @@ static int draw_undone(NdeEngine *e, NdeFlow *f, double t1, const NdeRef *out)
         if (slot < n)
             nde_tape_leave(tape, slot + 1);
         for (int i = 0; i < s->n_draw; i++)
-            if (f->drawn[i].step == slot)
+            if (f->drawn[i].is_late && f->drawn[i].step == slot)
                 draw_slot(e, f, i, t1, out);
     }
     nde_tape_leave(tape, first);
@@ -302,14 +302,20 @@ static int draw_undone(NdeEngine *e, NdeFlow *f, double t1, const NdeRef *out)
 static int draw_late(NdeEngine *e, NdeFlow *f, double t1, const NdeRef *out)
 {
     const NdeSolve *s = f->solve;
-    for (int i = 0; i < s->n_draw; i++)
-        if (s->is_biased || f->drawn[i].step < 0)
-            f->drawn[i].step = s->is_biased ? draw_accepted(e, f, i) : 0;
-        else
-            return 0; /* all were made on the way */
-    if (f->tape.is_undone)
-        return s->n_draw ? draw_undone(e, f, t1, out) : 0;
+    bool is_any = false;
     for (int i = 0; i < s->n_draw; i++) {
+        NdeDrawn *d = &f->drawn[i];
+        bool is_biased = i >= s->n_unbiased;
+        d->is_late = is_biased || d->step < 0; /* the others were made on the way */
+        if (d->is_late)
+            d->step = is_biased ? draw_accepted(e, f, i) : 0;
+        is_any |= d->is_late;
+    }
+    if (f->tape.is_undone)
+        return is_any ? draw_undone(e, f, t1, out) : 0;
+    for (int i = 0; i < s->n_draw; i++) {
+        if (!f->drawn[i].is_late)
+            continue;
         int status = nde_solve_reach(e, f, f->drawn[i].step, 0);
         if (status)
             return status;

@@ -127,7 +127,8 @@ typedef struct NdeSolve {
     int index;                 /* in model->solve */
     int line;
     const char *method;
-    int n_state, n_carry, n_arg, n_quantity, n_dense, n_save, n_draw;
+    int n_state, n_carry, n_arg, n_quantity, n_dense, n_save, n_draw, n_unbiased; /* n_unbiased: the first draws, uniform in the span; the others
+                                                                                 * are starts of accepted steps */
     const char *const *state_name;
     const NdeValue *state, *carry, *arg, *dense_value;
     const int *quantity_how;   /* 0 sum, 1 mean, 2 max */
@@ -146,7 +147,7 @@ typedef struct NdeSolve {
     const bool *is_read_back;  /* [n_state + n_carry]: is it read after its step, by the reverse or by a drawn
                                 * time? NULL: all are */
     int order, embedded, evaluations_step, evaluations_init, evaluations_guess; /* evaluations of an attempt, of init, of guess */
-    bool is_adaptive, keeps_dense, saves_exactly, is_biased, is_initial_warm;
+    bool is_adaptive, keeps_dense, saves_exactly, is_initial_warm;
     int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save, set_memory; /* settings; -1: none; memory: MiB of the tape, or its checkpoints */
     bool bound_is_slots;       /* set_memory counts checkpoints */
     bool is_steered;           /* in training U(-b, b) is added to the end of the span and to the saved times, */

@@ -175,6 +175,7 @@ typedef struct NdeDrawn {
     double t, left, h; /* h: of the step that contains t */
     double theta;      /* t as a fraction of that step; 0: the state is that of slot `step` itself */
     int step;
+    bool is_late; /* made when all steps were known */
 } NdeDrawn;
 
 /* What one differential equation of the model needs. The arrays of references are the argument lists of its functions.

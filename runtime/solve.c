@@ -208,7 +208,7 @@ static int start(Flight *w)
     NdeFlow *f = w->f;
     const NdeSolve *s = w->s;
     bool is_read = e->is_taping && !s->forgets_steps;
-    int status = nde_tape_begin(e, f, is_read || (s->n_draw > 0 && s->is_biased), w->t0);
+    int status = nde_tape_begin(e, f, is_read || s->n_unbiased < s->n_draw, w->t0);
     if (status)
         return status;
     for (int i = 0; i < s->n_state; i++)

@@ -138,7 +138,7 @@ static void draw_times(const Rows *r, const NdeFlight *w, int sample)
     for (int i = 0; i < n; i++) {
         double u = nde_random_uniform(r->e->seed, stream, (uint64_t)sample * (uint64_t)n + (uint64_t)i);
         double t = w->t0 + (w->t1 - w->t0) * u;
-        if (r->s->is_biased) /* known at the end */
+        if (i >= r->s->n_unbiased) /* known at the end */
             t = HUGE_VAL;
         r->l->drawn[sample * n + i] = (NdeDrawn){.t = t, .left = w->t1 - t};
     }
@@ -351,7 +351,7 @@ static void put_results(Rows *r, int lane)
             nde_lane_copy(r->e, s->state[i], r->out[i], sample, r->l->now[i], lane);
     for (int i = 0; i < s->n_draw; i++) {
         int first = nde_result_drawn(s, i) + s->n_state;
-        if (s->is_biased)
+        if (i >= s->n_unbiased)
             draw_accepted(r, sample, i);
         const NdeDrawn *d = &r->l->drawn[sample * s->n_draw + i];
         put(r, first, sample, d->t);
@@ -572,8 +572,8 @@ int nde_solve_lanes(NdeEngine *e, NdeFlow *f, const NdeRef *in, const NdeRef *ou
     const NdeSolve *s = f->solve;
     Rows r = {.e = e, .f = f, .s = s, .l = f->lanes, .in = in, .out = out};
     r.is_traced = e->trace && !strcmp(e->trace->solve, s->name);
-    r.keeps = s->keeps_dense || (s->n_draw > 0 && !s->is_biased) || (r.is_traced && e->trace->points);
-    r.records = e->is_taping || (s->n_draw > 0 && s->is_biased);
+    r.keeps = s->keeps_dense || s->n_unbiased > 0 || (r.is_traced && e->trace->points);
+    r.records = e->is_taping || s->n_unbiased < s->n_draw;
     f->evaluations = s->evaluations_init;
     int status = begin(&r);
     if (!status)

@@ -67,7 +67,8 @@ for quantity in error stiffness bend; do
     done
 done
 check two_terms "  regularize error, unbiased, weight 2
-  regularize stiffness, unbiased, through state, weight 0.1
+  regularize stiffness, biased(2), through state, weight 0.1
+  regularize error, unbiased, weight 1
   regularize error2, global, weight 0.01" ''
 check backwards '  regularize error, unbiased, weight 2' '  method dopri5
   controller sciml'

@@ -175,7 +175,7 @@ END_TEST
 START_TEST(drawn_times_are_what_they_should_be)
 {
     flow.n_draw = 1;
-    flow.is_biased = _i;
+    flow.n_unbiased = !_i;
     open(4);
     tolerance(1e-7);
     double sum = 0;
@@ -231,7 +231,7 @@ START_TEST(the_reverse_is_the_gradient)
 {
     flow.n_save = _i & 1 ? SAVES : 0;
     flow.n_draw = _i & 2 ? 1 : 0;
-    flow.is_biased = _i & 4;
+    flow.n_unbiased = _i & 4 ? 0 : flow.n_draw;
     flow.keeps_dense = _i & 8;
     flow.saves_exactly = _i & 16;
     open(6);

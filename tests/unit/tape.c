@@ -110,7 +110,7 @@ START_TEST(a_bound_changes_no_bit)
     Result free, bounded;
     flow.n_save = _i & 1 ? SAVES : 0;
     flow.n_draw = _i & 2 ? 1 : 0;
-    flow.is_biased = _i & 4;
+    flow.n_unbiased = _i & 4 ? 0 : flow.n_draw;
     flow.keeps_dense = _i & 8;
     flow.saves_exactly = _i & 16;
     open();
