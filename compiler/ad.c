@@ -536,11 +536,11 @@ Fn *ad_vjp(Module *m, const Fn *fn, const char *name, const bool *wanted, const 
     return canon(m, to);
 }
 
-void ad_gradient(Module *m, Fn *fn, Val loss, int n_param, Val *grad)
+void ad_gradient(Module *m, Fn *fn, Val loss, int n_param, const bool *wanted, Val *grad)
 {
     Sweep s = sweep_new(m, fn, fn);
     for (int v = 0; v < s.n; v++)
-        s.a.value[v] = fn->ins.at[v].op == OP_param;
+        s.a.value[v] = fn->ins.at[v].op == OP_param && wanted[fn->ins.at[v].imm.index];
     ad_depends(m, fn, s.a.value);
     s.a.live[loss] = true;
     mark_live(m, fn, &s.a);

@@ -318,9 +318,9 @@ Fn *ad_finish(Module *m, const Fn *fn);
 /* Appends to a function without calls the gradient of y . g with respect to x for each sample by itself: what is shared
  * takes no sum over the batch. */
 Val ad_pull(Module *m, Fn *fn, Val x, Val y, Val g);
-/* Appends to a top-level function the gradient of the shared scalar `loss` with respect to every OP_param; fills
+/* Appends to a top-level function the gradient of the shared scalar `loss` with respect to each wanted OP_param; fills
  * grad[param index] (NO_VAL: no gradient). */
-void ad_gradient(Module *m, Fn *fn, Val loss, int n_param, Val *grad);
+void ad_gradient(Module *m, Fn *fn, Val loss, int n_param, const bool *wanted, Val *grad);
 
 /* ---- difference.c ---- */
 /* What fn changes by when the marked inputs change, evaluated from the changes themselves, so that a small change keeps

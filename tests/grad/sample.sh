@@ -1,5 +1,5 @@
 # `batching sample`: the compiled gradient against differences, for each kind of term, saved times inside and at the ends of
-# steps, spans that run backwards; and a batch of one sample against the same
+# steps, spans that run backwards, a frozen parameter; and a batch of one sample against the same
 # solves with `batching joint`, whose loops forwards and backwards are others.
 . "$NDEC_ROOT/tests/case.sh"
 awk 'BEGIN { srand(5); print "q,v,rate"
@@ -11,10 +11,11 @@ data v    : real
 data rate : real
 const at = [0, 0.3, 0.35, 1]
 const then = [0.7, 0.5, 0]
+param still : real[2] = [-1, 1] frozen
 fn field(z : real[2], t : real, rate : real) -> real[2] {
   layer hidden = dense(6, tanh)
   layer out    = dense(2)
-  return rate * out(hidden([z, sin(3 * t)])) + [-z[1], z[0]]
+  return rate * out(hidden([z, sin(3 * t)])) + still * [z[1], z[0]]
 }
 layer start = dense(2)
 solve forth {
