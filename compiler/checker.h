@@ -290,7 +290,7 @@ typedef struct Start {    /* where a step begins, for one state each */
 } Start;
 struct Internals {
     const Tableau *method;
-    int n_state, n_integral; /* n_integral: the last states, which no quantity sees */
+    int n_state, n_written, n_measured; /* the first ones: those that quantities see, those in the error norm */
     Val **k, **stage;        /* [stage][state]; those of the interpolant alone have no values yet */
     Val *u0, *u1;
     Val *err, *err2; /* NULL without an embedded method, without a second one */
@@ -332,6 +332,9 @@ void step_functions(Check *c, const Problem *p, Keys *keys, Builder *parent, Sco
 /* ---- backwards.c: the adjoint system as a solve of its own ---- */
 /* For a solve in b whose functions and arguments are known: keys, with their values there behind the start values in
  * arg. Nothing for `adjoint discrete`. */
+/* Which operands of a solve, starts and arguments of its field, does some parameter reach, and reach they the right-hand
+ * side? [n_state + arguments] */
+bool *adjoint_wants(Check *c, const Fn *main, const Fn *field, int n_state, const Val *operand);
 void backwards_build(Check *c, Builder *b, const Problem *p, Keys *keys, const Val *arg);
 
 /* ---- regularize.c ---- */

@@ -583,7 +583,7 @@ int nde_solve_lanes(NdeEngine *e, NdeFlow *f, const NdeRef *in, const NdeRef *ou
     Rows r = {.e = e, .f = f, .s = s, .l = f->lanes, .in = in, .out = out};
     r.is_traced = e->trace && !strcmp(e->trace->solve, s->name);
     r.keeps = s->keeps_dense || (s->n_draw > 0 && !s->is_biased) || (r.is_traced && e->trace->points);
-    r.records = e->is_taping || (s->n_draw > 0 && s->is_biased);
+    r.records = (e->is_taping && !s->forgets_steps) || (s->n_draw > 0 && s->is_biased);
     f->evaluations = s->evaluations_init;
     int status = begin(&r);
     if (!status)
