@@ -47,7 +47,8 @@ holds 'a line for each row and tolerance' "$(wc -l <t.csv) == 1 + 4 * 6"
 wrong=$(awk -F, 'NR > 1 && $17 == "" { for (i = 6; i <= 14; i++) if ($i <= 0 && i != 9 && i != 12) print $1, $4 ": column", i }' t.csv)
 if [ -z "$wrong" ]; then ok 'numbers are above 0'; else fail "numbers: $wrong"; fi
 
-# The counts of a row are those of a program with that method; the reverse of a step evaluates each of its stages once.
+# The counts of a row are those of a program with that method; the reverse of a step evaluates each of its stages
+# once, that of tsit5 the first stage of all besides.
 passes 'build with heun' "$ndec" build pair.nde --method heun -o one
 passes 'gradient of heun' ./one gradient -o g.safetensors
 for what in 'nfe evaluations' 'accepted accepted' 'rejected rejected'; do
@@ -58,7 +59,7 @@ done
 holds 'heun: the tape' "$(sed -n 's/^tape \([0-9]*\) bytes/\1/p' out) == $(field heun 1e-5 1 tape_bytes)"
 holds 'heun: fewer steps, fewer bytes, whatever ran before' "$(field heun 1e-3 0 tape_bytes) < $(field heun 1e-5 1 tape_bytes)"
 holds 'heun: reverse' "$(field heun 1e-5 1 reverse_evaluations) == 2 * $(field heun 1e-5 1 accepted)"
-holds 'tsit5: reverse' "$(field tsit5 1e-5 1 reverse_evaluations) == 6 * $(field tsit5 1e-5 1 accepted)"
+holds 'tsit5: reverse' "$(field tsit5 1e-5 1 reverse_evaluations) == 6 * $(field tsit5 1e-5 1 accepted) + 1"
 
 # Errors fall with the tolerance, and at that of the reference only rounding is left; the regulariser, whose gradient
 # is large here and another one for each method, is no part of them.

@@ -53,7 +53,11 @@ sed '/batching sample/d' sample.nde >joint.nde
 for name in sample joint; do
     "$ndec" build --draft $name.nde -o $name >out 2>err || fail "$name: build"
     ./$name gradient --set train.batch=1 -o $name.safetensors >$name.out 2>err || fail "$name: gradient"
-    grep -v tape $name.out >$name.numbers
+    grep -v 'tape\|reverse' $name.out >$name.numbers
+    sed -n 's/^reverse_nfe //p' $name.out >$name.reverse
 done
 if ./sample check-gradient >out 2>err; then ok "sample: $(tail -n 1 out)"; else fail "sample: $(tail -n 1 out)"; fi
 same 'one sample: loss, terms and counts of the joint solve' sample.numbers joint.numbers
+# There each step is formed once more for its reverse.
+sample=$(cat sample.reverse) joint=$(cat joint.reverse)
+holds "the reverse takes $sample evaluations, $joint of the joint solve" "$sample > 1.9 * $joint && $sample <= 2 * $joint"
