@@ -232,7 +232,8 @@ bool forward_add(Block *k, const Keys *keys, Problem *p)
         return false;
     Solve *core = ARENA_NEW(c->arena, Solve, 1);
     *core = *solve;
-    k->core = (Problem){.solve = core, .field = p->field};
+    k->core = *p;
+    k->core.solve = core;
     add_states(&s, k);
     p->field = make_field(&s);
     solve->reduction = "none: the tangents of 'adjoint forward' are those of the states as written";
