@@ -45,11 +45,11 @@ static const char *cotangent_name(const System *s, const char *of)
 }
 
 /* ---- what is wanted ---- */
-bool *adjoint_wants(Check *c, const Fn *main, const Fn *field, int n_state, const Val *operand)
+bool *adjoint_wants(Check *c, const Fn *main, const Fn *field, int n_state, int n_arg, const Val *operand)
 {
     bool *depends = ARENA_NEW(c->arena, bool, main->ins.n + 1), *all = ARENA_NEW(c->arena, bool, field->n_in + 1);
     bool *seed = ARENA_NEW(c->arena, bool, field->out.n), *reaches = ARENA_NEW(c->arena, bool, field->n_in + 1);
-    bool *want = ARENA_NEW(c->arena, bool, field->n_in);
+    bool *want = ARENA_NEW(c->arena, bool, n_state + n_arg + 1);
     for (int v = 0; v < main->ins.n; v++)
         depends[v] = main->ins.at[v].op == OP_param && !c->model->params.at[main->ins.at[v].imm.index].is_frozen;
     ad_depends(c->module, main, depends);
@@ -375,7 +375,7 @@ void backwards_build(Check *c, Builder *b, const Problem *p, Keys *keys, const V
     s.is_given = of->adjoint != ADJOINT_backsolve;
     s.carries_rate = of->adjoint != ADJOINT_quadrature;
     s.out = of->backward = ARENA_NEW(c->arena, Backward, 1);
-    s.out->want = adjoint_wants(c, b->fn, s.of_field, s.n, arg) + s.n;
+    s.out->want = adjoint_wants(c, b->fn, s.of_field, s.n, of->n_arg, arg) + s.n;
     s.out->solve = make_solve(&s);
     find_moments(&s);
     name_states(&s);

@@ -330,11 +330,11 @@ typedef struct Terms Terms;
 void step_functions(Check *c, const Problem *p, Keys *keys, Builder *parent, Scope *s, const Terms *terms);
 
 /* ---- backwards.c: the adjoint system as a solve of its own ---- */
+/* Which operands of a solve, starts and arguments, does some parameter reach, and do they reach the result? Those that the
+ * field does not take do not. [n_state + n_arg] */
+bool *adjoint_wants(Check *c, const Fn *main, const Fn *field, int n_state, int n_arg, const Val *operand);
 /* For a solve in b whose functions and arguments are known: keys, with their values there behind the start values in
  * arg. Nothing for `adjoint discrete`. */
-/* Which operands of a solve, starts and arguments of its field, does some parameter reach, and reach they the right-hand
- * side? [n_state + arguments] */
-bool *adjoint_wants(Check *c, const Fn *main, const Fn *field, int n_state, const Val *operand);
 void backwards_build(Check *c, Builder *b, const Problem *p, Keys *keys, const Val *arg);
 
 /* ---- regularize.c ---- */

@@ -40,7 +40,7 @@ static void find_directions(Variation *s, Block *k, const Keys *keys)
     for (int j = 0; j < s->n; j++)
         operand[j] = k->start[j];
     build_keys(s->c, k->main, keys, operand + s->n);
-    const bool *is_wanted = adjoint_wants(s->c, k->main->fn, s->field, s->n, operand);
+    const bool *is_wanted = adjoint_wants(s->c, k->main->fn, s->field, s->n, keys->at.n, operand);
     for (int i = 0; i < s->field->n_in - 1; i++)
         if (is_wanted[i])
             add_direction(s, i < s->n, i < s->n ? i : i - s->n);
