@@ -269,6 +269,21 @@ static void sweep_call(Sweep *s, Val v)
         }
 }
 
+/* The reverse of a solve with tangents: g of its results. */
+static void sweep_tangents(Sweep *s, Val v, const Val *g)
+{
+    const Ins ins = s->from->ins.at[v];
+    const Solve *solve = ins.imm.solve;
+    Val all = ad_solve_forward(s->m, s->to, v, g);
+    for (int i = 0; i < solve->directions.n && all != NO_VAL; i++) {
+        Direction d = solve->directions.at[i];
+        Val operand = ins.arg[d.is_start ? d.index : solve->n_state + d.index];
+        int n = type_size(fn_type(s->from, operand));
+        Imm imm = {.axis = 0, .from = d.first, .to = type_real(true, 1, &n)};
+        acc(s, operand, fn_op(s->m, s->to, OP_slice, 1, &all, imm, ins.span));
+    }
+}
+
 static void sweep_solve(Sweep *s, Val v)
 {
     const Ins ins = s->from->ins.at[v];
@@ -288,6 +303,10 @@ static void sweep_solve(Sweep *s, Val v)
     for (int k = 0; k < n_arg; k++) {
         want[k] = s->a.value[ins.arg[k]];
         arg[k] = ins.arg[k];
+    }
+    if (solve->adjoint == ADJOINT_forward) {
+        sweep_tangents(s, v, g);
+        return;
     }
     for (int i = 0; i < n_result; i++)
         if (seed[i])
@@ -536,11 +555,11 @@ Fn *ad_vjp(Module *m, const Fn *fn, const char *name, const bool *wanted, const 
     return canon(m, to);
 }
 
-void ad_gradient(Module *m, Fn *fn, Val loss, int n_param, Val *grad)
+void ad_gradient(Module *m, Fn *fn, Val loss, int n_param, const bool *wanted, Val *grad)
 {
     Sweep s = sweep_new(m, fn, fn);
     for (int v = 0; v < s.n; v++)
-        s.a.value[v] = fn->ins.at[v].op == OP_param;
+        s.a.value[v] = fn->ins.at[v].op == OP_param && wanted[fn->ins.at[v].imm.index];
     ad_depends(m, fn, s.a.value);
     s.a.live[loss] = true;
     mark_live(m, fn, &s.a);
@@ -571,6 +590,17 @@ Val ad_pull(Module *m, Fn *fn, Val x, Val y, Val g)
     Type t = fn_type(fn, x);
     t.is_batched = false;
     return sweep_zero(m, fn, t);
+}
+
+/* J v from w |-> J' w, which is linear: the derivative of v . J' w with respect to w, at any w. */
+Val ad_push(Module *m, Fn *fn, Val x, Val y, Val v)
+{
+    Type t = fn_type(fn, y);
+    Val w = fn_const(m, fn, 0);
+    if (t.rank > 0)
+        w = fn_op(m, fn, OP_fill, 1, &w, (Imm){.to = t}, fn->span);
+    Val back = ad_pull(m, fn, x, y, w);
+    return ad_pull(m, fn, w, back, v);
 }
 
 Fn *ad_finish(Module *m, const Fn *fn)

@@ -172,3 +172,38 @@ SolveVjp *ad_solve_backward(Module *m, const Solve *s, bool *want, const bool *s
     list_push(m->arena, m->solves, back->solve);
     return vjp;
 }
+
+/* ---- tangents ---- */
+/* g . s_i for each direction i; with rows, of saved times, summed over these. */
+static Val along_tangents(Module *m, Fn *to, const Solve *s, Val tangents, Val g)
+{
+    int n_row = fn_type(to, tangents).rank - 1, size = type_size(fn_type(to, g));
+    int dim[3] = {s->n_save, s->n_direction, n_row ? size / s->n_save : size}, flat[2] = {dim[0], dim[2]};
+    Type whole = type_real(true, 2 + n_row, dim + 1 - n_row);
+    g = fn_op(m, to, OP_reshape, 1, &g, (Imm){.to = type_real(true, 1 + n_row, flat + 1 - n_row)}, s->span);
+    g = fn_op(m, to, OP_repeat, 1, &g, (Imm){.axis = n_row, .to = whole}, s->span);
+    tangents = fn_op(m, to, OP_reshape, 1, &tangents, (Imm){.to = whole}, s->span);
+    Val out = fn_op2(m, to, OP_mul, g, tangents);
+    for (int axis = 1 + n_row; axis >= 0; axis -= 2)
+        out = fn_op(m, to, OP_sum_axis, 1, &out, (Imm){.axis = axis}, s->span);
+    return out;
+}
+
+Val ad_solve_forward(Module *m, Fn *to, Val v, const Val *g)
+{
+    const Solve *s = to->ins.at[v].imm.solve;
+    int n = solve_measured(s), n_states = 1 + (s->n_save > 0) + s->n_draw;
+    Val sum = NO_VAL;
+    for (int at = 0; at < n_states; at++)
+        for (int j = 0; j < n && s->n_direction > 0; j++) {
+            bool is_drawn = at >= n_states - s->n_draw;
+            int first = is_drawn ? solve_drawn(s, at - (n_states - s->n_draw), 0) : at * s->n_state;
+            if (g[first + j] == NO_VAL)
+                continue;
+            const Ins solve = to->ins.at[v];
+            Val tangents = fn_result(m, to, v, first + n + j, region_type(m, to, &solve, first + n + j));
+            Val part = along_tangents(m, to, s, tangents, g[first + j]);
+            sum = sum == NO_VAL ? part : fn_op2(m, to, OP_add, sum, part);
+        }
+    return sum;
+}

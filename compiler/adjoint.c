@@ -44,7 +44,8 @@ static void read_checkpoints(Block *k, Node *number)
 }
 
 /* ---- the clause ---- */
-const char *const adjoint_name[ADJOINTS] = {"discrete", "reversible", "backsolve", "interpolating", "quadrature"};
+const char *const adjoint_name[ADJOINTS] = {"discrete",  "reversible",    "forward",
+                                            "backsolve", "interpolating", "quadrature"};
 
 /* The built-in methods whose steps can be undone, for a message. */
 static const char *reversible_names(Check *c)
@@ -79,6 +80,7 @@ void adjoint_read(Block *k, Node *clause)
 {
     Node *group = clause->n == 1 ? clause->kid[0] : NULL;
     bool is_right = group && group->n > 0 && read_kind(k, group->kid[0]);
+    k->adjoint = clause;
     for (int i = 1; is_right && i < group->n; i++) {
         Node *at = group->kid[i];
         bool is_seminorm = clause_is_word(at, "seminorm") && !at->n &&
@@ -117,13 +119,13 @@ void adjoint_check(Block *k)
         return;
     if (adjoint_is_continuous(s->adjoint) && (found = obstacle(c, s)))
         clause_not_yet(k, k->node, str_format(c->arena, "%s with 'adjoint %s'", found, name));
-    if (s->is_per_sample)
+    if (s->is_per_sample && s->adjoint != ADJOINT_forward)
         DIAG_AT(c->diags, SAMPLE_ADJOINT, k->node->name, name);
     if (s->set_memory >= 0)
         DIAG_AT(c->diags, BOUND_ADJOINT, c->model->settings.at[s->set_memory].span, name);
-    for (int i = 0; adjoint_is_continuous(s->adjoint) && i < k->terms.at.n; i++)
+    for (int i = 0; s->adjoint >= ADJOINT_forward && i < k->terms.at.n; i++)
         if (k->terms.at.at[i].draws == 0 && !k->terms.at.at[i].is_integral)
             DIAG_AT(c->diags, GLOBAL_ADJOINT, k->terms.at.at[i].clause->span, name);
-    if (found || s->is_per_sample)
+    if (found || (s->is_per_sample && s->adjoint != ADJOINT_forward))
         s->adjoint = ADJOINT_discrete; /* what is refused is not built */
 }

@@ -45,24 +45,22 @@ static const char *cotangent_name(const System *s, const char *of)
 }
 
 /* ---- what is wanted ---- */
-/* Arguments that some parameter reaches, and that reach the right-hand side. */
-static void find_wants(System *s, const Val *arg)
+bool *adjoint_wants(Check *c, const Fn *main, const Fn *field, int n_state, int n_arg, const Val *operand)
 {
-    Check *c = s->c;
-    const Fn *main = s->main->fn;
-    bool *depends = ARENA_NEW(c->arena, bool, main->ins.n + 1), *all = ARENA_NEW(c->arena, bool, s->of_field->n_in + 1);
-    bool *seed = ARENA_NEW(c->arena, bool, s->n), *reaches = ARENA_NEW(c->arena, bool, s->of_field->n_in + 1);
+    bool *depends = ARENA_NEW(c->arena, bool, main->ins.n + 1), *all = ARENA_NEW(c->arena, bool, field->n_in + 1);
+    bool *seed = ARENA_NEW(c->arena, bool, field->out.n), *reaches = ARENA_NEW(c->arena, bool, field->n_in + 1);
+    bool *want = ARENA_NEW(c->arena, bool, n_state + n_arg + 1);
     for (int v = 0; v < main->ins.n; v++)
         depends[v] = main->ins.at[v].op == OP_param && !c->model->params.at[main->ins.at[v].imm.index].is_frozen;
     ad_depends(c->module, main, depends);
-    for (int i = 0; i < s->of_field->n_in; i++)
+    for (int i = 0; i < field->n_in; i++)
         all[i] = true;
-    for (int i = 0; i < s->n; i++)
+    for (int i = 0; i < field->out.n; i++)
         seed[i] = true;
-    ad_reach(c->module, s->of_field, all, seed, NULL, reaches);
-    s->out->want = ARENA_NEW(c->arena, bool, s->of->n_arg + 1);
-    for (int i = 0; i < s->n_arg; i++)
-        s->out->want[i] = depends[arg[s->n + i]] && reaches[s->n + 1 + i];
+    ad_reach(c->module, field, all, seed, NULL, reaches);
+    for (int i = 0; i < field->n_in - 1; i++) /* the field has the time behind its states */
+        want[i] = depends[operand[i]] && (i < n_state || reaches[i + 1]);
+    return want;
 }
 
 /* ---- the field ---- */
@@ -378,7 +376,7 @@ void backwards_build(Check *c, Builder *b, const Problem *p, Keys *keys, const V
     s.is_given = of->adjoint != ADJOINT_backsolve;
     s.carries_rate = of->adjoint != ADJOINT_quadrature;
     s.out = of->backward = ARENA_NEW(c->arena, Backward, 1);
-    find_wants(&s, arg);
+    s.out->want = adjoint_wants(c, b->fn, s.of_field, s.n, of->n_arg, arg) + s.n;
     s.out->solve = make_solve(&s);
     find_moments(&s);
     name_states(&s);

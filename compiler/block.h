@@ -13,7 +13,8 @@ typedef struct Block { /* a solve block being read */
     SolveInfo *info;
     Terms terms;
     Val *start; /* [state] */
-    Node *time; /* its clause */
+    Node *time, *adjoint; /* their clauses */
+    Problem core;         /* the solve without tangents, if it has any */
 } Block;
 
 /* ---- clause.c ---- */
@@ -36,6 +37,11 @@ void adjoint_read(Block *k, Node *clause);
 void adjoint_check(Block *k);
 /* A bound of the tape such as 64 MiB: a number and its unit. */
 void adjoint_memory(Block *k, Node *clause, Node *number, Node *unit);
+
+/* ---- forward.c ---- */
+/* Makes tangents further states of a solve in training whose adjoint they are; keeps it as it was in k->core. False if
+ * there are none. */
+bool forward_add(Block *k, const Keys *keys, Problem *p);
 
 /* ---- tolerance.c ---- */
 void tolerance_read(Block *k, Node *clause);

@@ -214,10 +214,13 @@ static void make_train(Check *c)
     }
     Val loss = fn_op2(c->module, fn, OP_add, total(c, c->losses.at, c->losses.n), reg);
     Val *grad = ARENA_NEW(c->arena, Val, model->params.n + 1);
+    bool *is_wanted = ARENA_NEW(c->arena, bool, model->params.n + 1);
     fn_out(c->module, fn, loss, "loss");
     fn_out(c->module, fn, reg, "regulariser");
     add_counts(c, 0, NULL);
-    ad_gradient(c->module, fn, loss, model->params.n, grad);
+    for (int i = 0; i < model->params.n; i++)
+        is_wanted[i] = !model->params.at[i].is_frozen;
+    ad_gradient(c->module, fn, loss, model->params.n, is_wanted, grad);
     for (int i = 0; i < model->params.n; i++) {
         const Param *p = &model->params.at[i];
         if (!p->is_frozen)

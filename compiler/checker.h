@@ -290,7 +290,7 @@ typedef struct Start {    /* where a step begins, for one state each */
 } Start;
 struct Internals {
     const Tableau *method;
-    int n_state, n_integral; /* n_integral: the last states, which no quantity sees */
+    int n_state, n_written, n_measured; /* the first ones: those that quantities see, those in the error norm */
     Val **k, **stage;        /* [stage][state]; those of the interpolant alone have no values yet */
     Val *u0, *u1;
     Val *err, *err2; /* NULL without an embedded method, without a second one */
@@ -330,6 +330,9 @@ typedef struct Terms Terms;
 void step_functions(Check *c, const Problem *p, Keys *keys, Builder *parent, Scope *s, const Terms *terms);
 
 /* ---- backwards.c: the adjoint system as a solve of its own ---- */
+/* Which operands of a solve, starts and arguments, does some parameter reach, and do they reach the result? Those that the
+ * field does not take do not. [n_state + n_arg] */
+bool *adjoint_wants(Check *c, const Fn *main, const Fn *field, int n_state, int n_arg, const Val *operand);
 /* For a solve in b whose functions and arguments are known: keys, with their values there behind the start values in
  * arg. Nothing for `adjoint discrete`. */
 void backwards_build(Check *c, Builder *b, const Problem *p, Keys *keys, const Val *arg);

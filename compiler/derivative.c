@@ -108,18 +108,6 @@ static void cut_out(Cut *cut, Val x, Val y, Val vector)
     cut->y = map[y];
 }
 
-/* J v from w |-> J' w, which is linear: the derivative of v . J' w with respect to w, at any w. */
-static Val push(Cut *cut)
-{
-    Module *m = cut->c->module;
-    Type t = fn_type(cut->fn, cut->y);
-    Val w = fn_const(m, cut->fn, 0);
-    if (t.rank > 0)
-        w = fn_op(m, cut->fn, OP_fill, 1, &w, (Imm){.to = t}, cut->fn->span);
-    Val back = ad_pull(m, cut->fn, cut->x, cut->y, w);
-    return ad_pull(m, cut->fn, w, back, cut->vector);
-}
-
 static Val unit(Cut *cut, Type t, int i)
 {
     double *array = ARENA_NEW(cut->c->arena, double, type_size(t));
@@ -177,7 +165,7 @@ static Val differentiate(Cut *cut, Derivative which, Val x, Val y, Val vector)
     cut_out(cut, x, y, vector);
     fn_out(m, cut->fn,
            which == DERIVATIVE_vjp   ? ad_pull(m, cut->fn, cut->x, cut->y, cut->vector)
-           : which == DERIVATIVE_jvp ? push(cut)
+           : which == DERIVATIVE_jvp ? ad_push(m, cut->fn, cut->x, cut->y, cut->vector)
                                      : trace(cut),
            NULL);
     const Fn *fn = canon(m, cut->fn);

@@ -180,7 +180,7 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
               truth(s->bound_is_slots), quoted(e, s->controller));
     text_line(e->to, ".set_pid = %d,", s->set_pid);
     text_line(e->to, ".latency = %s, .latency_bytes = %s, .forgets_steps = %s,", latency, bytes,
-              truth(s->adjoint == ADJOINT_backsolve));
+              truth(s->adjoint == ADJOINT_backsolve || s->adjoint == ADJOINT_forward));
     text_line(e->to, ".n_extra = %d, .n_moment = %d, .extra = %s, .moment = %s, .rate = %s};", s->n_extra, s->n_moment,
               extra, moment, whole_ref(e, s->rate));
     e->to->depth--;

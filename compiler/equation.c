@@ -114,7 +114,7 @@ static bool read_integrals(Block *k, Val *drift, Val t)
     Val *u = ARENA_NEW(c->arena, Val, s->n_state);
     for (int j = 0; j < s->n_state; j++)
         u[j] = (Val)j; /* the first inputs */
-    Path path = {s->n_state - s->n_integral, u, drift, t};
+    Path path = {solve_written(s), u, drift, t};
     for (int i = 0; i < k->terms.at.n; i++) {
         const Term *term = &k->terms.at.at[i];
         if (term->is_integral)
@@ -133,7 +133,7 @@ static Fn *read_equations(Block *k, Keys *keys)
     b->fn->note = "the right-hand side";
     for (int j = 0; j < s->n_state; j++) {
         Val u = build_input(c, b, s->state_type[j], s->state_name[j]);
-        if (j < s->n_state - s->n_integral)
+        if (j < solve_written(s))
             scope_add(c, k->inner, s->state_name[j], k->node->name, value_val(b, u), NULL);
     }
     Val t = build_input(c, b, type_scalar(s->is_per_sample), "t");
@@ -193,9 +193,9 @@ static void add_solve(Block *k, const Problem *problem, Keys *keys)
     k->info->is_written = true;
     list_push(c->arena, c->module->solves, s);
     list_push(c->arena, c->solves, k->info);
-    Problem p = *problem;
+    Problem p = s->n_tangent ? k->core : *problem;
     p.arg = arg + s->n_state;
-    p.n_arg = p.field->n_in - s->n_state - 1;
+    p.n_arg = p.field->n_in - p.solve->n_state - 1;
     if (c->training)
         backwards_build(c, k->main, &p, keys, arg);
     regularize_add(c, k->outer, k->info, &p, &k->terms);
@@ -238,7 +238,8 @@ void declare_solve(Check *c, Scope *s, Builder *b, Node *node)
     if (field) {
         solve->saves_dense = solve->n_save > 0 && !solve->saves_exactly;
         Problem p = {.solve = solve, .field = field};
-        info->reduction = p.reduction = reduce_field(c, b, solve, field, keys, k.start);
+        if (!forward_add(&k, keys, &p))
+            info->reduction = p.reduction = reduce_field(c, b, solve, field, keys, k.start);
         if (p.reduction) {
             p.field = p.reduction->field;
             start_reduced(&k, p.reduction);
@@ -296,7 +297,7 @@ Value solve_member(Check *c, Builder *b, const Value *solve, Node *node)
     const Solve *s = solve->solve->solve;
     int state = state_index(s, node->text);
     (void)b;
-    if (state >= 0 && state < s->n_state - s->n_integral)
+    if (state >= 0 && state < solve_written(s))
         return (Value){.kind = VALUE_series, .solve = solve->solve, .index = state};
     if (str_eq(node->text, "nfe"))
         return result(c, solve->solve, solve_evaluations(s), -1);
@@ -307,7 +308,7 @@ Value solve_member(Check *c, Builder *b, const Value *solve, Node *node)
     if (str_eq(node->text, "executed"))
         return result(c, solve->solve, solve_executed(s), -1);
     DIAG_AT(c->diags, NO_RESULT, node->span, s->name, node->text);
-    const char *near = str_nearest(node->text, s->state_name, s->n_state - s->n_integral);
+    const char *near = str_nearest(node->text, s->state_name, solve_written(s));
     if (near)
         diag_help(c->diags, "did you mean '%s'?", near);
     return value_poison();

@@ -105,6 +105,11 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
         fprintf(to, s->set_fixed < 0 ? ", only times, 24 bytes a step\n" : "\n");
         return;
     }
+    if (s->n_tangent) {
+        fprintf(to, "  %d numbers of state, tangents along %d numbers included; only times are kept, 24 bytes a step\n",
+                state, s->n_direction);
+        return;
+    }
     fprintf(to, "  %d numbers of state; the tape keeps %d bytes a step and sample", state,
             s->adjoint == ADJOINT_backsolve ? 0 : bytes * kept);
     if (residual)

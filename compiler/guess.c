@@ -39,7 +39,7 @@ static Val *probe(Check *c, Builder *b, const Problem *p, const Start *at, Val t
  *   100 h0 if f1 equals f0. */
 Val step_guess(Check *c, Builder *b, const Problem *p, const Start *at, Val t, Val span)
 {
-    int n = p->solve->n_state;
+    int n = solve_measured(p->solve);
     Span place = p->solve->span;
     const Val *a = tolerance_values(c, b, p->solve, &p->solve->atol);
     const Val *r = tolerance_values(c, b, p->solve, &p->solve->rtol);

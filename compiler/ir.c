@@ -51,6 +51,16 @@ const char *type_text(Arena *a, Type t)
 }
 
 /* ---- the results of a solve, in order ---- */
+int solve_written(const Solve *s)
+{
+    return s->n_state - s->n_integral - s->n_tangent;
+}
+
+int solve_measured(const Solve *s)
+{
+    return s->n_state - s->n_tangent;
+}
+
 int solve_end(const Solve *s, int state)
 {
     (void)s;

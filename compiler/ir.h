@@ -90,6 +90,7 @@ struct Fn {
 typedef enum AdjointKind {
     ADJOINT_discrete,
     ADJOINT_reversible, /* as discrete, but the reverse keeps no states: it forms them by `inverse` */
+    ADJOINT_forward,    /* tangents are solved beside the states */
     ADJOINT_backsolve,
     ADJOINT_interpolating,
     ADJOINT_quadrature,
@@ -108,6 +109,12 @@ typedef struct Tolerance {
 
 extern const char *const adjoint_name[]; /* adjoint.c */
 
+/* An operand of a solve that the gradient is taken of: a direction of tangents for each of its elements. */
+typedef struct Direction {
+    bool is_start; /* the start of state `index`; else argument `index` */
+    int index, first;
+} Direction;
+
 /* A differential equation region. States u_i, carries c_j (what one accepted step hands to the next besides the state:
  * k1 of a method that is first-same-as-last, a second state), arguments p_k (whatever the equations use, shared or per
  * sample). Scalars t, h (signed step), theta are shared, or per sample if is_per_sample. `err` is the scaled norm of
@@ -119,7 +126,7 @@ extern const char *const adjoint_name[]; /* adjoint.c */
  *   step      (u.., c.., t, h, p..)       -> u1.., c1.., err, q..
  *   step_keep (u.., c.., t, h, p..)       -> u1.., c1.., err, q.., d..    d: what dense needs (stage derivatives)
  *   dense     (u.., u1.., d.., h, theta)  -> u(t + theta h)..
- *   scaled    (u.., c.., t, h, p..)       -> the local error of each state the user wrote, over its tolerance
+ *   scaled    (u.., c.., t, h, p..)       -> the local error of each measured state as written, over its tolerance
  *   lift      (u.., p..)                  -> the states the user wrote (NULL: they are u)
  *   inverse   (u1.., c1.., t, h, p..)     -> u.., c..         from the end of a step of h at t to its start; or NULL
  *
@@ -129,7 +136,11 @@ struct Solve {
     Span span;
     const Tableau *method;
     int n_state, n_carry, n_arg, n_quantity, n_dense; /* n_dense: number of d */
-    int n_integral; /* the last states: what `regularize` integrates along the path; the others are the model's */
+    /* States are those of the model, then what `regularize` integrates along the path, then, with `adjoint forward`,
+     * tangents: for each state before them a vector of its derivatives, direction by direction. */
+    int n_integral, n_tangent;
+    LIST(Direction) directions;
+    int n_direction; /* elements of all */
     const char **state_name;
     Type *state_type;     /* always batched */
     Type *user_type;      /* of the states as the user wrote them */
@@ -174,6 +185,8 @@ struct Solve {
  * The scalars are shared, or per sample if is_per_sample; then there is one more, shared: the evaluations that were
  * executed, idle lanes counted, for each sample of the batch.
  * The helpers below give the index. */
+int solve_written(const Solve *s);  /* states of the model */
+int solve_measured(const Solve *s); /* those and integrals: the states in the error norm */
 int solve_end(const Solve *s, int state);
 int solve_saved(const Solve *s, int state);
 int solve_drawn(const Solve *s, int draw, int state);
@@ -318,9 +331,11 @@ Fn *ad_finish(Module *m, const Fn *fn);
 /* Appends to a function without calls the gradient of y . g with respect to x for each sample by itself: what is shared
  * takes no sum over the batch. */
 Val ad_pull(Module *m, Fn *fn, Val x, Val y, Val g);
-/* Appends to a top-level function the gradient of the shared scalar `loss` with respect to every OP_param; fills
+/* The same for the derivative of y with respect to x, times v. */
+Val ad_push(Module *m, Fn *fn, Val x, Val y, Val v);
+/* Appends to a top-level function the gradient of the shared scalar `loss` with respect to each wanted OP_param; fills
  * grad[param index] (NO_VAL: no gradient). */
-void ad_gradient(Module *m, Fn *fn, Val loss, int n_param, Val *grad);
+void ad_gradient(Module *m, Fn *fn, Val loss, int n_param, const bool *wanted, Val *grad);
 
 /* ---- difference.c ---- */
 /* What fn changes by when the marked inputs change, evaluated from the changes themselves, so that a small change keeps

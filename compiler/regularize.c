@@ -113,7 +113,7 @@ static Value stages(Check *c, Builder *b, const Internals *in, Val *const *of)
 {
     Value out = {.kind = VALUE_stages, .n = in->method->stages, .many = ARENA_NEW(c->arena, Value, in->method->stages)};
     for (int i = 0; i < out.n; i++)
-        out.many[i] = states(c, b, in->n_state - in->n_integral, of[i]);
+        out.many[i] = states(c, b, in->n_written, of[i]);
     return out;
 }
 
@@ -166,7 +166,7 @@ Val regularize_quantity(Check *c, Scope *s, Builder *b, const Internals *in, Nod
 {
     Node *e;
     Scope *inner;
-    int n_state = in->n_state - in->n_integral;
+    int n_state = in->n_written;
     if (!quantity_open(c, s, b, quantity, &e, &inner))
         return fn_const(c->module, b->fn, 0);
     if (!can(c, in, quantity, e))
@@ -225,7 +225,7 @@ static Val local_term(Check *c, Scope *s, SolveInfo *info, const Problem *p, con
 {
     Builder *b = info->home;
     const Solve *solve = info->solve;
-    int n = solve->n_state;
+    int n = p->solve->n_state; /* tangents are no part of it */
     Val *u = ARENA_NEW(c->arena, Val, n), *held = ARENA_NEW(c->arena, Val, n);
     Val t = solve_result(c, info, solve_drawn_time(solve, draw), -1),
         left = solve_result(c, info, solve_drawn_left(solve, draw), -1);

@@ -128,7 +128,9 @@ static Internals internals_new(Check *c, const Problem *p, Val t, Val h)
 {
     const Tableau *m = p->solve->method;
     int n = p->solve->n_state;
-    Internals in = {.method = m, .n_state = n, .n_integral = p->solve->n_integral, .t = t, .h = h};
+    Internals in = {.method = m, .n_state = n, .t = t, .h = h};
+    in.n_written = solve_written(p->solve);
+    in.n_measured = solve_measured(p->solve);
     in.k = ARENA_NEW(c->arena, Val *, m->all_stages);
     in.stage = ARENA_NEW(c->arena, Val *, m->all_stages);
     for (int i = 0; i < m->all_stages; i++) {
@@ -278,10 +280,10 @@ bool internals_per_sample(const Builder *b, const Internals *in)
 
 static Val scaled_rms(Check *c, Builder *b, const Internals *in, const Val *x)
 {
-    Val *scaled = ARENA_NEW(c->arena, Val, in->n_state);
-    for (int j = 0; j < in->n_state; j++)
+    Val *scaled = ARENA_NEW(c->arena, Val, in->n_measured);
+    for (int j = 0; j < in->n_measured; j++)
         scaled[j] = step_scaled(c, b, in, j, x[j]);
-    return build_rms(c, b, in->n_state, scaled, internals_per_sample(b, in));
+    return build_rms(c, b, in->n_measured, scaled, internals_per_sample(b, in));
 }
 
 Val step_both(Check *c, Builder *b, Val e, Val e2)
@@ -624,7 +626,7 @@ static Fn *make_scaled(Check *c, const Problem *p, Keys *keys, Builder *parent)
     frame_args(c, &f, keys);
     Internals in = step_internals(c, f.b, &f.p, f.u, n_k1(solve) ? f.carry : NULL, t, h);
     in = lifted(c, f.b, &f.p, &in, f.user_u);
-    for (int j = 0; j < solve->n_state; j++)
+    for (int j = 0; j < in.n_measured; j++)
         fn_out(c->module, f.b->fn, step_scaled(c, f.b, &in, j, in.err[j]), solve->state_name[j]);
     f.b->fn->note = "the local error of a step over the tolerance";
     return build_finish(c, f.b);

@@ -6,15 +6,10 @@
  * Elsewhere: the error norm (step.c). */
 #include "block.h"
 
-static int written(const Solve *s)
-{
-    return s->n_state - s->n_integral;
-}
-
 static int components(const Solve *s)
 {
     int n = 0;
-    for (int j = 0; j < written(s); j++)
+    for (int j = 0; j < solve_written(s); j++)
         n += type_size(s->user_type[j]);
     return n;
 }
@@ -125,7 +120,7 @@ static Val entries(Check *c, Builder *b, const Tolerance *t, int first, Type sha
 static void make_arrays(Check *c, const Solve *s, Tolerance *t)
 {
     t->array = ARENA_NEW(c->arena, Val, s->n_state);
-    for (int j = 0, first = 0; j < written(s); j++) {
+    for (int j = 0, first = 0; j < solve_written(s); j++) {
         t->array[j] = entries(c, c->main, t, first, s->user_type[j]);
         first += type_size(s->user_type[j]);
     }
@@ -138,7 +133,7 @@ Val *tolerance_values(Check *c, Builder *b, const Solve *s, Tolerance *t)
         make_arrays(c, s, t);
     for (int j = 0; j < s->n_state; j++) {
         Value v = {.kind = VALUE_setting, .index = t->set};
-        if (t->n > 1 && j < written(s))
+        if (t->n > 1 && j < solve_written(s))
             v = value_val(c->main, t->array[j]);
         out[j] = build_val(c, b, &v);
     }

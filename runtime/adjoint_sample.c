@@ -8,6 +8,7 @@
 
 #include "run.h"
 
+#include <math.h>
 #include <string.h>
 
 typedef struct Back {
@@ -18,6 +19,7 @@ typedef struct Back {
     NdeLanes *l;
     const NdeRef *in, *seed, *out;
     NdeRef *after, *before;
+    long evaluations; /* of all lanes with work */
 } Back;
 
 static NdeCourse *course_in(const Back *r, int lane)
@@ -337,6 +339,7 @@ static int reverse_row(Back *r, bool is_first)
     if (status)
         return status;
     fill_out(r, r->before, true, true);
+    r->evaluations += (long)r->l->n * r->s->evaluations_step * (r->s->record ? 2 : 1); /* `again` is one */
     status = nde_sums_run(r->e, r->vjp->step_vjp, f->call_in, f->call_out);
     if (status)
         return status;
@@ -398,15 +401,13 @@ int nde_reverse_lanes(NdeEngine *e, NdeFlow *f, const NdeSolveVjp *vjp, const Nd
                       const NdeRef *out)
 {
     const NdeSolve *s = f->solve;
-    Back r = {e, f, s, vjp, f->lanes, in, seed, out, f->lambda, f->lambda_new};
+    Back r = {e, f, s, vjp, f->lanes, in, seed, out, f->lambda, f->lambda_new, 0};
     int status = 0, o = 0;
     e->solves++;
     nde_lanes_all(e);
     begin_sums(&r);
-    long steps = 0;
     for (int i = 0; i < e->count; i++)
-        steps += r.l->course[i].left = r.l->course[i].accepted;
-    e->reverse_evaluations += (steps * s->evaluations_step + e->count / 2) / e->count + s->evaluations_init; /* the mean */
+        r.l->course[i].left = r.l->course[i].accepted;
     nde_sums_begin(e, vjp->step_vjp);
     begin_lanes(&r);
     for (bool is_first = true; !status && r.l->n > 0; is_first = false)
@@ -420,6 +421,7 @@ int nde_reverse_lanes(NdeEngine *e, NdeFlow *f, const NdeSolveVjp *vjp, const Nd
     for (int i = 0; i < s->n_state + s->n_carry; i++)
         nde_lanes_pad(e, nde_slot_value(s, i), r.l->start[i]);
     status = vjp->init_vjp ? reverse_init(&r) : 0;
+    e->reverse_evaluations += lround((double)r.evaluations / e->count) + (vjp->init_vjp ? s->evaluations_init : 0);
     for (int i = 0; i < s->n_state; i++)
         if (vjp->want[i])
             nde_value_copy(e, s->state[i], out[o++], r.l->start[i]);

@@ -135,7 +135,7 @@ typedef struct NdeSolve {
     const NdeFn *init, *guess, *step, *step_keep, *dense;
     int arg_save, arg_count, arg_end; /* which p has each sample's save times, how many of them count, the end of its span;
                                        * -1: the settings say */
-    const NdeFn *scaled;       /* the local error of the user's states over the tolerance, for messages; or NULL */
+    const NdeFn *scaled;       /* the local error of the user's states, the first ones, over the tolerance, for messages; or NULL */
     const NdeFn *lift;         /* the user's states, where others are integrated in their place; or NULL */
     const NdeFn *inverse;      /* a solve whose reverse undoes its steps instead of keeping states; or NULL */
     /* A solve that is reversed. record: what step gives (step_keep, if records_dense), then residuals..;
@@ -157,7 +157,7 @@ typedef struct NdeSolve {
     int set_pid;               /* settings: the three gains of pid; -1: as the row has them */
     NdeLatencySolve *latency;  /* or NULL */
     size_t latency_bytes;
-    bool forgets_steps;        /* its reverse reads no step: `adjoint backsolve` */
+    bool forgets_steps;        /* its reverse reads no step: `adjoint backsolve`, `adjoint forward` */
     /* An adjoint system (Backward in compiler/ir.h), which only the reverse of a solve runs: n_extra values stand in
      * front of p in step: the size of the cotangents, then the states of the solve at each of n_moment fractions of the
      * step; in init those at t alone, if there are any. rate (a.., t, u.., p..) -> g'.., where g are no states. */

@@ -573,7 +573,7 @@ int nde_solve_lanes(NdeEngine *e, NdeFlow *f, const NdeRef *in, const NdeRef *ou
     Rows r = {.e = e, .f = f, .s = s, .l = f->lanes, .in = in, .out = out};
     r.is_traced = e->trace && !strcmp(e->trace->solve, s->name);
     r.keeps = s->keeps_dense || s->n_unbiased > 0 || (r.is_traced && e->trace->points);
-    r.records = e->is_taping || s->n_unbiased < s->n_draw;
+    r.records = (e->is_taping && !s->forgets_steps) || s->n_unbiased < s->n_draw;
     f->evaluations = s->evaluations_init;
     int status = begin(&r);
     if (!status)

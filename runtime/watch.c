@@ -80,7 +80,7 @@ static Worst find_worst(NdeEngine *e, NdeFlow *f)
     int first = f->lane < 0 ? 0 : f->lane, end = f->lane < 0 ? e->count : f->lane + 1;
     if (!s->scaled || nde_frame_run(e, s->scaled, f->step_in, f->user))
         return worst;
-    for (int i = 0; i < s->n_state; i++)
+    for (int i = 0; i < s->scaled->n_out; i++)
         for (int sample = first; sample < end; sample++)
             for (int k = 0; k < nde_user_state(s, i).n; k++) {
                 double size = fabs(nde_value_get(e, nde_user_state(s, i), f->user[i], sample, k));

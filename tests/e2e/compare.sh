@@ -47,7 +47,8 @@ holds 'a line for each row and tolerance' "$(wc -l <t.csv) == 1 + 4 * 6"
 wrong=$(awk -F, 'NR > 1 && $17 == "" { for (i = 6; i <= 14; i++) if ($i <= 0 && i != 9 && i != 12) print $1, $4 ": column", i }' t.csv)
 if [ -z "$wrong" ]; then ok 'numbers are above 0'; else fail "numbers: $wrong"; fi
 
-# The counts of a row are those of a program with that method; the reverse of a step evaluates each of its stages once.
+# The counts of a row are those of a program with that method; the reverse of a step evaluates each of its stages
+# once, that of tsit5 the first stage of all besides.
 passes 'build with heun' "$ndec" build pair.nde --method heun -o one
 passes 'gradient of heun' ./one gradient -o g.safetensors
 for what in 'nfe evaluations' 'accepted accepted' 'rejected rejected'; do

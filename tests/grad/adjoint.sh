@@ -1,7 +1,7 @@
-# Adjoint systems: check-gradient for each, with local terms. Their gradient is that of the equation, which they solve to
-# the tolerance, and not that of the steps that were taken: it differs from differences by some times the tolerance. So
-# what is asked is 100 times the tolerance, at 1e-7; and that the difference falls with the tolerance, by its power 1.
-# A program holds two solves with weights of their own; the rows of its table tell them apart.
+# Adjoint systems: check-gradient for each, with local terms and an integral. Their gradient is that of the equation, which
+# they solve to the tolerance, and not that of the steps that were taken: it differs from differences by some times the
+# tolerance. So what is asked is 100 times the tolerance, at 1e-7; and that the difference falls with the tolerance, by its
+# power 1. A program holds two solves with weights of their own; the rows of its table tell them apart.
 . "$NDEC_ROOT/tests/case.sh"
 awk -v OFS=, 'BEGIN { for (i = 0; i < 24; i++) print sin(i), cos(2 * i), 0.1 * i, sin(3 * i), cos(i) }' >points.csv
 
@@ -34,7 +34,8 @@ check() {
         printf 'precision f64\nconst at_%s = [0, 0.3, 0.7]\nconst at_%s = [0.8, 0.5]\n' "$1" "$3"
         printf 'quantity bend = h * rms(k[stages] - k[1])\ndata x : real[3]\ndata y : real[2]\n'
         one "$1" "$2" '0 .. 1' "  regularize error, $5
-  regularize bend, $5(2), through state, weight 0.1"
+  regularize bend, $5(2), through state, weight 0.1
+  regularize kinetic of z, weight 0.1"
         one "$3" "$4" '1 .. 0.2' "  regularize stiffness, $5, weight 0.01
   method dopri5"
         printf 'train {\n  data csv("points.csv")\n  batch 5\n  steps 3\n}\n'

@@ -1,5 +1,5 @@
 # `batching sample`: the compiled gradient against differences, for each kind of term, saved times inside and at the ends of
-# steps, spans that run backwards; and a batch of one sample against the same
+# steps, spans that run backwards, a frozen parameter; and a batch of one sample against the same
 # solves with `batching joint`, whose loops forwards and backwards are others.
 . "$NDEC_ROOT/tests/case.sh"
 awk 'BEGIN { srand(5); print "q,v,rate"
@@ -11,10 +11,11 @@ data v    : real
 data rate : real
 const at = [0, 0.3, 0.35, 1]
 const then = [0.7, 0.5, 0]
+param still : real[2] = [-1, 1] frozen
 fn field(z : real[2], t : real, rate : real) -> real[2] {
   layer hidden = dense(6, tanh)
   layer out    = dense(2)
-  return rate * out(hidden([z, sin(3 * t)])) + [-z[1], z[0]]
+  return rate * out(hidden([z, sin(3 * t)])) + still * [z[1], z[0]]
 }
 layer start = dense(2)
 solve forth {
@@ -52,7 +53,11 @@ sed '/batching sample/d' sample.nde >joint.nde
 for name in sample joint; do
     "$ndec" build --draft $name.nde -o $name >out 2>err || fail "$name: build"
     ./$name gradient --set train.batch=1 -o $name.safetensors >$name.out 2>err || fail "$name: gradient"
-    grep -v tape $name.out >$name.numbers
+    grep -v 'tape\|reverse' $name.out >$name.numbers
+    sed -n 's/^reverse_nfe //p' $name.out >$name.reverse
 done
 if ./sample check-gradient >out 2>err; then ok "sample: $(tail -n 1 out)"; else fail "sample: $(tail -n 1 out)"; fi
 same 'one sample: loss, terms and counts of the joint solve' sample.numbers joint.numbers
+# There each step is formed once more for its reverse.
+sample=$(cat sample.reverse) joint=$(cat joint.reverse)
+holds "the reverse takes $sample evaluations, $joint of the joint solve" "$sample > 1.9 * $joint && $sample <= 2 * $joint"
