@@ -116,6 +116,6 @@ void adjoint_check(Block *k)
     if (s->set_memory >= 0)
         DIAG_AT(c->diags, BOUND_ADJOINT, c->model->settings.at[s->set_memory].span, adjoint_name[s->adjoint]);
     for (int i = 0; adjoint_is_continuous(s->adjoint) && i < k->terms.at.n; i++)
-        if (k->terms.at.at[i].draws == 0)
+        if (k->terms.at.at[i].draws == 0 && !k->terms.at.at[i].is_integral)
             DIAG_AT(c->diags, GLOBAL_ADJOINT, k->terms.at.at[i].clause->span, adjoint_name[s->adjoint]);
 }

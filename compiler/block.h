@@ -30,6 +30,10 @@ bool clause_is_word(const Node *node, const char *text);
 /* False after a message: the setting, read from the node, is not above 0. */
 bool clause_positive(Block *k, Node *node, int setting);
 
+/* ---- span.c ---- */
+/* After both bounds: the clock of the solve, if one of them is learned. */
+void span_clock(Block *k);
+
 /* ---- adjoint.c ---- */
 void adjoint_read(Block *k, Node *clause);
 /* After all clauses: do they go with the adjoint? */

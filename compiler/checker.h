@@ -94,12 +94,18 @@ struct Builder {
     LIST(Val) captured; /* [key]: the input, or NO_VAL */
 };
 
+typedef struct Clock { /* of a solve whose span is learned: the model's time is start + length x at a part x of the span
+                        */
+    Value start, length;
+} Clock;
+
 struct SolveInfo {
     Solve *solve;
     Val ins; /* OP_solve in `home` */
     Builder *home;
     Value from, to, save; /* values of the bounds and of the saved times (poison: none): static, or the last
-                           * two of each sample */
+                           * two of each sample, or bounds that are learned: */
+    Clock *clock;         /* or NULL */
     Value count;          /* of each sample: how many saved times count (poison: all) */
     bool is_written;      /* the instruction exists: results can be asked for */
     bool is_save_wrong, is_time_wrong; /* reported already */
@@ -272,6 +278,19 @@ double tolerance_least(const Check *c, const Tolerance *t);
 /* For each state of the user a number, or an array of its shape. */
 Val *tolerance_values(Check *c, Builder *b, const Solve *s, Tolerance *t);
 
+/* ---- span.c: spans with a learned bound ---- */
+/* Is it a value of the whole batch that is not static? */
+bool span_is_learned(const Check *c, const Value *v);
+/* The same number, or the same expression over the same values. */
+bool span_same_bound(const Value *a, const Value *b);
+/* The model's time, and the rate of what is integrated for a rate of the model; clock NULL: they are the same. */
+Val span_time(Check *c, Builder *b, const Clock *clock, Val part);
+Val span_rate(Check *c, Builder *b, const Clock *clock, Val rate);
+/* How long the span is, positive: what step sizes and rates of what is integrated are turned by. */
+Val span_unit(Check *c, Builder *b, const Clock *clock);
+/* The internals of a step by the model's time. */
+Internals span_internals(Check *c, Builder *b, const Internals *in);
+
 /* ---- step.c: one step of a method as IR ---- */
 typedef struct Problem { /* what a step needs of its solve, in the builder where it stands */
     Solve *solve;
@@ -282,6 +301,7 @@ typedef struct Problem { /* what a step needs of its solve, in the builder where
     const Reduction *reduction; /* NULL: the states are the user's */
     const Val *origin;          /* the user's states where the reduced ones are 0 */
     const Val *second;          /* what the method carries beside the state; NULL: it is equal to it */
+    const Clock *clock;         /* of a learned span; NULL: t is the model's time */
     const Val *slope;           /* the first slope of the user's states, if it is held: not part of the reduced ones */
 } Problem;
 typedef struct Start {    /* where a step begins, for one state each */
@@ -296,6 +316,7 @@ struct Internals {
     Val *err, *err2; /* NULL without an embedded method, without a second one */
     Val t, h;
     const Val *atol, *rtol; /* one number or array for each state */
+    const Clock *clock;     /* of the solve */
 };
 /* Does each sample have its own steps? Then norms are of one sample. */
 bool internals_per_sample(const Builder *b, const Internals *in);

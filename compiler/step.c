@@ -128,7 +128,7 @@ static Internals internals_new(Check *c, const Problem *p, Val t, Val h)
 {
     const Tableau *m = p->solve->method;
     int n = p->solve->n_state;
-    Internals in = {.method = m, .n_state = n, .n_integral = p->solve->n_integral, .t = t, .h = h};
+    Internals in = {.method = m, .n_state = n, .n_integral = p->solve->n_integral, .t = t, .h = h, .clock = p->clock};
     in.k = ARENA_NEW(c->arena, Val *, m->all_stages);
     in.stage = ARENA_NEW(c->arena, Val *, m->all_stages);
     for (int i = 0; i < m->all_stages; i++) {

@@ -270,7 +270,7 @@ int nde_backward(NdeEngine *e, const NdeSolveVjp *vjp, const NdeRef *in, const N
         zero_results(&b);
         return 0;
     }
-    b.w = (NdeFlight){.e = e, .f = f, .s = vjp->backward};
+    b.w = (NdeFlight){.e = e, .f = f, .s = vjp->backward, .unit = from->unit};
     b.path = (NdePath){.of = from, .slot = from->tape.n - 1, .formed = -1};
     f->path = b.of->forgets_steps ? NULL : &b.path;
     e->solves++;

@@ -111,7 +111,8 @@ int nde_trace_row(NdeEngine *e, NdeFlow *f, double t, const NdeRef *state, int l
         trace->room = room;
     }
     double *row = trace->row + trace->n++ * trace->width;
-    *row++ = t;
+    NdeSpan span = nde_span_of(e, f->solve, f->step_in + nde_first_arg(f->solve), lane);
+    *row++ = span.start + span.length * t;
     for (int i = 0; i < f->solve->n_state; i++)
         for (int k = 0; k < nde_user_state(f->solve, i).n; k++)
             *row++ = nde_value_get(e, nde_user_state(f->solve, i), state[i], lane, k);

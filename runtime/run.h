@@ -60,6 +60,8 @@
 #define nde_watch_begin NDE_NAME(nde_watch_begin)
 #define nde_watch_text NDE_NAME(nde_watch_text)
 #define nde_solve_reach NDE_NAME(nde_solve_reach)
+#define nde_span_of NDE_NAME(nde_span_of)
+#define nde_span_now NDE_NAME(nde_span_now)
 #define nde_solve_before NDE_NAME(nde_solve_before)
 #define nde_solve_control NDE_NAME(nde_solve_control)
 #define nde_solve_undo NDE_NAME(nde_solve_undo)
@@ -208,6 +210,7 @@ struct NdeFlow {
     bool is_stepping;   /* step_in is that of the last attempt; else the solve has not got so far */
     NdeLatency latency; /* what the solve's latency form is given, and its memory */
     void *latency_work;
+    double unit;     /* of the solve's latest flight: see NdeFlight */
     double broken_h; /* the last attempt from the tape's end whose error was not finite; 0: there was none */
     NdeLanes *lanes; /* of a solve in which each sample has its own steps (lanes.h), or NULL */
     int lane;        /* of the sample that t, h and the counts are of; -1: they are of all */
@@ -221,6 +224,7 @@ typedef struct NdeFlight {
     const NdeRef *in, *out;
     double t0, t1, way; /* way: 1 forwards, -1 backwards */
     double t, h, end;   /* of the attempt; h as the controller wants it, before it is cut to a stop */
+    double unit;        /* how long the span is, where t runs over parts of it; else 1 */
     double least, most, fixed;
     const double *save; /* [n_save] */
     int n_save;
@@ -228,8 +232,20 @@ typedef struct NdeFlight {
     NdeController control;
 } NdeFlight;
 
+/* The model's time at t is start + length t, and of sample `sample` if samples differ: arg are the arguments p. */
+typedef struct NdeSpan {
+    double start, length;
+} NdeSpan;
+/* Its length as a size that steps are divided by: positive, 1 where it is 0, for then nothing moves. */
+static inline double nde_span_unit(NdeSpan span)
+{
+    return span.length == 0 ? 1 : span.length < 0 ? -span.length : span.length;
+}
+NdeSpan nde_span_of(const NdeEngine *e, const NdeSolve *s, const NdeRef *arg, int sample);
+/* The same of the solve that a flow is running, for what it says of a time. */
+NdeSpan nde_span_now(const NdeEngine *e, const NdeFlow *f);
 /* The numbers of the clauses; of `prepare` all but those of the span, which is given. 0 or an exit code. */
-int nde_flight_open(NdeFlight *w);
+int nde_flight_open(NdeFlight *w, int sample);
 int nde_flight_prepare(NdeFlight *w);
 /* The size of the first step, positive; 0: it is to be guessed. */
 double nde_flight_first(const NdeFlight *w);
@@ -420,7 +436,7 @@ void nde_solve_fill(NdeEngine *e, NdeFlow *f, int slot, double t, double h);
  * `snapshots` slots more are kept. 0 or an exit code. */
 int nde_solve_reach(NdeEngine *e, NdeFlow *f, int slot, int snapshots);
 /* The fixed step that ends at a time: where it begins and its size. */
-NdePoint nde_solve_before(const NdeEngine *e, const NdeSolve *s, double end);
+NdePoint nde_solve_before(const NdeEngine *e, const NdeFlow *f, double end);
 /* Forms a slot of a tape that is undone from the next one, and its point if that is not there. 0 or an exit code. */
 int nde_solve_undo(NdeEngine *e, NdeFlow *f, int slot);
 
