@@ -106,8 +106,10 @@ struct SolveInfo {
     Value from, to, save; /* values of the bounds and of the saved times (poison: none): static, or the last
                            * two of each sample, or bounds that are learned: */
     Clock *clock;         /* or NULL */
-    Value count;          /* of each sample: how many saved times count (poison: all) */
-    bool is_written;      /* the instruction exists: results can be asked for */
+    Fn *field;            /* as written, with its keys: */
+    Keys keys;
+    Value count;                       /* of each sample: how many saved times count (poison: all) */
+    bool is_written;                   /* the instruction exists: results can be asked for */
     bool is_save_wrong, is_time_wrong; /* reported already */
     const struct Reduction *reduction;
 };
@@ -238,6 +240,8 @@ Value solve_member(Check *c, Builder *b, const Value *solve, Node *node);
 Value series_at(Check *c, Scope *s, Builder *b, const Value *series, Node *call);
 /* Result `index` of the solve in the program where it stands; of a state (else -1): in the user's form. */
 Val solve_result(Check *c, const SolveInfo *info, int index, int state);
+/* A saved series as the solve gives it, by constants of the derivative. */
+Val solve_series(Check *c, const SolveInfo *info, int state);
 /* A number of a clause as a setting. */
 int clause_setting(Check *c, Scope *s, Node *node, const char *name, const char *what);
 
@@ -288,6 +292,8 @@ Val span_time(Check *c, Builder *b, const Clock *clock, Val part);
 Val span_rate(Check *c, Builder *b, const Clock *clock, Val rate);
 /* How long the span is, positive: what step sizes and rates of what is integrated are turned by. */
 Val span_unit(Check *c, Builder *b, const Clock *clock);
+/* The saved series of a state whose times are constants, with the gradient that it has for the bounds. */
+Val span_series(Check *c, const SolveInfo *info, int state, Val series);
 /* The internals of a step by the model's time. */
 Internals span_internals(Check *c, Builder *b, const Internals *in);
 

@@ -165,7 +165,8 @@ static void read_save(Block *k, Node *node)
         DIAG_AT(c->diags, SAVE_VECTOR, node->span, value_text(c, &v));
         return;
     }
-    if (!is_of_sample(k, &k->info->to, 0) && !are_in_span(k, node, &v))
+    bool is_late = is_of_sample(k, &k->info->to, 0) || k->info->clock; /* it is looked at when it runs */
+    if (!is_late && !are_in_span(k, node, &v))
         return;
     k->info->is_save_wrong = false;
     k->info->save = v;
@@ -216,13 +217,6 @@ static void check_end(Block *k, const Node *clause)
     }
 }
 
-/* Words that need bounds which the settings say: a saved time is another part of a learned span in each step. */
-static bool is_time_of_span(const Node *at)
-{
-    return clause_is_word(at, "save") || clause_is_word(at, "count") || clause_is_word(at, "exactly") ||
-           clause_is_word(at, "end");
-}
-
 static void read_time(Block *k, Node *clause)
 {
     Check *c = k->c;
@@ -232,9 +226,8 @@ static void read_time(Block *k, Node *clause)
             Node *at = clause->kid[g]->kid[i];
             if (at->kind == NODE_SPAN) {
                 read_span(k, at);
-            } else if (k->info->clock && is_time_of_span(at)) {
+            } else if (k->info->clock && (clause_is_word(at, "count") || clause_is_word(at, "end"))) {
                 DIAG_AT(c->diags, SPAN_LEARNED, at->span, at->text);
-                k->info->is_save_wrong = true;
             } else if (clause_is_word(at, "save") && at->n)
                 read_save(k, at->kid[0]);
             else if (clause_is_word(at, "count") && at->n)
@@ -474,6 +467,8 @@ bool clause_check(Block *k)
     if (s->set_limit < 0)
         s->set_limit = preset(k, "step.limit", 10000);
     check_sample_times(k);
+    if (s->is_per_sample && k->info->clock && s->n_save > 0)
+        clause_not_yet(k, k->time, "saved times in a learned span with 'batching sample'");
     if (s->is_per_sample && s->set_memory >= 0)
         clause_not_yet(k, k->node, "'memory' with 'batching sample'");
     if (s->is_per_sample && s->is_initial_warm)

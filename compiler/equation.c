@@ -213,6 +213,14 @@ static void add_solve(Block *k, const Problem *problem, Keys *keys)
     regularize_add(c, k->outer, k->info, &p, &k->terms);
 }
 
+static Keys keys_copy(Check *c, const Keys *keys)
+{
+    Keys out = {0};
+    for (int i = 0; i < keys->at.n; i++)
+        list_push(c->arena, out.at, keys->at.at[i]);
+    return out;
+}
+
 /* A time of each sample is handed over with what the equations use. */
 static int sample_key(Check *c, Keys *keys, const Value *v)
 {
@@ -250,6 +258,8 @@ void declare_solve(Check *c, Scope *s, Builder *b, Node *node)
     if (field) {
         solve->saves_dense = solve->n_save > 0 && !solve->saves_exactly;
         Problem p = {.solve = solve, .field = field, .clock = info->clock};
+        info->field = field;
+        info->keys = keys_copy(c, keys);
         info->reduction = p.reduction = reduce_field(c, b, solve, field, keys, k.start);
         if (p.reduction) {
             p.field = p.reduction->field;
@@ -289,7 +299,7 @@ static Val counted(Check *c, const SolveInfo *info, Val series)
     return fn_op(m, fn, OP_where, 3, (Val[]){counts, series, fn_const(m, fn, 0)}, (Imm){0}, info->solve->span);
 }
 
-Val solve_result(Check *c, const SolveInfo *info, int index, int state)
+static Val given(Check *c, const SolveInfo *info, int index, int state)
 {
     Fn *fn = info->home->fn;
     Type t = region_type(c->module, fn, &fn->ins.at[info->ins], index);
@@ -300,6 +310,18 @@ Val solve_result(Check *c, const SolveInfo *info, int index, int state)
         v = (is_series ? reduce_lift_series : reduce_lift)(c, info->home, info->reduction, state, z, v);
     }
     return is_series && info->solve->arg_count >= 0 ? counted(c, info, v) : v;
+}
+
+Val solve_series(Check *c, const SolveInfo *info, int state)
+{
+    return given(c, info, solve_saved(info->solve, state), state);
+}
+
+Val solve_result(Check *c, const SolveInfo *info, int index, int state)
+{
+    Val v = given(c, info, index, state);
+    bool is_series = state >= 0 && info->solve->n_save > 0 && index == solve_saved(info->solve, state);
+    return is_series && info->clock && c->training ? span_series(c, info, state, v) : v;
 }
 
 static Value result(Check *c, const SolveInfo *info, int index, int state)

@@ -130,3 +130,57 @@ Internals span_internals(Check *c, Builder *b, const Internals *in)
     }
     return out;
 }
+
+/* ---- saved times ----
+ * A saved time s is the part x = (s - t0) / (t1 - t0) of the span. The solve takes x for a constant; what that leaves
+ * out of the gradient is dz/dx dx, with dz/dx from the equation: z + (x - [x]) [dz/dx], [ ] being held constant. */
+static Val held(Check *c, Builder *b, Val v)
+{
+    return fn_op(c->module, b->fn, OP_detach, 1, &v, (Imm){.index = c->module->n_detach++}, b->fn->span);
+}
+
+static Val shaped(Check *c, Builder *b, Val v, int rank, const int *dim)
+{
+    return fn_op(c->module, b->fn, OP_reshape, 1, &v, (Imm){.to = type_real(true, rank, dim)}, b->fn->span);
+}
+
+/* Entry i of a saved series. */
+static Val entry_of(Check *c, Builder *b, Val series, int i)
+{
+    Type t = fn_type(b->fn, series), row = t;
+    row.dim[0] = 1;
+    Val v = fn_op(c->module, b->fn, OP_slice, 1, &series, (Imm){.axis = 0, .from = i, .to = row}, b->fn->span);
+    return shaped(c, b, v, t.rank - 1, t.dim + 1);
+}
+
+/* What the rate of a state adds at saved time i, as an entry of the series. */
+static Val moved(Check *c, const SolveInfo *info, int state, int i, Type series)
+{
+    Builder *b = info->home;
+    const Solve *s = info->solve;
+    Val *u = ARENA_NEW(c->arena, Val, s->n_state), *rate = ARENA_NEW(c->arena, Val, info->field->out.n);
+    for (int j = 0; j < s->n_state; j++)
+        u[j] = entry_of(c, b, solve_series(c, info, j), i);
+    Value time = {.kind = VALUE_setting, .index = s->set_save0 + i};
+    Val from = op2(c, b, OP_sub, build_val(c, b, &time), build_val(c, b, &info->clock->start));
+    Val part = op2(c, b, OP_div, from, build_val(c, b, &info->clock->length));
+    Val *arg = ARENA_NEW(c->arena, Val, info->keys.at.n + 1);
+    Problem p = {.solve = info->solve, .field = info->field, .arg = arg};
+    p.n_arg = build_keys(c, b, &info->keys, arg);
+    step_field(c, b, &p, u, part, rate);
+    Val way = op2(c, b, OP_sub, part, held(c, b, part));
+    series.dim[0] = 1;
+    return shaped(c, b, op2(c, b, OP_mul, way, held(c, b, rate[state])), series.rank, series.dim);
+}
+
+Val span_series(Check *c, const SolveInfo *info, int state, Val series)
+{
+    Builder *b = info->home;
+    Type t = fn_type(b->fn, series);
+    int n = info->solve->n_save;
+    Val *entry = ARENA_NEW(c->arena, Val, n);
+    for (int i = 0; i < n; i++)
+        entry[i] = moved(c, info, state, i, t);
+    Val all = n == 1 ? entry[0] : fn_op(c->module, b->fn, OP_concat, n, entry, (Imm){.axis = 0}, b->fn->span);
+    return op2(c, b, OP_add, series, all);
+}

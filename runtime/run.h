@@ -173,6 +173,16 @@ static inline NdeValue nde_slot_value(const NdeSolve *s, int i)
 }
 enum { NDE_RATES = 3 };
 
+/* The model's time at t is start + length t. */
+typedef struct NdeSpan {
+    double start, length;
+} NdeSpan;
+/* Its length as a size that steps are divided by: positive, 1 where it is 0, for then nothing moves. */
+static inline double nde_span_unit(NdeSpan span)
+{
+    return span.length == 0 ? 1 : span.length < 0 ? -span.length : span.length;
+}
+
 typedef struct NdeDrawn {
     double t, left, h; /* h: of the step that contains t */
     double theta;      /* t as a fraction of that step; 0: the state is that of slot `step` itself */
@@ -210,7 +220,9 @@ struct NdeFlow {
     bool is_stepping;   /* step_in is that of the last attempt; else the solve has not got so far */
     NdeLatency latency; /* what the solve's latency form is given, and its memory */
     void *latency_work;
-    double unit;     /* of the solve's latest flight: see NdeFlight */
+    NdeSpan bounds;  /* of this flight */
+    const double *save; /* [n_save]: saved times of this flight, where the batch has one step size: settings, or */
+    double *part;       /* the parts of a learned span at which they are */
     double broken_h; /* the last attempt from the tape's end whose error was not finite; 0: there was none */
     NdeLanes *lanes; /* of a solve in which each sample has its own steps (lanes.h), or NULL */
     int lane;        /* of the sample that t, h and the counts are of; -1: they are of all */
@@ -232,15 +244,7 @@ typedef struct NdeFlight {
     NdeController control;
 } NdeFlight;
 
-/* The model's time at t is start + length t, and of sample `sample` if samples differ: arg are the arguments p. */
-typedef struct NdeSpan {
-    double start, length;
-} NdeSpan;
-/* Its length as a size that steps are divided by: positive, 1 where it is 0, for then nothing moves. */
-static inline double nde_span_unit(NdeSpan span)
-{
-    return span.length == 0 ? 1 : span.length < 0 ? -span.length : span.length;
-}
+/* Of a sample, if samples differ; arg are the arguments p. */
 NdeSpan nde_span_of(const NdeEngine *e, const NdeSolve *s, const NdeRef *arg, int sample);
 /* The same of the solve that a flow is running, for what it says of a time. */
 NdeSpan nde_span_now(const NdeEngine *e, const NdeFlow *f);

@@ -116,9 +116,9 @@ NdePoint nde_solve_before(const NdeEngine *e, const NdeFlow *f, double end)
 {
     const NdeSolve *s = f->solve;
     double t0 = setting(e, s->set_t0, 0), way = setting(e, s->set_t1, 1) < t0 ? -1 : 1;
-    double fixed = fabs(setting(e, s->set_fixed, 0)) / f->unit, stop = t0;
+    double fixed = fabs(setting(e, s->set_fixed, 0)) / nde_span_unit(f->bounds), stop = t0;
     for (int i = 0; s->saves_exactly && i < s->n_save; i++) {
-        double time = e->setting[s->set_save + i];
+        double time = f->save[i];
         if ((end - time) * way > 0 && (time - stop) * way > 0)
             stop = time;
     }
@@ -421,7 +421,7 @@ int nde_flight_prepare(NdeFlight *w)
     w->most = fabs(setting(e, s->set_max, HUGE_VAL)) / w->unit;
     w->fixed = fabs(setting(e, s->set_fixed, 0)) / w->unit;
     w->limit = (long)setting(e, s->set_limit, 10000);
-    w->save = s->set_save < 0 ? NULL : e->setting + s->set_save;
+    w->save = w->f->save;
     w->n_save = s->n_save;
     if (!isfinite(w->t0) || !isfinite(w->t1))
         return nde_fail(e->error, NDE_EXIT_FILE, "the span of '%s' is not finite", s->name);
@@ -435,6 +435,20 @@ int nde_flight_prepare(NdeFlight *w)
     return 0;
 }
 
+/* Saved times are constants of the derivative, as parts of the span: see compiler/span.c for what that leaves out. */
+static void place_saves(NdeEngine *e, NdeFlow *f)
+{
+    const NdeSolve *s = f->solve;
+    f->save = s->n_save && s->set_save >= 0 ? e->setting + s->set_save : NULL;
+    if (!s->is_learned || !f->save)
+        return;
+    for (int i = 0; i < s->n_save; i++)
+        f->part[i] = (f->save[i] - f->bounds.start) / f->bounds.length;
+    if (e->run.is_holding)
+        nde_hold(&e->run, -1, f->part, (size_t)s->n_save, true);
+    f->save = f->part;
+}
+
 int nde_flight_open(NdeFlight *w, int sample)
 {
     const NdeSolve *s = w->s;
@@ -444,7 +458,9 @@ int nde_flight_open(NdeFlight *w, int sample)
     if (!isfinite(span.start) || !isfinite(span.length))
         return nde_fail(w->e->error, NDE_EXIT_NUMERICAL, "the span of '%s' is not finite: it goes from %g over %g",
                         s->name, span.start, span.length);
-    w->unit = w->f->unit = nde_span_unit(span);
+    w->unit = nde_span_unit(span);
+    w->f->bounds = span;
+    place_saves(w->e, w->f);
     return nde_flight_prepare(w);
 }
 

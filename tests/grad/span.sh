@@ -1,6 +1,6 @@
 # Time spans with a learned bound: the closed form of u' = -r u and of its derivative; a learned span against the same
 # one of constants, steps and quantities included; check-gradient for every kind of adjoint; training through a span of
-# length 0, and what is said where a span is not finite.
+# length 0, and what is said where a span is not finite; saved times, which have no gradient for the other bound.
 . "$NDEC_ROOT/tests/case.sh"
 awk -v OFS=, 'BEGIN { for (i = 0; i < 24; i++) print sin(i), cos(2 * i), 0.1 * i, 1.5 * sin(i), 1.5 * cos(2 * i) }' >points.csv
 sed 3q points.csv >three.csv
@@ -87,6 +87,9 @@ END
 $head
 param T : real = 0.8
 param S : real = 2
+param onset : real = 0.1
+param beyond : real = 1.6
+const at = [0.25, 0.5, 0.7]
 layer hidden = dense(2, tanh)
 layer out = dense(8)
 let half = 0.5 * T
@@ -95,7 +98,7 @@ END
     solve back 'S .. T' '  tolerance 1e-8
   adjoint backsolve
   regularize error, unbiased, through state, weight 0.1'
-    solve path 'T .. 1.5' '  tolerance 1e-8
+    solve path 'T .. 0.1 save [0.7, 0.5, 0.25]' '  tolerance 1e-8
   adjoint interpolating
   regularize kinetic, weight 0.1'
     solve area '0 .. S' '  tolerance 1e-8
@@ -104,18 +107,37 @@ END
   step fixed 0.03'
     solve slots '0 .. half' '  adjoint discrete checkpoints 3
   step max 0.05'
+    solve kept 'T .. 3 save [1, 3] exactly' '  tolerance 1e-8'
     solve each 'half .. last' '  batching sample
   step initial 0.02 max 0.1
   regularize error, unbiased, weight 0.1'
     solve begun 'last .. half' '  batching sample'
     cat <<END
-loss mse(back.z(T)[0:2], y) + sum(path.z(1.5)^2) + sum(area.z(S)) + sum(undone.z(half)^2) + sum(slots.z(half)^3)
-loss mse(each.z(last)[0:2], y) + sum(begun.z(half))
+solve begin {
+  du = -1.3 * u * t dt
+  u(onset) = 2 + 0 * y[0]
+  time onset .. beyond save at
+  tolerance 1e-10
+}
+loss begin.u(at)[1]
+output begin.u(at) - 2 * exp(0.65 * (onset^2 - at^2))
+loss mse(back.z(T)[0:2], y) + sum(path.z(0.1)^2) + sum(path.z([0.7, 0.5, 0.25])^3) + sum(area.z(S)) + sum(undone.z(half)^2) + sum(slots.z(half)^3)
+loss mse(each.z(last)[0:2], y) + sum(begun.z(half)) + sum(kept.z([1, 3])^2)
 $train
 END
 } >adjoints.nde
 passes 'adjoints: build' "$ndec" build --draft adjoints.nde -o adjoints
 passes 'adjoints: check-gradient' ./adjoints check-gradient --entries 1 --tolerance 1e-6
+for bound in onset beyond; do awk -v name=$bound '$1 == name { print $4 }' out >largest.$bound; done
+exact='1.3 * 0.1 * 2 * exp(0.65 * (0.1^2 - 0.5^2))'
+holds "dL/d onset = $(cat largest.onset)" "($(cat largest.onset) / ($exact) - 1)^2 < 1e-6"
+holds "dL/d beyond = $(cat largest.beyond) = 0" "$(cat largest.beyond) < 1e-8"
+passes 'adjoints: train' ./adjoints train --out kept --set train.steps=1 --set train.optimizer.rate=1e-30
+passes 'saved times' ./adjoints predict --weights kept/weights.safetensors -i one.csv -o saved.csv
+awk -F, 'NR == 2 { for (i = 1; i <= NF; i++) m += $i * $i } END { print NF == 3 ? m : 1 }' saved.csv >most
+holds "are those of the closed form: $(cat most)" "$(cat most) < 1e-16"
+ends 3 'one that is outside' "save time 0.01 of 'begin' is outside of its span 0.1 .. 1.6" \
+    ./adjoints gradient --set begin.save.1=0.01 -o lost.safetensors
 
 # ---- y = 3/2 x, so the path of dz = -z leads there at T = -log(3/2): from T = 0 backwards ----
 cat >turn.nde <<END
