@@ -94,8 +94,7 @@ struct Builder {
     LIST(Val) captured; /* [key]: the input, or NO_VAL */
 };
 
-typedef struct Clock { /* of a solve whose span is learned: the model's time is start + length x at a part x of the span
-                        */
+typedef struct Clock { /* of a learned span: the model's time is start + length x at a part x of it */
     Value start, length;
 } Clock;
 
@@ -106,10 +105,10 @@ struct SolveInfo {
     Value from, to, save; /* values of the bounds and of the saved times (poison: none): static, or the last
                            * two of each sample, or bounds that are learned: */
     Clock *clock;         /* or NULL */
-    Fn *field;            /* as written, with its keys: */
-    Keys keys;
-    Value count;                       /* of each sample: how many saved times count (poison: all) */
-    bool is_written;                   /* the instruction exists: results can be asked for */
+    Fn *field;            /* as written, */
+    Keys keys;            /* and its keys */
+    Value count;          /* of each sample: how many saved times count (poison: all) */
+    bool is_written;      /* the instruction exists: results can be asked for */
     bool is_save_wrong, is_time_wrong; /* reported already */
     const struct Reduction *reduction;
 };

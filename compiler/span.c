@@ -26,11 +26,13 @@ static bool same_val(const Fn *fn, Val a, Val b)
 {
     Ins x = fn->ins.at[a];
     const Ins *y = &fn->ins.at[b];
+    if (a == b)
+        return true;
     bool is_same = x.n_arg == y->n_arg;
     for (int i = 0; is_same && i < x.n_arg; i++)
         is_same = same_val(fn, x.arg[i], y->arg[i]);
     x.arg = y->arg;
-    return a == b || (is_same && ins_equal(&x, y));
+    return is_same && ins_equal(&x, y);
 }
 
 bool span_same_bound(const Value *a, const Value *b)
@@ -102,9 +104,8 @@ Val span_rate(Check *c, Builder *b, const Clock *clock, Val rate)
 /* The length, and 1 in place of 0: in a span without length all rates are 0. */
 static Val divisor(Check *c, Builder *b, const Clock *clock)
 {
-    Val length = build_val(c, b, &clock->length), zero = fn_const(c->module, b->fn, 0),
-        one = fn_const(c->module, b->fn, 1);
-    Val is_empty = op2(c, b, OP_eq, length, zero);
+    Val length = build_val(c, b, &clock->length), one = fn_const(c->module, b->fn, 1);
+    Val is_empty = op2(c, b, OP_eq, length, fn_const(c->module, b->fn, 0));
     return build_op(c, b, OP_where, 3, (Val[]){is_empty, one, length}, (Imm){0}, b->fn->span);
 }
 

@@ -103,11 +103,11 @@ typedef struct NdePoint { /* an end of a step; the last one has h 0 */
 
 /* The states and carries at the ends of accepted steps. A slot holds one of each, in the order state.., carry..; values
  * that the reverse does not read are in two more slots in turn. A solve that nobody reverses has two slots at a time.
- * A tape that is undone has only these two. The residuals of a step, which are many more numbers, are kept for the first steps. Without a bound all slots are
- * kept, in chunks that stay from solve to solve, and residuals as far as a budget goes. With a bound all is in one
- * piece of memory, slots from its start, residuals from its end. Where they meet, residuals are given up, the latest
- * first; when none are left, every second slot, so that those at multiples of `stride` are there, the checkpoints, from
- * which the others are formed again. */
+ * A tape that is undone has only these two. The residuals of a step, which are many more numbers, are kept for the
+ * first steps. Without a bound all slots are kept, in chunks that stay from solve to solve, and residuals as far as a
+ * budget goes. With a bound all is in one piece of memory, slots from its start, residuals from its end. Where they
+ * meet, residuals are given up, the latest first; when none are left, every second slot, so that those at multiples of
+ * `stride` are there, the checkpoints, from which the others are formed again. */
 typedef struct NdeTape {
     size_t slot_bytes, turn_bytes, rest_bytes;
     const size_t *offset;   /* [n_state + n_carry] in a slot, or in one of the two turning ones; then [n_residual] */
@@ -211,21 +211,21 @@ struct NdeFlow {
     const NdeRef *total; /* where the integrals of rate go */
     NdeRef *kept_dense;  /* d.. of a step on the tape */
     double t, h, span, theta, err, h_guess;
-    double *quantity, *seed_quantity; /* [n_quantity] */
-    double *sum;                      /* accumulated quantities */
-    int *most;                        /* the step in which a `max` quantity had its largest value */
-    NdeDrawn *drawn;                  /* [n_draw] */
-    double warm;                      /* what the first step of the solve before could have been; 0: none */
+    double *quantity, *seed_quantity;       /* [n_quantity] */
+    double *sum;                            /* accumulated quantities */
+    int *most;                              /* the step in which a `max` quantity had its largest value */
+    NdeDrawn *drawn;                        /* [n_draw] */
+    double warm;                            /* what the first step of the solve before could have been; 0: none */
     double evaluations, accepted, rejected; /* means over samples, where each has its own steps */
-    bool is_stepping;   /* step_in is that of the last attempt; else the solve has not got so far */
-    NdeLatency latency; /* what the solve's latency form is given, and its memory */
+    bool is_stepping;                       /* step_in is that of the last attempt; else the solve has not got so far */
+    NdeLatency latency;                     /* what the solve's latency form is given, and its memory */
     void *latency_work;
-    NdeSpan bounds;  /* of this flight */
+    NdeSpan bounds;     /* of this flight */
     const double *save; /* [n_save]: saved times of this flight, where the batch has one step size: settings, or */
     double *part;       /* the parts of a learned span at which they are */
-    double broken_h; /* the last attempt from the tape's end whose error was not finite; 0: there was none */
-    NdeLanes *lanes; /* of a solve in which each sample has its own steps (lanes.h), or NULL */
-    int lane;        /* of the sample that t, h and the counts are of; -1: they are of all */
+    double broken_h;    /* the last attempt from the tape's end whose error was not finite; 0: there was none */
+    NdeLanes *lanes;    /* of a solve in which each sample has its own steps (lanes.h), or NULL */
+    int lane;           /* of the sample that t, h and the counts are of; -1: they are of all */
 };
 
 /* A solve under way: of a batch, or of one sample that has its own steps. */
