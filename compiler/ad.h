@@ -56,8 +56,8 @@ Pair *ad_pair(Module *m, const Fn *fn, const bool *want, const bool *seed);
 SolveVjp *ad_solve_reverse(Module *m, const Solve *s, bool *want, const bool *seed);
 /* The same through the adjoint system, whose wishes those of arguments become. */
 SolveVjp *ad_solve_backward(Module *m, const Solve *s, bool *want, const bool *seed);
-/* `adjoint forward`: the gradient of all directions, a vector of each sample, from the tangents at the seeded results of
- * the solve v and their cotangents; NO_VAL if there is none. */
+/* `adjoint forward`: the gradient of all directions, a vector of each sample, from the tangents at the seeded results
+ * of the solve v and their cotangents; NO_VAL if there is none. */
 Val ad_solve_forward(Module *m, Fn *to, Val v, const Val *g);
 Sweep sweep_new(Module *m, Fn *from, Fn *to);
 /* An input of s->to. */

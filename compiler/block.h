@@ -12,7 +12,7 @@ typedef struct Block { /* a solve block being read */
     Solve *solve;
     SolveInfo *info;
     Terms terms;
-    Val *start; /* [state] */
+    Val *start;           /* [state] */
     Node *time, *adjoint; /* their clauses */
     Problem core;         /* the solve without tangents, if it has any */
 } Block;
@@ -30,6 +30,10 @@ const char *clause_key(const Block *k, const char *clause);
 bool clause_is_word(const Node *node, const char *text);
 /* False after a message: the setting, read from the node, is not above 0. */
 bool clause_positive(Block *k, Node *node, int setting);
+
+/* ---- span.c ---- */
+/* After both bounds: the clock of the solve, if one of them is learned. */
+void span_clock(Block *k);
 
 /* ---- adjoint.c ---- */
 void adjoint_read(Block *k, Node *clause);

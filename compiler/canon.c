@@ -33,7 +33,7 @@ static uint64_t ins_hash(const Ins *ins)
     return h ^ h >> 29;
 }
 
-static bool ins_equal(const Ins *a, const Ins *b)
+bool ins_equal(const Ins *a, const Ins *b)
 {
     if (a->op != b->op || a->n_arg != b->n_arg || !type_equal(a->type, b->type))
         return false;

@@ -4,6 +4,9 @@
 
 #include "ir.h"
 
+/* The same operation on the same operands? */
+bool ins_equal(const Ins *a, const Ins *b);
+
 /* What an instruction becomes: itself (neither), a value that is there, or another instruction. */
 typedef struct Rewrite {
     bool is_value, is_ins;

@@ -94,12 +94,19 @@ struct Builder {
     LIST(Val) captured; /* [key]: the input, or NO_VAL */
 };
 
+typedef struct Clock { /* of a learned span: the model's time is start + length x at a part x of it */
+    Value start, length;
+} Clock;
+
 struct SolveInfo {
     Solve *solve;
     Val ins; /* OP_solve in `home` */
     Builder *home;
     Value from, to, save; /* values of the bounds and of the saved times (poison: none): static, or the last
-                           * two of each sample */
+                           * two of each sample, or bounds that are learned: */
+    Clock *clock;         /* or NULL */
+    Fn *field;            /* as written, */
+    Keys keys;            /* and its keys */
     Value count;          /* of each sample: how many saved times count (poison: all) */
     bool is_written;      /* the instruction exists: results can be asked for */
     bool is_save_wrong, is_time_wrong; /* reported already */
@@ -232,6 +239,8 @@ Value solve_member(Check *c, Builder *b, const Value *solve, Node *node);
 Value series_at(Check *c, Scope *s, Builder *b, const Value *series, Node *call);
 /* Result `index` of the solve in the program where it stands; of a state (else -1): in the user's form. */
 Val solve_result(Check *c, const SolveInfo *info, int index, int state);
+/* A saved series as the solve gives it, by constants of the derivative. */
+Val solve_series(Check *c, const SolveInfo *info, int state);
 /* A number of a clause as a setting. */
 int clause_setting(Check *c, Scope *s, Node *node, const char *name, const char *what);
 
@@ -272,6 +281,21 @@ double tolerance_least(const Check *c, const Tolerance *t);
 /* For each state of the user a number, or an array of its shape. */
 Val *tolerance_values(Check *c, Builder *b, const Solve *s, Tolerance *t);
 
+/* ---- span.c: spans with a learned bound ---- */
+/* Is it a value of the whole batch that is not static? */
+bool span_is_learned(const Check *c, const Value *v);
+/* The same number, or the same expression over the same values. */
+bool span_same_bound(const Value *a, const Value *b);
+/* The model's time, and the rate of what is integrated for a rate of the model; clock NULL: they are the same. */
+Val span_time(Check *c, Builder *b, const Clock *clock, Val part);
+Val span_rate(Check *c, Builder *b, const Clock *clock, Val rate);
+/* How long the span is, positive: what step sizes and rates of what is integrated are turned by. */
+Val span_unit(Check *c, Builder *b, const Clock *clock);
+/* The saved series of a state whose times are constants, with the gradient that it has for the bounds. */
+Val span_series(Check *c, const SolveInfo *info, int state, Val series);
+/* The internals of a step by the model's time. */
+Internals span_internals(Check *c, Builder *b, const Internals *in);
+
 /* ---- step.c: one step of a method as IR ---- */
 typedef struct Problem { /* what a step needs of its solve, in the builder where it stands */
     Solve *solve;
@@ -282,6 +306,7 @@ typedef struct Problem { /* what a step needs of its solve, in the builder where
     const Reduction *reduction; /* NULL: the states are the user's */
     const Val *origin;          /* the user's states where the reduced ones are 0 */
     const Val *second;          /* what the method carries beside the state; NULL: it is equal to it */
+    const Clock *clock;         /* of a learned span; NULL: t is the model's time */
     const Val *slope;           /* the first slope of the user's states, if it is held: not part of the reduced ones */
 } Problem;
 typedef struct Start {    /* where a step begins, for one state each */
@@ -291,11 +316,12 @@ typedef struct Start {    /* where a step begins, for one state each */
 struct Internals {
     const Tableau *method;
     int n_state, n_written, n_measured; /* the first ones: those that quantities see, those in the error norm */
-    Val **k, **stage;        /* [stage][state]; those of the interpolant alone have no values yet */
+    Val **k, **stage;                   /* [stage][state]; those of the interpolant alone have no values yet */
     Val *u0, *u1;
     Val *err, *err2; /* NULL without an embedded method, without a second one */
     Val t, h;
     const Val *atol, *rtol; /* one number or array for each state */
+    const Clock *clock;     /* of the solve */
 };
 /* Does each sample have its own steps? Then norms are of one sample. */
 bool internals_per_sample(const Builder *b, const Internals *in);
@@ -330,8 +356,8 @@ typedef struct Terms Terms;
 void step_functions(Check *c, const Problem *p, Keys *keys, Builder *parent, Scope *s, const Terms *terms);
 
 /* ---- backwards.c: the adjoint system as a solve of its own ---- */
-/* Which operands of a solve, starts and arguments, does some parameter reach, and do they reach the result? Those that the
- * field does not take do not. [n_state + n_arg] */
+/* Which operands of a solve, starts and arguments, does some parameter reach, and do they reach the result? Those that
+ * the field does not take do not. [n_state + n_arg] */
 bool *adjoint_wants(Check *c, const Fn *main, const Fn *field, int n_state, int n_arg, const Val *operand);
 /* For a solve in b whose functions and arguments are known: keys, with their values there behind the start values in
  * arg. Nothing for `adjoint discrete`. */

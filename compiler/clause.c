@@ -63,7 +63,8 @@ static void check_sample_times(Block *k)
     const struct {
         const Value *value;
         const char *what;
-    } row[] = {{&k->info->to, "an end of the span"},
+    } row[] = {{&k->info->from, "a start of the span"},
+               {&k->info->to, "an end of the span"},
                {&k->info->save, "a vector of saved times"},
                {&k->info->count, "a count of saved times"}};
     if (k->info->count.kind != VALUE_poison && k->solve->n_save == 0 && !k->info->is_save_wrong)
@@ -84,15 +85,38 @@ static void read_count(Block *k, Node *node)
         DIAG_PLAIN(k->c->diags, SAVE_COUNT, node->span);
 }
 
+static void read_start(Block *k, Node *node)
+{
+    Value v = eval(k->c, k->outer, k->main, node);
+    if (is_of_sample(k, &v, 0) || span_is_learned(k->c, &v)) {
+        k->info->from = v;
+        return;
+    }
+    k->info->from = eval_static(k->c, k->outer, node, "the start of the time span");
+    if (k->info->from.kind == VALUE_number)
+        k->solve->set_t0 = clause_setting(k->c, k->outer, node, clause_key(k, "start"), "the start");
+}
+
 static void read_end(Block *k, Node *node)
 {
     Value v = eval(k->c, k->outer, k->main, node);
-    if (is_of_sample(k, &v, 0)) {
+    if (is_of_sample(k, &v, 0) || span_is_learned(k->c, &v)) {
         k->info->to = v;
         return;
     }
     k->info->to = eval_static(k->c, k->outer, node, "the end of the time span");
-    k->solve->set_t1 = clause_setting(k->c, k->outer, node, clause_key(k, "end"), "the end");
+    if (k->info->to.kind == VALUE_number)
+        k->solve->set_t1 = clause_setting(k->c, k->outer, node, clause_key(k, "end"), "the end");
+}
+
+static void read_span(Block *k, const Node *span)
+{
+    k->info->is_time_wrong = true; /* read, right or not */
+    read_start(k, span->kid[0]);
+    read_end(k, span->kid[1]);
+    if (span_same_bound(&k->info->from, &k->info->to))
+        DIAG_PLAIN(k->c->diags, SPAN_EMPTY, span->span);
+    span_clock(k);
 }
 
 /* Do the saved times follow one another in the span? A span whose end differs between samples is looked at when it
@@ -141,7 +165,8 @@ static void read_save(Block *k, Node *node)
         DIAG_AT(c->diags, SAVE_VECTOR, node->span, value_text(c, &v));
         return;
     }
-    if (!is_of_sample(k, &k->info->to, 0) && !are_in_span(k, node, &v))
+    bool is_late = is_of_sample(k, &k->info->to, 0) || k->info->clock; /* it is looked at when it runs */
+    if (!is_late && !are_in_span(k, node, &v))
         return;
     k->info->is_save_wrong = false;
     k->info->save = v;
@@ -200,13 +225,9 @@ static void read_time(Block *k, Node *clause)
         for (int i = 0; i < clause->kid[g]->n; i++) {
             Node *at = clause->kid[g]->kid[i];
             if (at->kind == NODE_SPAN) {
-                k->info->is_time_wrong = true; /* read, right or not */
-                k->info->from = eval_static(c, k->outer, at->kid[0], "the start of the time span");
-                k->solve->set_t0 = clause_setting(c, k->outer, at->kid[0], clause_key(k, "start"), "the start");
-                read_end(k, at->kid[1]);
-                if (k->info->from.kind == VALUE_number && k->info->to.kind == VALUE_number &&
-                    rat_to_double(k->info->from.num) == rat_to_double(k->info->to.num))
-                    DIAG_PLAIN(c->diags, SPAN_EMPTY, at->span);
+                read_span(k, at);
+            } else if (k->info->clock && (clause_is_word(at, "count") || clause_is_word(at, "end"))) {
+                DIAG_AT(c->diags, SPAN_LEARNED, at->span, at->text);
             } else if (clause_is_word(at, "save") && at->n)
                 read_save(k, at->kid[0]);
             else if (clause_is_word(at, "count") && at->n)
@@ -429,7 +450,8 @@ bool clause_check(Block *k)
 {
     Check *c = k->c;
     Solve *s = k->solve;
-    if (s->set_t0 < 0 || (s->set_t1 < 0 && !is_of_sample(k, &k->info->to, 0))) {
+    bool has_span = s->set_t0 >= 0 && (s->set_t1 >= 0 || is_of_sample(k, &k->info->to, 0));
+    if (!has_span && !k->info->clock) {
         if (k->info->is_time_wrong)
             return false;
         DIAG_AT(c->diags, NO_TIME, k->node->name, s->name);
@@ -445,6 +467,8 @@ bool clause_check(Block *k)
     if (s->set_limit < 0)
         s->set_limit = preset(k, "step.limit", 10000);
     check_sample_times(k);
+    if (s->is_per_sample && k->info->clock && s->n_save > 0)
+        clause_not_yet(k, k->time, "saved times in a learned span with 'batching sample'");
     if (s->is_per_sample && s->set_memory >= 0)
         clause_not_yet(k, k->node, "'memory' with 'batching sample'");
     if (s->is_per_sample && s->is_initial_warm)

@@ -174,6 +174,8 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
               s->rtol.set, s->set_t0, s->set_t1, s->set_fixed);
     text_line(e->to, ".set_initial = %d, .set_min = %d, .set_max = %d, .set_limit = %d, .set_save = %d,",
               s->set_initial, s->set_min, s->set_max, s->set_limit, s->set_save0);
+    if (s->is_learned)
+        text_line(e->to, ".is_learned = true, .arg_start = %d, .arg_length = %d,", s->arg_start, s->arg_length);
     if (s->is_steered)
         text_line(e->to, ".is_steered = true, .set_steer = %d,", s->set_steer);
     text_line(e->to, ".set_memory = %d, .bound_is_slots = %s, .controller = %s,", s->set_memory,

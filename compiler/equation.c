@@ -47,6 +47,20 @@ static bool read_states(Block *k)
     return s->n_state > 0;
 }
 
+/* z(T): T is the first bound. */
+static void read_start_time(Block *k, const Node *at)
+{
+    Check *c = k->c;
+    const Value *from = &k->info->from;
+    bool is_known = value_is_static(from);
+    Value t = !is_known ? eval(c, k->outer, k->main, at->kid[0])
+                        : eval_static(c, k->outer, at->kid[0], "the time of a start value");
+    if (t.kind == VALUE_poison || from->kind == VALUE_poison || span_same_bound(&t, from))
+        return;
+    DIAG_AT(c->diags, START_TIME, at->kid[0]->span, at->text,
+            !is_known ? "the bound as it is written there" : num_text(c->arena, rat_to_double(from->num), false));
+}
+
 static bool read_starts(Block *k)
 {
     Check *c = k->c;
@@ -66,11 +80,7 @@ static bool read_starts(Block *k)
             DIAG_AT(c->diags, START_TWICE, at->name, at->text);
             return false;
         }
-        Value t = eval_static(c, k->outer, at->kid[0], "the time of a start value");
-        if (t.kind == VALUE_number && k->info->from.kind == VALUE_number &&
-            rat_to_double(t.num) != rat_to_double(k->info->from.num))
-            DIAG_AT(c->diags, START_TIME, at->kid[0]->span, at->text,
-                    num_text(c->arena, rat_to_double(k->info->from.num), false));
+        read_start_time(k, at);
         Val v = eval_tensor(c, k->outer, k->main, at->kid[1], "a start value");
         if (v == NO_VAL)
             return false;
@@ -137,6 +147,7 @@ static Fn *read_equations(Block *k, Keys *keys)
             scope_add(c, k->inner, s->state_name[j], k->node->name, value_val(b, u), NULL);
     }
     Val t = build_input(c, b, type_scalar(s->is_per_sample), "t");
+    t = span_time(c, b, k->info->clock, t);
     scope_add(c, k->inner, "t", k->node->name, value_val(b, t), NULL);
     for (int i = 0; i < k->node->n; i++) {
         Node *at = k->node->kid[i];
@@ -164,7 +175,8 @@ static Fn *read_equations(Block *k, Keys *keys)
     }
     ok = ok && read_integrals(k, drift, t);
     for (int j = 0; ok && j < s->n_state; j++)
-        fn_out(c->module, b->fn, drift[j], str_format(c->arena, "d%s", s->state_name[j]));
+        fn_out(c->module, b->fn, span_rate(c, b, k->info->clock, drift[j]),
+               str_format(c->arena, "d%s", s->state_name[j]));
     return ok ? build_finish(c, b) : NULL;
 }
 
@@ -199,6 +211,14 @@ static void add_solve(Block *k, const Problem *problem, Keys *keys)
     if (c->training)
         backwards_build(c, k->main, &p, keys, arg);
     regularize_add(c, k->outer, k->info, &p, &k->terms);
+}
+
+static Keys keys_copy(Check *c, const Keys *keys)
+{
+    Keys out = {0};
+    for (int i = 0; i < keys->at.n; i++)
+        list_push(c->arena, out.at, keys->at.at[i]);
+    return out;
 }
 
 /* A time of each sample is handed over with what the equations use. */
@@ -237,7 +257,9 @@ void declare_solve(Check *c, Scope *s, Builder *b, Node *node)
     Fn *field = ok ? read_equations(&k, keys) : NULL;
     if (field) {
         solve->saves_dense = solve->n_save > 0 && !solve->saves_exactly;
-        Problem p = {.solve = solve, .field = field};
+        Problem p = {.solve = solve, .field = field, .clock = info->clock};
+        info->field = field;
+        info->keys = keys_copy(c, keys);
         if (!forward_add(&k, keys, &p))
             info->reduction = p.reduction = reduce_field(c, b, solve, field, keys, k.start);
         if (p.reduction) {
@@ -246,7 +268,11 @@ void declare_solve(Check *c, Scope *s, Builder *b, Node *node)
         }
         solve->arg_save = sample_key(c, keys, &info->save);
         solve->arg_count = sample_key(c, keys, &info->count);
-        solve->arg_end = sample_key(c, keys, &info->to);
+        solve->arg_end = info->clock ? -1 : sample_key(c, keys, &info->to);
+        if (info->clock) {
+            solve->arg_start = build_key(c, keys, &info->clock->start);
+            solve->arg_length = build_key(c, keys, &info->clock->length);
+        }
         step_functions(c, &p, keys, b, s, &k.terms);
         add_solve(&k, &p, keys);
     }
@@ -274,7 +300,7 @@ static Val counted(Check *c, const SolveInfo *info, Val series)
     return fn_op(m, fn, OP_where, 3, (Val[]){counts, series, fn_const(m, fn, 0)}, (Imm){0}, info->solve->span);
 }
 
-Val solve_result(Check *c, const SolveInfo *info, int index, int state)
+static Val given(Check *c, const SolveInfo *info, int index, int state)
 {
     Fn *fn = info->home->fn;
     Type t = region_type(c->module, fn, &fn->ins.at[info->ins], index);
@@ -285,6 +311,18 @@ Val solve_result(Check *c, const SolveInfo *info, int index, int state)
         v = (is_series ? reduce_lift_series : reduce_lift)(c, info->home, info->reduction, state, z, v);
     }
     return is_series && info->solve->arg_count >= 0 ? counted(c, info, v) : v;
+}
+
+Val solve_series(Check *c, const SolveInfo *info, int state)
+{
+    return given(c, info, solve_saved(info->solve, state), state);
+}
+
+Val solve_result(Check *c, const SolveInfo *info, int index, int state)
+{
+    Val v = given(c, info, index, state);
+    bool is_series = state >= 0 && info->solve->n_save > 0 && index == solve_saved(info->solve, state);
+    return is_series && info->clock && c->training ? span_series(c, info, state, v) : v;
 }
 
 static Value result(Check *c, const SolveInfo *info, int index, int state)
@@ -321,35 +359,25 @@ static bool same_array(const Value *a, const Value *b)
     return memcmp(a->array, b->array, sizeof(double) * (size_t)type_size(a->type)) == 0;
 }
 
-/* The same number, or the same value of each sample. */
-static bool is_same_time(const Value *a, const Value *b)
-{
-    if (a->kind == VALUE_number && b->kind == VALUE_number)
-        return rat_to_double(a->num) == rat_to_double(b->num);
-    return a->kind == b->kind && (a->kind == VALUE_data || a->kind == VALUE_sample || a->kind == VALUE_tensor) &&
-           a->index == b->index && a->home == b->home && a->val == b->val;
-}
-
 Value series_at(Check *c, Scope *s, Builder *b, const Value *series, Node *call)
 {
     const SolveInfo *info = series->solve;
     const char *setting = c->setting;
-    (void)b;
     if (call->n != 2) {
         DIAG_AT(c->diags, ARGUMENT_COUNT, check_span(c, call), info->solve->state_name[series->index], 1, call->n - 1);
         return value_poison();
     }
     c->setting = NULL;
-    Value t = eval(c, s, NULL, call->kid[1]);
+    Value t = eval(c, s, b == info->home ? b : NULL, call->kid[1]);
     c->setting = setting;
-    if (t.kind == VALUE_poison || info->from.kind != VALUE_number || info->to.kind == VALUE_poison)
+    if (t.kind == VALUE_poison || info->from.kind == VALUE_poison || info->to.kind == VALUE_poison)
         return value_poison();
-    if (is_same_time(&t, &info->to))
+    if (span_same_bound(&t, &info->to))
         return result(c, info, solve_end(info->solve, series->index), series->index);
-    if (is_same_time(&t, &info->from))
+    if (span_same_bound(&t, &info->from))
         return info->reduction ? info->reduction->state[series->index].start
                                : value_val(info->home, info->home->fn->ins.at[info->ins].arg[series->index]);
-    if (same_array(&t, &info->save) || is_same_time(&t, &info->save))
+    if (same_array(&t, &info->save) || span_same_bound(&t, &info->save))
         return result(c, info, solve_saved(info->solve, series->index), series->index);
     if (info->is_save_wrong)
         return value_poison();

@@ -94,6 +94,8 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
     fprintf(to, "solve %s\n", s->name);
     method_costs(a, t, s->saves_dense, to);
     fprintf(to, "  %s operations a step and sample\n", human(a, fn_flops(plan, s->step, s->step->out.n)));
+    if (s->is_learned)
+        fprintf(to, "  the span is learned: steps are parts of it, and its bounds have gradients\n");
     if (s->reduction)
         fprintf(to, "  reduction: %s\n", s->reduction);
     for (int j = 0; s->state_reduction && j < s->n_state; j++)

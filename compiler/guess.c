@@ -44,11 +44,12 @@ Val step_guess(Check *c, Builder *b, const Problem *p, const Start *at, Val t, V
     const Val *a = tolerance_values(c, b, p->solve, &p->solve->atol);
     const Val *r = tolerance_values(c, b, p->solve, &p->solve->rtol);
     Val *sk = ARENA_NEW(c->arena, Val, n), *x = ARENA_NEW(c->arena, Val, n), *y = ARENA_NEW(c->arena, Val, n);
-    Val length = op1(c, b, OP_abs, span), direction = op1(c, b, OP_sign, span);
+    Val unit = span_unit(c, b, p->clock); /* h0, h1, d1, d2 are by the model's time */
+    Val length = op2(c, b, OP_mul, op1(c, b, OP_abs, span), unit), direction = op1(c, b, OP_sign, span);
     for (int j = 0; j < n; j++) {
         sk[j] = op2(c, b, OP_add, a[j], op2(c, b, OP_mul, r[j], op1(c, b, OP_abs, at->user_u[j])));
         x[j] = op2(c, b, OP_div, at->user_u[j], sk[j]);
-        y[j] = op2(c, b, OP_div, at->user_k[j], sk[j]);
+        y[j] = op2(c, b, OP_div, op2(c, b, OP_div, at->user_k[j], unit), sk[j]);
     }
     bool per_sample = p->solve->is_per_sample;
     Val d0 = build_rms(c, b, n, x, per_sample), d1 = build_rms(c, b, n, y, per_sample);
@@ -57,9 +58,10 @@ Val step_guess(Check *c, Builder *b, const Problem *p, const Start *at, Val t, V
     Val ratio = op2(c, b, OP_div, op2(c, b, OP_mul, num(c, b, 0.01), d0), safe_d1);
     Val h0 = build_op(c, b, OP_where, 3, (Val[]){is_small, num(c, b, 1e-6), ratio}, (Imm){0}, place);
     h0 = op2(c, b, OP_min, h0, length);
-    const Val *risen = probe(c, b, p, at, t, op2(c, b, OP_mul, direction, h0));
+    Val way = op2(c, b, OP_div, direction, unit);
+    const Val *risen = probe(c, b, p, at, t, op2(c, b, OP_mul, way, h0));
     for (int j = 0; j < n; j++)
-        x[j] = op2(c, b, OP_div, risen[j], sk[j]);
+        x[j] = op2(c, b, OP_div, op2(c, b, OP_div, risen[j], unit), sk[j]);
     Val change = build_rms(c, b, n, x, per_sample);
     Val m = op2(c, b, OP_max, d1, op2(c, b, OP_div, change, h0));
     Val is_flat = op2(c, b, OP_ge, num(c, b, 1e-15), m);
@@ -70,5 +72,5 @@ Val step_guess(Check *c, Builder *b, const Problem *p, const Start *at, Val t, V
     Val h100 = op2(c, b, OP_mul, num(c, b, 100), h0);
     Val is_same = op2(c, b, OP_eq, change, num(c, b, 0));
     Val h = build_op(c, b, OP_where, 3, (Val[]){is_same, h100, op2(c, b, OP_min, h100, h1)}, (Imm){0}, place);
-    return op2(c, b, OP_mul, direction, op2(c, b, OP_min, h, length));
+    return op2(c, b, OP_mul, way, op2(c, b, OP_min, h, length));
 }

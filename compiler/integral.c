@@ -87,7 +87,9 @@ Val integral_value(Check *c, const SolveInfo *info, const Term *term)
     Builder *b = info->home;
     const Solve *s = info->solve;
     Value from = {.kind = VALUE_setting, .index = s->set_t0}, to = {.kind = VALUE_setting, .index = s->set_t1};
-    Val way = fn_op1(m, b->fn, OP_sign, fn_op2(m, b->fn, OP_sub, build_val(c, b, &to), build_val(c, b, &from)));
+    Val length = info->clock ? build_val(c, b, &info->clock->length)
+                             : fn_op2(m, b->fn, OP_sub, build_val(c, b, &to), build_val(c, b, &from));
+    Val way = fn_op1(m, b->fn, OP_sign, length);
     Val sum = fn_op1(m, b->fn, OP_bsum, solve_result(c, info, solve_end(s, term->first), term->first));
     Val mean = fn_op2(m, b->fn, OP_div, sum, fn_leaf(m, b->fn, OP_batch, 0, type_scalar(false), NULL));
     return fn_op2(m, b->fn, OP_mul, way, mean);

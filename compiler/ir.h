@@ -168,6 +168,8 @@ struct Solve {
     int n_extra, n_moment;     /* of an adjoint system: see Backward */
     double *moment;
     Fn *rate;
+    bool is_learned;              /* the span has a learned bound: t runs from 0 to 1, and of p there are */
+    int arg_start, arg_length;    /* its start and its length in the model's time */
     bool is_steered;              /* in training U(-b, b) is added to the end of the span and to the saved times: */
     int set_steer;                /* b */
     const char *controller;       /* row of control.def */

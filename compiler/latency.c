@@ -207,6 +207,8 @@ static const char *refusal_before(const Model *model, const Solve *s)
         return "no program without derivatives runs it";
     if (s->is_per_sample)
         return "a sample has the same bits in every batch";
+    if (s->is_learned && s->n_save > 0)
+        return "it saves times in a learned span";
     if (s->n_draw > 0 || s->n_quantity > 0)
         return "it has quantities or drawn times";
     if (weights_of(s) > LATENCY_WEIGHTS)

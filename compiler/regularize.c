@@ -171,6 +171,8 @@ Val regularize_quantity(Check *c, Scope *s, Builder *b, const Internals *in, Nod
         return fn_const(c->module, b->fn, 0);
     if (!can(c, in, quantity, e))
         return fn_const(c->module, b->fn, 0);
+    const Internals seen = span_internals(c, b, in);
+    in = &seen;
     internal(c, inner, "k", quantity->span, stages(c, b, in, in->k));
     internal(c, inner, "stage", quantity->span, stages(c, b, in, in->stage));
     internal(c, inner, "u0", quantity->span, states(c, b, n_state, in->u0));
@@ -216,7 +218,7 @@ static Problem unreduced(Check *c, Builder *b, const Problem *p)
     if (!r)
         return *p;
     Val *arg = ARENA_NEW(c->arena, Val, r->user_keys.at.n + 1);
-    Problem user = {.solve = p->solve, .field = r->user_field, .arg = arg};
+    Problem user = {.solve = p->solve, .field = r->user_field, .arg = arg, .clock = p->clock};
     user.n_arg = build_keys(c, b, &r->user_keys, arg);
     return user;
 }

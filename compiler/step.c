@@ -128,7 +128,7 @@ static Internals internals_new(Check *c, const Problem *p, Val t, Val h)
 {
     const Tableau *m = p->solve->method;
     int n = p->solve->n_state;
-    Internals in = {.method = m, .n_state = n, .t = t, .h = h};
+    Internals in = {.method = m, .n_state = n, .t = t, .h = h, .clock = p->clock};
     in.n_written = solve_written(p->solve);
     in.n_measured = solve_measured(p->solve);
     in.k = ARENA_NEW(c->arena, Val *, m->all_stages);

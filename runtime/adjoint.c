@@ -140,7 +140,7 @@ static int add_moments(Reverse *r, int slot, bool *has_dense)
     NdeFlow *f = r->f;
     const NdeSolve *s = r->s;
     for (int i = 0; i < s->n_save; i++) {
-        double time = r->e->setting[s->set_save + i];
+        double time = f->save[i];
         Moment m = {nde_result_saved(s, 0), i};
         int status = add_moment(r, m, slot, nde_where(f->t, r->end, time), (time - f->t) / f->h, has_dense);
         if (status)
@@ -165,7 +165,7 @@ static void add_start(Reverse *r)
     const NdeSolve *s = r->s;
     double t0 = nde_tape_point(&r->f->tape, 0)->t;
     for (int i = 0; i < s->n_save; i++)
-        if (r->e->setting[s->set_save + i] == t0)
+        if (r->f->save[i] == t0)
             add_direct(r, (Moment){nde_result_saved(s, 0), i}, r->after);
     for (int i = 0; i < s->n_draw; i++)
         if (r->f->drawn[i].theta <= 0 && r->f->drawn[i].step == 0)

@@ -40,7 +40,7 @@ static Jump jump_at(const Back *b, int i)
     if (i == 0)
         return (Jump){b->from->tape.point[b->from->tape.n].t, 0, -1};
     if (i <= s->n_save)
-        return (Jump){b->e->setting[s->set_save + i - 1], nde_result_saved(s, 0), i - 1};
+        return (Jump){b->from->save[i - 1], nde_result_saved(s, 0), i - 1};
     return (Jump){b->from->drawn[i - 1 - s->n_save].t, nde_result_drawn(s, i - 1 - s->n_save), -1};
 }
 
@@ -270,7 +270,7 @@ int nde_backward(NdeEngine *e, const NdeSolveVjp *vjp, const NdeRef *in, const N
         zero_results(&b);
         return 0;
     }
-    b.w = (NdeFlight){.e = e, .f = f, .s = vjp->backward};
+    b.w = (NdeFlight){.e = e, .f = f, .s = vjp->backward, .unit = nde_span_unit(from->bounds)};
     b.path = (NdePath){.of = from, .slot = from->tape.n - 1, .formed = -1};
     f->path = b.of->forgets_steps ? NULL : &b.path;
     e->solves++;

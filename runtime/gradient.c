@@ -53,14 +53,16 @@ static void add_solve(Sheet *sheet, const NdeEngine *e, const NdeFlow *f)
     double *drawn = own(sheet, nde_allocate((size_t)s->n_draw, sizeof *drawn, sheet->error));
     if (sheet->is_short)
         return;
-    double end = e->setting[s->set_t1];
+    NdeSpan span = nde_span_now(e, f); /* of the model's time */
+    double end = s->set_t1 < 0 ? 1 : e->setting[s->set_t1];
     for (int i = n - 1; i >= 0; i--) {
-        NdePoint p = f->tape.ring ? nde_solve_before(e, s, end) : f->tape.point[i];
-        t[i] = end = p.t;
-        h[i] = p.h;
+        NdePoint p = f->tape.ring ? nde_solve_before(e, f, end) : f->tape.point[i];
+        end = p.t;
+        t[i] = span.start + span.length * p.t;
+        h[i] = span.length * p.h;
     }
     for (int i = 0; i < s->n_draw; i++)
-        drawn[i] = f->drawn[i].t;
+        drawn[i] = span.start + span.length * f->drawn[i].t;
     add_numbers(sheet, name_of(sheet, s->name, ".t"), 1, n, t);
     add_numbers(sheet, name_of(sheet, s->name, ".h"), 1, n, h);
     if (s->n_draw)

@@ -111,7 +111,8 @@ int nde_trace_row(NdeEngine *e, NdeFlow *f, double t, const NdeRef *state, int l
         trace->room = room;
     }
     double *row = trace->row + trace->n++ * trace->width;
-    *row++ = t;
+    NdeSpan span = nde_span_of(e, f->solve, f->step_in + nde_first_arg(f->solve), lane);
+    *row++ = span.start + span.length * t;
     for (int i = 0; i < f->solve->n_state; i++)
         for (int k = 0; k < nde_user_state(f->solve, i).n; k++)
             *row++ = nde_value_get(e, nde_user_state(f->solve, i), state[i], lane, k);
@@ -158,13 +159,17 @@ static int trace_step(NdeEngine *e, NdeFlow *f, double end, bool *has_dense)
 
 /* ---- the calls of a solve ---- */
 
-static int check_saves(NdeEngine *e, const NdeSolve *s, double t0, double t1)
+static int check_saves(const NdeEngine *e, const NdeFlow *f, double t0, double t1)
 {
+    const NdeSolve *s = f->solve;
     for (int i = 0; i < s->n_save; i++) {
-        double time = e->setting[s->set_save + i];
-        if (time != t0 && nde_where(t0, t1, time) == NDE_ELSEWHERE)
-            return nde_fail(e->error, NDE_EXIT_FILE, "save time %g of '%s' is outside of its span %g .. %g", time,
-                            s->name, t0, t1);
+        double time = f->save[i];
+        if (time != t0 && nde_where(t0, t1, time) == NDE_ELSEWHERE) {
+            NdeSpan span = f->bounds;
+            return nde_fail(e->error, s->is_learned ? NDE_EXIT_NUMERICAL : NDE_EXIT_FILE,
+                            "save time %g of '%s' is outside of its span %g .. %g", e->setting[s->set_save + i],
+                            s->name, span.start + span.length * t0, span.start + span.length * t1);
+        }
     }
     return 0;
 }
@@ -181,7 +186,7 @@ int nde_moments_begin(NdeEngine *e, NdeFlow *f, double t0, double t1)
         e->trace->t0 = t0;
         e->trace->t1 = t1;
     }
-    return check_saves(e, s, t0, t1);
+    return check_saves(e, f, t0, t1);
 }
 
 int nde_moments_at_start(NdeEngine *e, NdeFlow *f, const NdeRef *out)
@@ -189,7 +194,7 @@ int nde_moments_at_start(NdeEngine *e, NdeFlow *f, const NdeRef *out)
     const NdeSolve *s = f->solve;
     double t0 = nde_tape_point(&f->tape, 0)->t;
     for (int i = 0; i < s->n_save; i++)
-        if (e->setting[s->set_save + i] == t0 && saved_entry(e, f, i, out, f->call_out))
+        if (f->save[i] == t0 && saved_entry(e, f, i, out, f->call_out))
             copy_states(e, f, 0, f->call_out);
     return is_traced(e, f) ? trace_slot(e, f, 0, t0) : 0;
 }
@@ -236,7 +241,7 @@ int nde_moments_in_step(NdeEngine *e, NdeFlow *f, double end, const NdeRef *out)
     const NdeSolve *s = f->solve;
     bool has_dense = s->keeps_dense;
     for (int i = 0; i < s->n_save; i++) {
-        double time = e->setting[s->set_save + i];
+        double time = f->save[i];
         NdeWhere where = nde_where(f->t, end, time);
         if (where == NDE_ELSEWHERE || !saved_entry(e, f, i, out, f->call_out))
             continue;

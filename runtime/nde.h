@@ -150,6 +150,8 @@ typedef struct NdeSolve {
     bool is_adaptive, keeps_dense, saves_exactly, is_initial_warm;
     int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save, set_memory; /* settings; -1: none; memory: MiB of the tape, or its checkpoints */
     bool bound_is_slots;       /* set_memory counts checkpoints */
+    bool is_learned;           /* a bound of the span is learned: t runs from 0 to 1, */
+    int arg_start, arg_length; /* and these p are where the span starts and how long it is, signed */
     bool is_steered;           /* in training U(-b, b) is added to the end of the span and to the saved times, */
     int set_steer;             /* b being this setting */
     bool is_per_sample;        /* each sample has its own steps: t, span, h, theta, err, q and the counts are per sample */

@@ -60,6 +60,8 @@
 #define nde_watch_begin NDE_NAME(nde_watch_begin)
 #define nde_watch_text NDE_NAME(nde_watch_text)
 #define nde_solve_reach NDE_NAME(nde_solve_reach)
+#define nde_span_of NDE_NAME(nde_span_of)
+#define nde_span_now NDE_NAME(nde_span_now)
 #define nde_solve_before NDE_NAME(nde_solve_before)
 #define nde_solve_control NDE_NAME(nde_solve_control)
 #define nde_solve_undo NDE_NAME(nde_solve_undo)
@@ -101,11 +103,11 @@ typedef struct NdePoint { /* an end of a step; the last one has h 0 */
 
 /* The states and carries at the ends of accepted steps. A slot holds one of each, in the order state.., carry..; values
  * that the reverse does not read are in two more slots in turn. A solve that nobody reverses has two slots at a time.
- * A tape that is undone has only these two. The residuals of a step, which are many more numbers, are kept for the first steps. Without a bound all slots are
- * kept, in chunks that stay from solve to solve, and residuals as far as a budget goes. With a bound all is in one
- * piece of memory, slots from its start, residuals from its end. Where they meet, residuals are given up, the latest
- * first; when none are left, every second slot, so that those at multiples of `stride` are there, the checkpoints, from
- * which the others are formed again. */
+ * A tape that is undone has only these two. The residuals of a step, which are many more numbers, are kept for the
+ * first steps. Without a bound all slots are kept, in chunks that stay from solve to solve, and residuals as far as a
+ * budget goes. With a bound all is in one piece of memory, slots from its start, residuals from its end. Where they
+ * meet, residuals are given up, the latest first; when none are left, every second slot, so that those at multiples of
+ * `stride` are there, the checkpoints, from which the others are formed again. */
 typedef struct NdeTape {
     size_t slot_bytes, turn_bytes, rest_bytes;
     const size_t *offset;   /* [n_state + n_carry] in a slot, or in one of the two turning ones; then [n_residual] */
@@ -171,6 +173,16 @@ static inline NdeValue nde_slot_value(const NdeSolve *s, int i)
 }
 enum { NDE_RATES = 3 };
 
+/* The model's time at t is start + length t. */
+typedef struct NdeSpan {
+    double start, length;
+} NdeSpan;
+/* Its length as a size that steps are divided by: positive, 1 where it is 0, for then nothing moves. */
+static inline double nde_span_unit(NdeSpan span)
+{
+    return span.length == 0 ? 1 : span.length < 0 ? -span.length : span.length;
+}
+
 typedef struct NdeDrawn {
     double t, left, h; /* h: of the step that contains t */
     double theta;      /* t as a fraction of that step; 0: the state is that of slot `step` itself */
@@ -200,18 +212,21 @@ struct NdeFlow {
     const NdeRef *total; /* where the integrals of rate go */
     NdeRef *kept_dense;  /* d.. of a step on the tape */
     double t, h, span, theta, err, h_guess;
-    double *quantity, *seed_quantity; /* [n_quantity] */
-    double *sum;                      /* accumulated quantities */
-    int *most;                        /* the step in which a `max` quantity had its largest value */
-    NdeDrawn *drawn;                  /* [n_draw] */
-    double warm;                      /* what the first step of the solve before could have been; 0: none */
+    double *quantity, *seed_quantity;       /* [n_quantity] */
+    double *sum;                            /* accumulated quantities */
+    int *most;                              /* the step in which a `max` quantity had its largest value */
+    NdeDrawn *drawn;                        /* [n_draw] */
+    double warm;                            /* what the first step of the solve before could have been; 0: none */
     double evaluations, accepted, rejected; /* means over samples, where each has its own steps */
-    bool is_stepping;   /* step_in is that of the last attempt; else the solve has not got so far */
-    NdeLatency latency; /* what the solve's latency form is given, and its memory */
+    bool is_stepping;                       /* step_in is that of the last attempt; else the solve has not got so far */
+    NdeLatency latency;                     /* what the solve's latency form is given, and its memory */
     void *latency_work;
-    double broken_h; /* the last attempt from the tape's end whose error was not finite; 0: there was none */
-    NdeLanes *lanes; /* of a solve in which each sample has its own steps (lanes.h), or NULL */
-    int lane;        /* of the sample that t, h and the counts are of; -1: they are of all */
+    NdeSpan bounds;     /* of this flight */
+    const double *save; /* [n_save]: saved times of this flight, where the batch has one step size: settings, or */
+    double *part;       /* the parts of a learned span at which they are */
+    double broken_h;    /* the last attempt from the tape's end whose error was not finite; 0: there was none */
+    NdeLanes *lanes;    /* of a solve in which each sample has its own steps (lanes.h), or NULL */
+    int lane;           /* of the sample that t, h and the counts are of; -1: they are of all */
 };
 
 /* A solve under way: of a batch, or of one sample that has its own steps. */
@@ -222,6 +237,7 @@ typedef struct NdeFlight {
     const NdeRef *in, *out;
     double t0, t1, way; /* way: 1 forwards, -1 backwards */
     double t, h, end;   /* of the attempt; h as the controller wants it, before it is cut to a stop */
+    double unit;        /* how long the span is, where t runs over parts of it; else 1 */
     double least, most, fixed;
     const double *save; /* [n_save] */
     int n_save;
@@ -229,8 +245,12 @@ typedef struct NdeFlight {
     NdeController control;
 } NdeFlight;
 
+/* Of a sample, if samples differ; arg are the arguments p. */
+NdeSpan nde_span_of(const NdeEngine *e, const NdeSolve *s, const NdeRef *arg, int sample);
+/* The same of the solve that a flow is running, for what it says of a time. */
+NdeSpan nde_span_now(const NdeEngine *e, const NdeFlow *f);
 /* The numbers of the clauses; of `prepare` all but those of the span, which is given. 0 or an exit code. */
-int nde_flight_open(NdeFlight *w);
+int nde_flight_open(NdeFlight *w, int sample);
 int nde_flight_prepare(NdeFlight *w);
 /* The size of the first step, positive; 0: it is to be guessed. */
 double nde_flight_first(const NdeFlight *w);
@@ -421,7 +441,7 @@ void nde_solve_fill(NdeEngine *e, NdeFlow *f, int slot, double t, double h);
  * `snapshots` slots more are kept. 0 or an exit code. */
 int nde_solve_reach(NdeEngine *e, NdeFlow *f, int slot, int snapshots);
 /* The fixed step that ends at a time: where it begins and its size. */
-NdePoint nde_solve_before(const NdeEngine *e, const NdeSolve *s, double end);
+NdePoint nde_solve_before(const NdeEngine *e, const NdeFlow *f, double end);
 /* Forms a slot of a tape that is undone from the next one, and its point if that is not there. 0 or an exit code. */
 int nde_solve_undo(NdeEngine *e, NdeFlow *f, int slot);
 

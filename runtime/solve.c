@@ -112,12 +112,13 @@ int nde_solve_reach(NdeEngine *e, NdeFlow *f, int slot, int snapshots)
 /* ---- steps that are undone ---- */
 
 /* It begins at the point of the grid before its end, or at a stop between them. */
-NdePoint nde_solve_before(const NdeEngine *e, const NdeSolve *s, double end)
+NdePoint nde_solve_before(const NdeEngine *e, const NdeFlow *f, double end)
 {
+    const NdeSolve *s = f->solve;
     double t0 = setting(e, s->set_t0, 0), way = setting(e, s->set_t1, 1) < t0 ? -1 : 1;
-    double fixed = fabs(setting(e, s->set_fixed, 0)), stop = t0;
+    double fixed = fabs(setting(e, s->set_fixed, 0)) / nde_span_unit(f->bounds), stop = t0;
     for (int i = 0; s->saves_exactly && i < s->n_save; i++) {
-        double time = e->setting[s->set_save + i];
+        double time = f->save[i];
         if ((end - time) * way > 0 && (time - stop) * way > 0)
             stop = time;
     }
@@ -131,7 +132,7 @@ int nde_solve_undo(NdeEngine *e, NdeFlow *f, int slot)
     const NdeSolve *s = f->solve;
     NdePoint *from = nde_tape_point(&f->tape, slot);
     if (f->tape.ring)
-        *from = nde_solve_before(e, s, nde_tape_point(&f->tape, slot + 1)->t);
+        *from = nde_solve_before(e, f, nde_tape_point(&f->tape, slot + 1)->t);
     if (!nde_tape_open(e, &f->tape, slot))
         return e->error->exit_code;
     nde_solve_fill(e, f, slot + 1, from->t, from->h);
@@ -177,7 +178,7 @@ static int run_guess(Flight *w)
 double nde_flight_first(const NdeFlight *w)
 {
     const NdeSolve *s = w->s;
-    double initial = setting(w->e, s->set_initial, 0);
+    double initial = setting(w->e, s->set_initial, 0) / w->unit;
     if (w->fixed > 0)
         return w->fixed;
     if (s->is_initial_warm && w->e->is_taping && w->f->warm > 0)
@@ -398,16 +399,29 @@ NdeControl nde_solve_control(const NdeEngine *e, const NdeSolve *s)
     return gain ? nde_control_pid(gain[0], gain[1], gain[2]) : *nde_control_find(s->controller);
 }
 
+NdeSpan nde_span_of(const NdeEngine *e, const NdeSolve *s, const NdeRef *arg, int sample)
+{
+    if (!s->is_learned)
+        return (NdeSpan){0, 1};
+    return (NdeSpan){nde_value_get(e, s->arg[s->arg_start], arg[s->arg_start], sample, 0),
+                     nde_value_get(e, s->arg[s->arg_length], arg[s->arg_length], sample, 0)};
+}
+
+NdeSpan nde_span_now(const NdeEngine *e, const NdeFlow *f)
+{
+    return nde_span_of(e, f->solve, f->step_in + nde_first_arg(f->solve), f->lane < 0 ? 0 : f->lane);
+}
+
 int nde_flight_prepare(NdeFlight *w)
 {
     NdeEngine *e = w->e;
     const NdeSolve *s = w->s;
     w->way = w->t1 < w->t0 ? -1 : 1;
-    w->least = fabs(setting(e, s->set_min, 0));
-    w->most = fabs(setting(e, s->set_max, HUGE_VAL));
-    w->fixed = fabs(setting(e, s->set_fixed, 0));
+    w->least = fabs(setting(e, s->set_min, 0)) / w->unit;
+    w->most = fabs(setting(e, s->set_max, HUGE_VAL)) / w->unit;
+    w->fixed = fabs(setting(e, s->set_fixed, 0)) / w->unit;
     w->limit = (long)setting(e, s->set_limit, 10000);
-    w->save = s->set_save < 0 ? NULL : e->setting + s->set_save;
+    w->save = w->f->save;
     w->n_save = s->n_save;
     if (!isfinite(w->t0) || !isfinite(w->t1))
         return nde_fail(e->error, NDE_EXIT_FILE, "the span of '%s' is not finite", s->name);
@@ -421,10 +435,32 @@ int nde_flight_prepare(NdeFlight *w)
     return 0;
 }
 
-int nde_flight_open(NdeFlight *w)
+/* Saved times are constants of the derivative, as parts of the span: see compiler/span.c for what that leaves out. */
+static void place_saves(NdeEngine *e, NdeFlow *f)
 {
-    w->t0 = setting(w->e, w->s->set_t0, 0);
-    w->t1 = setting(w->e, w->s->set_t1, 1);
+    const NdeSolve *s = f->solve;
+    f->save = s->n_save && s->set_save >= 0 ? e->setting + s->set_save : NULL;
+    if (!s->is_learned || !f->save)
+        return;
+    for (int i = 0; i < s->n_save; i++)
+        f->part[i] = (f->save[i] - f->bounds.start) / f->bounds.length;
+    if (e->run.is_holding)
+        nde_hold(&e->run, -1, f->part, (size_t)s->n_save, true);
+    f->save = f->part;
+}
+
+int nde_flight_open(NdeFlight *w, int sample)
+{
+    const NdeSolve *s = w->s;
+    w->t0 = setting(w->e, s->set_t0, 0);
+    w->t1 = setting(w->e, s->set_t1, 1);
+    NdeSpan span = nde_span_of(w->e, s, w->in + s->n_state, sample);
+    if (!isfinite(span.start) || !isfinite(span.length))
+        return nde_fail(w->e->error, NDE_EXIT_NUMERICAL, "the span of '%s' is not finite: it goes from %g over %g",
+                        s->name, span.start, span.length);
+    w->unit = nde_span_unit(span);
+    w->f->bounds = span;
+    place_saves(w->e, w->f);
     return nde_flight_prepare(w);
 }
 
@@ -443,7 +479,7 @@ int nde_solve(NdeRun *run, const NdeSolve *solve, const NdeRef *in, const NdeRef
         nde_phase_end(e, NDE_PHASE_FORWARD, began);
         return 0;
     }
-    int status = nde_flight_open(&w);
+    int status = nde_flight_open(&w, 0);
     if (!status)
         status = nde_moments_begin(e, w.f, w.t0, w.t1);
     if (!status)

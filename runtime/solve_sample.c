@@ -150,7 +150,7 @@ static int begin(Rows *r)
     NdeEngine *e = r->e;
     NdeLanes *l = r->l;
     NdeFlight w = {.e = e, .f = r->f, .s = r->s, .in = r->in, .out = r->out};
-    int status = nde_flight_open(&w);
+    int status = nde_flight_open(&w, 0);
     l->n = e->count;
     l->n_record = 0;
     nde_lanes_all(e);
@@ -159,7 +159,7 @@ static int begin(Rows *r)
         NdeCourse *c = &l->course[i];
         *c = (NdeCourse){.w = w};
         l->who[i] = i;
-        status = read_end(r, &c->w, i);
+        status = r->s->is_learned ? nde_flight_open(&c->w, i) : read_end(r, &c->w, i);
         if (!status)
             status = read_saves(r, c, i);
         draw_times(r, &c->w, i);

@@ -161,7 +161,7 @@ static void look_again(NdeEngine *e, NdeFlow *f, char *out, size_t size)
         step_again(e, f);
         nde_watch_text(e, found, sizeof found);
         if (found[0])
-            add(out, size, "\n  with h = %.3g:", f->h);
+            add(out, size, "\n  with h = %.3g:", nde_span_now(e, f).length * f->h);
     }
     add(out, size, "%s", found);
 }
@@ -172,9 +172,10 @@ int nde_solve_fails(NdeEngine *e, NdeFlow *f, NdeOutcome outcome)
     const Status *row = &status_row[outcome];
     int setting = *(const int *)(const void *)((const char *)s + row->setting);
     char text[sizeof e->error->text];
+    NdeSpan span = nde_span_now(e, f);
     snprintf(text, sizeof text, "'%s' (%s:%d): %s", s->name, e->model->file, s->line, row->sentence);
-    add(text, sizeof text, "\n  t = %.9g  h = %.3g  after %.0f accepted and %.0f rejected steps of %s", f->t, f->h,
-        f->accepted, f->rejected, s->method);
+    add(text, sizeof text, "\n  t = %.9g  h = %.3g  after %.0f accepted and %.0f rejected steps of %s",
+        span.start + span.length * f->t, span.length * f->h, f->accepted, f->rejected, s->method);
     if (f->lane >= 0)
         add(text, sizeof text, " of sample %ld of the data", e->row[f->lanes->who[f->lane]]);
     look_again(e, f, text, sizeof text);

@@ -1,0 +1,187 @@
+/* span.c: time spans with a bound that is learned: `time 0 .. T` with T a parameter, or made of parameters.
+ *
+ * What is integrated runs over parts of the span, from 0 to 1: with t = t0 + (t1 - t0) x,
+ *   dz/dx = (t1 - t0) f(z, t0 + (t1 - t0) x),
+ * so that both bounds are arguments of the field like any other, and every adjoint gives their gradients. What the
+ * model sees of time is in its own units: t in equations and quantities, h and the stage derivatives of quantities, the
+ * automatic initial step; the runtime turns step sizes, traces and messages.
+ * Needs: the bounds as values.  Gives: the clock of a solve, and what is measured by it.
+ * Elsewhere: spans that the settings say (clause.c), the runtime's part (nde_span_of in runtime/solve.c). */
+#include "block.h"
+#include "canon.h"
+
+static Val op2(Check *c, Builder *b, Op op, Val x, Val y)
+{
+    return fn_op2(c->module, b->fn, op, x, y);
+}
+
+/* ---- bounds ---- */
+bool span_is_learned(const Check *c, const Value *v)
+{
+    Type t;
+    return !value_is_static(v) && value_type(c, v, &t) && type_equal(t, type_scalar(false));
+}
+
+static bool same_val(const Fn *fn, Val a, Val b)
+{
+    Ins x = fn->ins.at[a];
+    const Ins *y = &fn->ins.at[b];
+    if (a == b)
+        return true;
+    bool is_same = x.n_arg == y->n_arg;
+    for (int i = 0; is_same && i < x.n_arg; i++)
+        is_same = same_val(fn, x.arg[i], y->arg[i]);
+    x.arg = y->arg;
+    return is_same && ins_equal(&x, y);
+}
+
+bool span_same_bound(const Value *a, const Value *b)
+{
+    if (a->kind == VALUE_number && b->kind == VALUE_number)
+        return rat_to_double(a->num) == rat_to_double(b->num);
+    if (a->kind == VALUE_tensor && b->kind == VALUE_tensor)
+        return a->home == b->home && same_val(a->home->fn, a->val, b->val);
+    return a->kind == b->kind && a->index == b->index &&
+           (a->kind == VALUE_data || a->kind == VALUE_sample || a->kind == VALUE_param || a->kind == VALUE_leaf);
+}
+
+/* A bound as a value of the program: a setting if it is static. */
+static Value bound(const Value *v, int set)
+{
+    return v->kind == VALUE_number ? (Value){.kind = VALUE_setting, .index = set} : *v;
+}
+
+/* Does the end of each sample depend on a parameter? If not it is data, which the runtime reads as it is. */
+static bool is_made_of_parameters(Check *c, const Value *v)
+{
+    if (v->kind != VALUE_tensor)
+        return false;
+    const Fn *fn = v->home->fn;
+    bool *is_asked = ARENA_NEW(c->arena, bool, v->val + 1);
+    is_asked[v->val] = true;
+    for (Val i = v->val + 1; i-- > 0;) {
+        const Ins *ins = &fn->ins.at[i];
+        if (is_asked[i] && ins->op == OP_param)
+            return true;
+        for (int a = 0; is_asked[i] && ins->op != OP_detach && a < ins->n_arg; a++)
+            is_asked[ins->arg[a]] = true;
+    }
+    return false;
+}
+
+void span_clock(Block *k)
+{
+    Check *c = k->c;
+    SolveInfo *info = k->info;
+    Solve *s = k->solve;
+    if (info->from.kind == VALUE_poison || info->to.kind == VALUE_poison)
+        return;
+    if (value_is_static(&info->from) && !span_is_learned(c, &info->to) && !is_made_of_parameters(c, &info->to))
+        return;
+    Clock *clock = info->clock = ARENA_NEW(c->arena, Clock, 1);
+    clock->start = bound(&info->from, s->set_t0);
+    Value end = bound(&info->to, s->set_t1);
+    Val first = build_val(c, k->main, &clock->start), last = build_val(c, k->main, &end);
+    clock->length = value_val(k->main, op2(c, k->main, OP_sub, last, first));
+    s->is_learned = true;
+    s->set_t0 = s->set_t1 = -1; /* 0 and 1 */
+}
+
+/* ---- in the units of the model ---- */
+Val span_time(Check *c, Builder *b, const Clock *clock, Val part)
+{
+    if (!clock)
+        return part;
+    Val way = op2(c, b, OP_mul, build_val(c, b, &clock->length), part);
+    return op2(c, b, OP_add, build_val(c, b, &clock->start), way);
+}
+
+Val span_rate(Check *c, Builder *b, const Clock *clock, Val rate)
+{
+    return clock ? op2(c, b, OP_mul, build_val(c, b, &clock->length), rate) : rate;
+}
+
+/* The length, and 1 in place of 0: in a span without length all rates are 0. */
+static Val divisor(Check *c, Builder *b, const Clock *clock)
+{
+    Val length = build_val(c, b, &clock->length), one = fn_const(c->module, b->fn, 1);
+    Val is_empty = op2(c, b, OP_eq, length, fn_const(c->module, b->fn, 0));
+    return build_op(c, b, OP_where, 3, (Val[]){is_empty, one, length}, (Imm){0}, b->fn->span);
+}
+
+Val span_unit(Check *c, Builder *b, const Clock *clock)
+{
+    return clock ? fn_op1(c->module, b->fn, OP_abs, divisor(c, b, clock)) : fn_const(c->module, b->fn, 1);
+}
+
+Internals span_internals(Check *c, Builder *b, const Internals *in)
+{
+    Internals out = *in;
+    int stages = in->method->stages;
+    if (!in->clock)
+        return out;
+    Val length = divisor(c, b, in->clock);
+    out.t = span_time(c, b, in->clock, in->t);
+    out.h = span_rate(c, b, in->clock, in->h);
+    out.k = ARENA_NEW(c->arena, Val *, stages);
+    for (int i = 0; i < stages; i++) {
+        out.k[i] = ARENA_NEW(c->arena, Val, in->n_state);
+        for (int j = 0; j < in->n_state; j++)
+            out.k[i][j] = op2(c, b, OP_div, in->k[i][j], length);
+    }
+    return out;
+}
+
+/* ---- saved times ----
+ * A saved time s is the part x = (s - t0) / (t1 - t0) of the span. The solve takes x for a constant; what that leaves
+ * out of the gradient is dz/dx dx, with dz/dx from the equation: z + (x - [x]) [dz/dx], [ ] being held constant. */
+static Val held(Check *c, Builder *b, Val v)
+{
+    return fn_op(c->module, b->fn, OP_detach, 1, &v, (Imm){.index = c->module->n_detach++}, b->fn->span);
+}
+
+static Val shaped(Check *c, Builder *b, Val v, int rank, const int *dim)
+{
+    return fn_op(c->module, b->fn, OP_reshape, 1, &v, (Imm){.to = type_real(true, rank, dim)}, b->fn->span);
+}
+
+/* Entry i of a saved series. */
+static Val entry_of(Check *c, Builder *b, Val series, int i)
+{
+    Type t = fn_type(b->fn, series), row = t;
+    row.dim[0] = 1;
+    Val v = fn_op(c->module, b->fn, OP_slice, 1, &series, (Imm){.axis = 0, .from = i, .to = row}, b->fn->span);
+    return shaped(c, b, v, t.rank - 1, t.dim + 1);
+}
+
+/* What the rate of a state adds at saved time i, as an entry of the series. */
+static Val moved(Check *c, const SolveInfo *info, int state, int i, Type series)
+{
+    Builder *b = info->home;
+    const Solve *s = info->solve;
+    Val *u = ARENA_NEW(c->arena, Val, s->n_state), *rate = ARENA_NEW(c->arena, Val, info->field->out.n);
+    for (int j = 0; j < s->n_state; j++)
+        u[j] = entry_of(c, b, solve_series(c, info, j), i);
+    Value time = {.kind = VALUE_setting, .index = s->set_save0 + i};
+    Val from = op2(c, b, OP_sub, build_val(c, b, &time), build_val(c, b, &info->clock->start));
+    Val part = op2(c, b, OP_div, from, build_val(c, b, &info->clock->length));
+    Val *arg = ARENA_NEW(c->arena, Val, info->keys.at.n + 1);
+    Problem p = {.solve = info->solve, .field = info->field, .arg = arg};
+    p.n_arg = build_keys(c, b, &info->keys, arg);
+    step_field(c, b, &p, u, part, rate);
+    Val way = op2(c, b, OP_sub, part, held(c, b, part));
+    series.dim[0] = 1;
+    return shaped(c, b, op2(c, b, OP_mul, way, held(c, b, rate[state])), series.rank, series.dim);
+}
+
+Val span_series(Check *c, const SolveInfo *info, int state, Val series)
+{
+    Builder *b = info->home;
+    Type t = fn_type(b->fn, series);
+    int n = info->solve->n_save;
+    Val *entry = ARENA_NEW(c->arena, Val, n);
+    for (int i = 0; i < n; i++)
+        entry[i] = moved(c, info, state, i, t);
+    Val all = n == 1 ? entry[0] : fn_op(c->module, b->fn, OP_concat, n, entry, (Imm){.axis = 0}, b->fn->span);
+    return op2(c, b, OP_add, series, all);
+}
