@@ -197,7 +197,7 @@ START_TEST(drawn_times_are_what_they_should_be)
     if (!_i) /* the mean of n uniform numbers */
         ck_assert_double_eq_tol(sum / n, 0.5, 4 * sqrt(1.0 / 12 / n));
     Lanes drawn = drawn_state[0];
-    flow.n_draw = 0;
+    flow.n_draw = flow.n_unbiased = 0;
     engine.setting[SET_T1] = drawn_number[0];
     run(false, NULL);
     ck_assert(distance(&drawn, &end_state[0]) < 1e-5);
@@ -246,7 +246,7 @@ END_TEST
 START_TEST(the_reverse_also_runs_backwards_and_with_fixed_steps)
 {
     flow.n_save = SAVES;
-    flow.n_draw = 1;
+    flow.n_draw = flow.n_unbiased = 1;
     flow.set_fixed = _i ? SET_FIXED : -1;
     open(2);
     const double time[SAVES] = {0, 0.5, 1};
