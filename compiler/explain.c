@@ -138,8 +138,9 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
 static void method(Arena *a, const Tableau *t, FILE *to)
 {
     int more = tableau_dense_evaluations(t);
-    fprintf(to, "%-10s %5d   %-8s %11d   order %d%s\n", t->name, t->order, t->e ? embedded_orders(a, t) : "-",
-            tableau_evaluations(t), dense_order(t), more ? str_format(a, ", %d more", more) : "");
+    fprintf(to, "%-15s %5d   %-8s %11d   order %d%s%s\n", t->name, t->order, t->e ? embedded_orders(a, t) : "-",
+            tableau_evaluations(t), dense_order(t), more ? str_format(a, ", %d more", more) : "",
+            t->is_reversible ? "; steps can be undone" : "");
 }
 
 void explain_methods(Arena *a, Diags *d, const Node *file, FILE *to)

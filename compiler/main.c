@@ -228,7 +228,7 @@ static int command_list(Arena *a, const char *what)
     if (!str_eq(what, "methods"))
         return usage_error("the lists are operators and methods, not", what);
     int n = trees_prelude(a, d, file);
-    printf("%-10s order   embedded evaluations   dense output\n", "method");
+    printf("%-15s order   embedded evaluations   dense output\n", "method");
     for (int i = 0; i < n; i++)
         explain_methods(a, d, file[i], stdout);
     diag_print(d, stderr, false);
