@@ -85,35 +85,25 @@ static void read_count(Block *k, Node *node)
         DIAG_PLAIN(k->c->diags, SAVE_COUNT, node->span);
 }
 
-static void read_start(Block *k, Node *node)
+/* A bound of the span, "start" or "end": static and then a setting too, learned, or of each sample. */
+static void read_bound(Block *k, Node *node, const char *name, Value *bound, int *set)
 {
+    const char *what = str_format(k->c->arena, "the %s", name);
     Value v = eval(k->c, k->outer, k->main, node);
     if (is_of_sample(k, &v, 0) || span_is_learned(k->c, &v)) {
-        k->info->from = v;
+        *bound = v;
         return;
     }
-    k->info->from = eval_static(k->c, k->outer, node, "the start of the time span");
-    if (k->info->from.kind == VALUE_number)
-        k->solve->set_t0 = clause_setting(k->c, k->outer, node, clause_key(k, "start"), "the start");
-}
-
-static void read_end(Block *k, Node *node)
-{
-    Value v = eval(k->c, k->outer, k->main, node);
-    if (is_of_sample(k, &v, 0) || span_is_learned(k->c, &v)) {
-        k->info->to = v;
-        return;
-    }
-    k->info->to = eval_static(k->c, k->outer, node, "the end of the time span");
-    if (k->info->to.kind == VALUE_number)
-        k->solve->set_t1 = clause_setting(k->c, k->outer, node, clause_key(k, "end"), "the end");
+    *bound = eval_static(k->c, k->outer, node, str_format(k->c->arena, "%s of the time span", what));
+    if (bound->kind == VALUE_number)
+        *set = clause_setting(k->c, k->outer, node, clause_key(k, name), what);
 }
 
 static void read_span(Block *k, const Node *span)
 {
     k->info->is_time_wrong = true; /* read, right or not */
-    read_start(k, span->kid[0]);
-    read_end(k, span->kid[1]);
+    read_bound(k, span->kid[0], "start", &k->info->from, &k->solve->set_t0);
+    read_bound(k, span->kid[1], "end", &k->info->to, &k->solve->set_t1);
     if (span_same_bound(&k->info->from, &k->info->to))
         DIAG_PLAIN(k->c->diags, SPAN_EMPTY, span->span);
     span_clock(k);

@@ -220,22 +220,28 @@ static int fill_step_vjp(Reverse *r, int slot, bool has_dense)
     return find_residuals(r, slot, f->call_in + k);
 }
 
-/* Results of step_vjp and init_vjp: cotangents of states and, if asked, of carries; then the wanted arguments'. */
-static void fill_out(Reverse *r, NdeRef *lambda, bool with_carry)
+void nde_reverse_out(NdeFlow *f, const NdeSolveVjp *vjp, const NdeRef *lambda, bool with_carry, const NdeRef *g_arg,
+                     const NdeRef *out)
 {
-    NdeFlow *f = r->f;
-    const NdeSolve *s = r->s;
+    const NdeSolve *s = f->solve;
     int k = 0, o = 0;
     for (int i = 0; i < s->n_state; i++) {
         f->call_out[k++] = lambda[i];
-        o += r->vjp->want[i];
+        o += vjp->want[i];
     }
     for (int i = 0; with_carry && i < s->n_carry; i++)
-        if (r->vjp->seed_carry[i])
+        if (vjp->seed_carry[i])
             f->call_out[k++] = lambda[s->n_state + i];
     for (int i = 0; i < s->n_arg; i++)
-        if (r->vjp->want[s->n_state + i])
-            f->call_out[k++] = r->out[o++];
+        if (vjp->want[s->n_state + i]) {
+            f->call_out[k++] = g_arg && s->arg[i].is_batched ? g_arg[i] : out[o];
+            o++;
+        }
+}
+
+static void fill_out(Reverse *r, const NdeRef *lambda, bool with_carry)
+{
+    nde_reverse_out(r->f, r->vjp, lambda, with_carry, NULL, r->out);
 }
 
 static int reverse_step(Reverse *r, int slot)

@@ -271,24 +271,9 @@ static int fill_step_vjp(Back *r)
     return nde_frame_run(r->e, s->again, f->step_in, r->l->residual);
 }
 
-/* Results of step_vjp and init_vjp: cotangents of states and, if asked, of carries; then the wanted arguments'. */
 static void fill_out(Back *r, const NdeRef *lambda, bool with_carry, bool is_by_lane)
 {
-    NdeFlow *f = r->f;
-    const NdeSolve *s = r->s;
-    int k = 0, o = 0;
-    for (int i = 0; i < s->n_state; i++) {
-        f->call_out[k++] = lambda[i];
-        o += r->vjp->want[i];
-    }
-    for (int i = 0; with_carry && i < s->n_carry; i++)
-        if (r->vjp->seed_carry[i])
-            f->call_out[k++] = lambda[s->n_state + i];
-    for (int i = 0; i < s->n_arg; i++)
-        if (r->vjp->want[s->n_state + i]) {
-            f->call_out[k++] = is_by_lane && s->arg[i].is_batched ? r->l->g_arg[i] : r->out[o];
-            o++;
-        }
+    nde_reverse_out(r->f, r->vjp, lambda, with_carry, is_by_lane ? r->l->g_arg : NULL, r->out);
 }
 
 /* Gradients of the lane's own arguments, to the place of its sample. */

@@ -52,6 +52,7 @@
 #define nde_path_moments NDE_NAME(nde_path_moments)
 #define nde_path_quadrature NDE_NAME(nde_path_quadrature)
 #define nde_seed_of NDE_NAME(nde_seed_of)
+#define nde_reverse_out NDE_NAME(nde_reverse_out)
 #define nde_dense_at NDE_NAME(nde_dense_at)
 #define nde_value_add_times NDE_NAME(nde_value_add_times)
 #define nde_value_squares NDE_NAME(nde_value_squares)
@@ -467,6 +468,10 @@ int nde_attempt_next(NdeEngine *e, NdeAttempt *attempt);
 
 /* The cotangent of a result in the seeds of a reverse, or no memory. */
 NdeRef nde_seed_of(const NdeSolveVjp *vjp, const NdeRef *seed, int result);
+/* Sets call_out to the results of step_vjp and init_vjp: cotangents of states and, if asked, of carries; then the wanted
+ * arguments', which go to out, or to g_arg those of each sample. */
+void nde_reverse_out(NdeFlow *f, const NdeSolveVjp *vjp, const NdeRef *lambda, bool with_carry, const NdeRef *g_arg,
+                     const NdeRef *out);
 
 /* ---- backward.c, path.c, quadrature.c: adjoint systems ---- */
 

@@ -1,21 +1,10 @@
 /* compile.c: a model from its text. See compile.h. */
 #include "compile.h"
 
-#include "prelude.h"
+#include "trees.h"
 
 #include <check.h>
 #include <string.h>
-
-int prelude_parse(Arena *a, Diags *d, Node **file)
-{
-    int n = 0;
-    for (; prelude_file[n].name; n++) {
-        Source *source = ARENA_NEW(a, Source, 1);
-        *source = (Source){prelude_file[n].name, prelude_file[n].text, strlen(prelude_file[n].text), true};
-        file[n] = parse(a, source, d);
-    }
-    return n;
-}
 
 Model *model_of(Arena *a, const char *text, bool no_reduce)
 {
@@ -23,7 +12,7 @@ Model *model_of(Arena *a, const char *text, bool no_reduce)
     Node *prelude[16];
     Source *source = ARENA_NEW(a, Source, 1);
     *source = (Source){"test.nde", text, strlen(text), false};
-    int n = prelude_parse(a, d, prelude);
+    int n = trees_prelude(a, d, prelude);
     Model *model = model_check(a, d, prelude, n, parse(a, source, d), &(Choices){.no_reduce = no_reduce});
     diag_print(d, stderr, false);
     ck_assert_msg(model != NULL, "the model has errors");
@@ -37,4 +26,25 @@ Fn *fn_named(const Module *m, const char *name)
             return m->fns.at[i];
     ck_abort_msg("no function is called '%s'", name);
     return NULL;
+}
+
+const Node *tableau_node(Arena *a, int k)
+{
+    Node *file[16];
+    int n = trees_prelude(a, diag_new(a), file);
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < file[i]->n; j++)
+            if (file[i]->kid[j]->kind == NODE_TABLEAU && k-- == 0)
+                return file[i]->kid[j];
+    return NULL;
+}
+
+int n_tableau(void)
+{
+    Arena *a = arena_new();
+    int n = 0;
+    while (tableau_node(a, n))
+        n++;
+    arena_free(a);
+    return n;
 }

@@ -6,8 +6,9 @@
 
 /* The model in `text`, with the prelude; fails the test after printing the messages if there are errors. */
 Model *model_of(Arena *a, const char *text, bool no_reduce);
-/* The prelude, parsed. Returns the number of files; file[16]. */
-int prelude_parse(Arena *a, Diags *d, Node **file);
+/* Tableau k of the prelude, from 0, or NULL; and how many there are. */
+const Node *tableau_node(Arena *a, int k);
+int n_tableau(void);
 /* Fails the test if there is no such function. */
 Fn *fn_named(const Module *m, const char *name);
 

@@ -32,27 +32,6 @@ typedef struct Exact {
     mpf_t c[MOST], a[MOST][MOST], b[MOST], bhat[MOST], bhat2[MOST], interpolant[MOST][MOST];
 } Exact;
 
-static const Node *tableau_node(int k)
-{
-    Node *file[16];
-    int n = prelude_parse(a, diag_new(a), file);
-    for (int i = 0; i < n; i++)
-        for (int j = 0; j < file[i]->n; j++)
-            if (file[i]->kid[j]->kind == NODE_TABLEAU && k-- == 0)
-                return file[i]->kid[j];
-    return NULL;
-}
-
-static int n_method(void)
-{
-    int n = 0;
-    set_up();
-    while (tableau_node(n))
-        n++;
-    tear_down();
-    return n;
-}
-
 static void read_list(const Node *list, mpf_t *to)
 {
     ck_assert_int_le(list->n, MOST);
@@ -62,7 +41,7 @@ static void read_list(const Node *list, mpf_t *to)
 
 static const Exact *exact_method(int k)
 {
-    const Node *node = tableau_node(k);
+    const Node *node = tableau_node(a, k);
     Exact *m = ARENA_NEW(a, Exact, 1);
     mpf_t *all = &m->c[0];
     for (size_t i = 0; i < (sizeof *m - offsetof(Exact, c)) / sizeof(mpf_t); i++)
@@ -308,7 +287,7 @@ END_TEST
 int main(void)
 {
     TCase *tc = tcase_create("order");
-    int n = n_method();
+    int n = n_tableau();
     tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_loop_test(tc, orders_are_the_claimed_ones, 0, n);

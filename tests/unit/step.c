@@ -45,27 +45,6 @@ static void tear_down(void)
 }
 
 /* ---- methods ---- */
-static const Node *tableau_node(int k)
-{
-    Node *file[16];
-    int n = prelude_parse(a, diag_new(a), file);
-    for (int i = 0; i < n; i++)
-        for (int j = 0; j < file[i]->n; j++)
-            if (file[i]->kid[j]->kind == NODE_TABLEAU && k-- == 0)
-                return file[i]->kid[j];
-    return NULL;
-}
-
-static int n_method(void)
-{
-    int n = 0;
-    a = arena_new();
-    while (tableau_node(n))
-        n++;
-    arena_free(a);
-    return n;
-}
-
 static bool has_embedded(const Node *tableau)
 {
     for (int i = 0; i < tableau->n; i++)
@@ -113,7 +92,7 @@ static void compile(const char *text)
 /* Method k of the prelude: adaptive if it can be. */
 static void compile_method(int k)
 {
-    const Node *tableau = tableau_node(k);
+    const Node *tableau = tableau_node(a, k);
     bool can = has_embedded(tableau);
     compile(str_format(a, model_text, tableau->text, can ? "adaptive" : "fixed 0.1", can ? global_terms : ""));
     ck_assert_str_eq(method->name, tableau->text);
@@ -126,7 +105,7 @@ enum { N_SHAPE = sizeof shape / sizeof *shape };
 static void compile_shape(int i)
 {
     int k = 0;
-    while (!str_eq(tableau_node(k)->text, shape[i]))
+    while (!str_eq(tableau_node(a, k)->text, shape[i]))
         k++;
     compile_method(k);
 }
@@ -648,7 +627,7 @@ END_TEST
 int main(void)
 {
     TCase *tc = tcase_create("step");
-    int n = n_method();
+    int n = n_tableau();
     tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_loop_test(tc, a_step_is_what_the_tableau_says, 0, n);
