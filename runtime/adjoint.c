@@ -3,10 +3,8 @@
  * Needs: the tape of the solve's last run, or its end and steps that can be undone.
  * Gives: the gradient of exactly what was computed, with the accepted step sizes held constant; drawn times, the time
  * left and step sizes carry no gradient.
- *
  * A saved or drawn state inside step n is dense(u_n, u_n+1, d_n): its cotangent goes to those three, and that of d_n
  * into the derivative of the step. The loop owns its accumulators: no two of them are one array.
- *
  * Elsewhere: the loop forwards (solve.c). */
 #include "run.h"
 

@@ -38,7 +38,7 @@ static Jump jump_at(const Back *b, int i)
 {
     const NdeSolve *s = b->of;
     if (i == 0)
-        return (Jump){b->from->tape.point[b->from->tape.n].t, 0, -1};
+        return (Jump){nde_tape_point(&b->from->tape, b->from->tape.n)->t, 0, -1};
     if (i <= s->n_save)
         return (Jump){b->from->save[i - 1], nde_result_saved(s, 0), i - 1};
     return (Jump){b->from->drawn[i - 1 - s->n_save].t, nde_result_drawn(s, i - 1 - s->n_save), -1};
@@ -89,7 +89,7 @@ static void add_jumps(Back *b, double t)
 /* The next time with a cotangent on the way from t to the start of the span, or that start. */
 static double next_jump(const Back *b, double t)
 {
-    double next = b->from->tape.point[0].t, way = b->w.way;
+    double next = nde_tape_point(&b->from->tape, 0)->t, way = b->w.way;
     for (int k = 0; k < jump_count(b); k++) {
         Jump j = jump_at(b, k);
         if ((j.t - t) * way > 0 && (next - j.t) * way > 0 && is_seeded(b, j))
@@ -161,14 +161,14 @@ static double last_size(const NdeTape *tape)
 {
     double h = 0;
     for (int i = tape->n - 1; i >= 0 && i >= tape->n - 2; i--)
-        h = fmax(h, fabs(tape->point[i].h));
+        h = fmax(h, fabs(nde_tape_point(tape, i)->h));
     return h;
 }
 
 static int pieces(Back *b)
 {
     NdeFlight *w = &b->w;
-    double first = b->from->tape.point[0].t;
+    double first = nde_tape_point(&b->from->tape, 0)->t;
     add_jumps(b, w->t);
     while (w->t != first) {
         w->t0 = w->t;
@@ -246,7 +246,7 @@ static int run(Back *b)
 {
     NdeFlight *w = &b->w;
     const NdeTape *tape = &b->from->tape;
-    double t1 = tape->point[tape->n].t, t0 = tape->point[0].t;
+    double t1 = nde_tape_point(tape, tape->n)->t, t0 = nde_tape_point(tape, 0)->t;
     w->t0 = t1;
     w->t1 = t0;
     int status = nde_flight_prepare(w);

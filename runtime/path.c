@@ -10,7 +10,7 @@ static int find_dense(NdeEngine *e, NdePath *path, int slot)
 {
     NdeFlow *f = path->of;
     const NdeSolve *s = f->solve;
-    NdePoint p = f->tape.point[slot];
+    NdePoint p = *nde_tape_point(&f->tape, slot);
     if (!nde_tape_rest(e, &f->tape, slot, s->n_state + s->n_carry, s->n_residual, f->kept_dense))
         return e->error->exit_code;
     nde_solve_fill(e, f, slot, p.t, p.h);
@@ -24,18 +24,19 @@ static int find_dense(NdeEngine *e, NdePath *path, int slot)
 int nde_path_state(NdeEngine *e, NdePath *path, double time, const NdeRef *to)
 {
     NdeFlow *f = path->of;
-    const NdePoint *point = f->tape.point;
-    double way = point[f->tape.n].t < point[0].t ? -1 : 1;
+    const NdeTape *tape = &f->tape;
+    double way = nde_tape_point(tape, tape->n)->t < nde_tape_point(tape, 0)->t ? -1 : 1;
     int slot = path->slot;
-    while (slot > 0 && (time - point[slot].t) * way < 0)
+    while (slot > 0 && (time - nde_tape_point(tape, slot)->t) * way < 0)
         slot--;
-    while (slot < f->tape.n - 1 && (time - point[slot + 1].t) * way > 0)
+    while (slot < tape->n - 1 && (time - nde_tape_point(tape, slot + 1)->t) * way > 0)
         slot++;
     path->slot = slot;
     int status = find_dense(e, path, slot);
     if (status)
         return status;
-    return nde_dense_at(e, f, slot, f->kept_dense, (time - point[slot].t) / point[slot].h, to);
+    const NdePoint *p = nde_tape_point(tape, slot);
+    return nde_dense_at(e, f, slot, f->kept_dense, (time - p->t) / p->h, to);
 }
 
 int nde_path_moments(NdeEngine *e, NdeFlow *f)
