@@ -51,6 +51,9 @@ const char *emit_kernel_of(Emit *e, const Fn *fn, Val v, const char *const *arg,
 int emit_line_of(const Emit *e, Span span);                  /* line of the model file, or that of the function, or 0 */
 const char *emit_comment(Arena *a, const char *s, size_t n); /* without what would end a comment */
 
+/* ---- emit_loop.c ---- */
+void emit_loop(Emit *e, const Group *g); /* a group of maps */
+
 /* ---- emit_group.c ---- */
 void emit_groups(Emit *e); /* all groups of the part */
 void emit_packs(Emit *e);  /* the weights that are packed in it */
