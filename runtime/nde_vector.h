@@ -52,7 +52,8 @@ typedef uint64_t LaneBits;
 typedef uint32_t LaneBits;
 #endif
 /* Vectors of a tile: two, which give a product kernel enough sums to work on. A model without such products, whose
- * batches (NDE_BATCH samples) would leave the second vector of the last of few tiles empty, takes one. */
+ * batches (NDE_BATCH samples) would leave the second vector of the last of few tiles empty, takes three if they are one
+ * tile, else one. */
 #ifdef NDE_DOUBLE
 #define NDE_BATCH_LANES (NDE_VECTOR_BYTES / 8)
 #else
@@ -61,7 +62,9 @@ typedef uint32_t LaneBits;
 #ifdef NDE_BATCH
 #define NDE_BATCH_VECTORS ((NDE_BATCH + NDE_BATCH_LANES - 1) / NDE_BATCH_LANES)
 #endif
-#if defined(NDE_BATCH) && NDE_BATCH_VECTORS < 8 && NDE_BATCH_VECTORS % 2 == 1
+#if defined(NDE_BATCH) && NDE_BATCH_VECTORS == 3
+#define NDE_NV 3
+#elif defined(NDE_BATCH) && NDE_BATCH_VECTORS < 8 && NDE_BATCH_VECTORS % 2 == 1
 #define NDE_NV 1
 #else
 #define NDE_NV 2
