@@ -169,16 +169,15 @@ INLINE NUMBER FAMILY(tanh)(NUMBER a)
 }
 
 /* tanh(a + c) - b with b = tanh(a): with T = tanh(c) that is T (1 - b^2) / (1 + b T), which does not cancel while c is
- * small; in float T is a fraction, and one division does. Large c are rare: tanh(a + c) is worked out where there is one.
- */
+ * small; in float T is a fraction up to |c| = 1, and one division does. Larger c are rare: tanh(a + c) is worked out
+ * where there is one. */
 INLINE NUMBER FAMILY(tanh_change)(NUMBER a, NUMBER b, NUMBER c)
 {
 #ifdef NDE_DOUBLE
     NUMBER t = FAMILY(tanh)(c), y = t * (1 - b * b) / (b * t + 1);
 #else
-    NUMBER x = FAMILY(most)(FAMILY(set)(-NDE_TANH_MOST), FAMILY(least)(FAMILY(set)(NDE_TANH_MOST), c));
-    NUMBER s = x * x, u = x * POLYNOMIAL(s, nde_tanh_above), v = POLYNOMIAL(s, nde_tanh_below), twice = (u + u) * v;
-    NUMBER y = twice * (1 - b * b) / (v * v + u * u + b * twice);
+    NUMBER s = c * c, above = c * POLYNOMIAL(s, nde_tanh_near_above), below = POLYNOMIAL(s, nde_tanh_near_below);
+    NUMBER y = above * (1 - b * b) / (below + b * above);
 #endif
     BITS is_large = FAMILY(less)(FAMILY(set)(1), FAMILY(fabs)(c));
     if (FAMILY(any)(is_large))

@@ -116,6 +116,8 @@ static const Real nde_erf_near[] = {1.12837916221,    -0.376126005221,    0.1128
                                     0.00516486509669, -0.000780580582166, 7.18803439482e-5};
 static const Real nde_tanh_above[] = {1.85402703f, 0.0552081205f, 0.000211976032f};
 static const Real nde_tanh_below[] = {3.70805407f, 0.41942057f, 0.00447535748f, 4.56341604e-06f};
+static const Real nde_tanh_near_above[] = {1.0, 0.0943764589545};
+static const Real nde_tanh_near_below[] = {1.0, 0.427708249464, 0.0092467541761};
 static const Real nde_erf_above[] = {1.90019045849, 0.271983594411, 0.0336842530606, 0.00107855843417,
                                      -1.15305865141e-5};
 static const Real nde_erf_below[] = {3.368, 0.532676595818, 0.120472007375, 0.00767732216841};

@@ -102,6 +102,8 @@ def table(bits, digits, degrees):
     t = lambda x: tanh(sqrt(x) / 2) / sqrt(x)
     damped = lambda t: lambda x: (1 - t(x) ** 2 * x) / (1 + t(x) ** 2 * x) / t(x)
     of("tanh", t, damped(t), tiny, mpf("9.02") ** 2, 2, 3, first=0.5, times=2 * mpf("1.77"))
+    near = lambda x: tanh(sqrt(x)) / sqrt(x)
+    of("tanh_near", near, lambda x: 1 / near(x), tiny, 1, 1, 2, first=1)
     u = lambda x: e(x) / (1 + sqrt(erfc(sqrt(x)) * (1 + erf(sqrt(x)))))
     of("erf", u, damped(u), tiny, mpf("3.92") ** 2, 4, 3, times=2 * mpf("1.684"))
 

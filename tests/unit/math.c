@@ -177,6 +177,48 @@ START_TEST(special_values_are_exact)
 }
 END_TEST
 
+static void change_lanes(const Real *a, const Real *b, const Real *c, Real *y)
+{
+    Vec va, vb, vc;
+    memcpy(&va, a, sizeof va);
+    memcpy(&vb, b, sizeof vb);
+    memcpy(&vc, c, sizeof vc);
+    va = v_tanh_change(va, vb, vc);
+    memcpy(y, &va, sizeof va);
+}
+
+/* The change of tanh: to its last places for |c| <= 1, b being taken as it is given; beyond, as exact as the values.
+ * The two meet in one vector. */
+START_TEST(changes_of_tanh_are_right)
+{
+    uint64_t state = 7;
+    for (int e = -60; e < 5; e++)
+        for (int k = 0; k < 2048; k += LANES) {
+            Real a[LANES], b[LANES], c[LANES], y[LANES];
+            for (int l = 0; l < LANES; l++) {
+                a[l] = (Real)((double)(next_random(&state) & 0xffff) / 0x8000 - 1);
+                b[l] = r_tanh(a[l]);
+                c[l] = (Real)ldexp(1 + (double)(next_random(&state) & 0xfffff) / 0x100000, l == 3 ? 1 : e);
+                c[l] = (k + l) % 2 ? -c[l] : c[l];
+            }
+            change_lanes(a, b, c, y);
+            for (int l = 0; l < LANES; l++) {
+                long double t = tanhl((long double)c[l]), given = (long double)b[l];
+                bool is_near = c[l] >= -1 && c[l] <= 1;
+                long double want = is_near ? t * (1 - given * given) / (1 + given * t)
+                                           : tanhl((long double)a[l] + (long double)c[l]) - given;
+                long double error = fabsl((long double)y[l] - want) / (is_near ? fabsl(want) : 1);
+                if (!(error <= 5 * ldexpl(1, -BITS_BEHIND)))
+                    ck_abort_msg("a %.17g, c %.17g: %.17g, wrong by %.3Lg", (double)a[l], (double)c[l], (double)y[l],
+                                 error);
+                Real one = r_tanh_change(a[l], b[l], c[l]);
+                if (!(fabsl((long double)one - want) <= 5 * ldexpl(1, -BITS_BEHIND) * (is_near ? fabsl(want) : 1)))
+                    ck_abort_msg("a %.17g, c %.17g alone: %.17g", (double)a[l], (double)c[l], (double)one);
+            }
+        }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("math");
@@ -185,6 +227,7 @@ int main(void)
     tcase_add_loop_test(tc, functions_are_right_everywhere, 0, FUNCTION_COUNT);
     tcase_add_test(tc, angles_are_right_beside_zeros);
     tcase_add_test(tc, special_values_are_exact);
+    tcase_add_test(tc, changes_of_tanh_are_right);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
