@@ -242,6 +242,7 @@ D_PRODUCT(mm_nt)
  * behind the last column. */
 typedef struct Panel {
     int m, j, n, n_term;
+    int open; /* rows of y that others follow, so that a vector may reach beyond their end */
     ptrdiff_t a_row, a_col;
 } Panel;
 
@@ -265,66 +266,87 @@ INLINE int panel_width(int j)
 #define KEEP(x) (void)(x)
 #endif
 
-/* R rows by C vectors of y; `last` columns of the last vector exist. */
-#define PANEL_BLOCK(R, C)                                                                                              \
-    INLINE void panel_##R##_##C(const Panel *p, int last, Real *y, const Real *const *a, ptrdiff_t r0, const Real *b)  \
-    {                                                                                                                  \
-        Vec sum[R][C];                                                                                                 \
-        UNROLL for (int r = 0; r < R; r++)                                                                             \
-        {                                                                                                              \
-            UNROLL for (int v = 0; v < C - 1; v++) sum[r][v] = v_load(y + r * (ptrdiff_t)p->j + v * LANES);            \
-            sum[r][C - 1] = v_load_some(y + r * (ptrdiff_t)p->j + (C - 1) * LANES, last);                              \
-        }                                                                                                              \
-        for (int t = 0; t < p->n_term; t++) {                                                                          \
-            const Real *x = a[t] + r0 * p->a_row;                                                                      \
-            for (int l = 0; l < p->n; l++, x += p->a_col, b += C * LANES) {                                            \
-                Vec row[C];                                                                                            \
-                UNROLL for (int v = 0; v < C; v++)                                                                     \
-                {                                                                                                      \
-                    row[v] = *(const Vec *)(b + v * LANES);                                                            \
-                    KEEP(row[v]);                                                                                      \
-                }                                                                                                      \
-                UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++) sum[r][v] +=                     \
-                    x[r * p->a_row] * row[v];                                                                          \
-            }                                                                                                          \
-        }                                                                                                              \
-        UNROLL for (int r = 0; r < R; r++)                                                                             \
-        {                                                                                                              \
-            UNROLL for (int v = 0; v < C - 1; v++) * (VecAnywhere *)(y + r * (ptrdiff_t)p->j + v * LANES) = sum[r][v]; \
-            v_store_some(y + r * (ptrdiff_t)p->j + (C - 1) * LANES, sum[r][C - 1], last);                              \
-        }                                                                                                              \
+INLINE int panel_open(int m, int j)
+{
+    return j < LANES ? 0 : m - 1;
+}
+
+/* a += sum in its first n lanes, is_open: the lanes behind them are there and stay as they are. */
+INLINE void panel_end(Real *a, Vec sum, VecBits in, int n, bool is_open)
+{
+    if (is_open || n == LANES)
+        *(VecAnywhere *)a = v_load(a) + v_real(v_bits(sum) & in);
+    else
+        v_store_some(a, v_load_some(a, n) + sum, n);
+}
+
+/* R rows by C vectors of y, the last vector with n columns, which are those of `in`. y is read when the sums are there,
+ * so that no product waits for it. */
+#define PANEL_BLOCK(R, C)                                                                                 \
+    INLINE void panel_##R##_##C(const Panel *p, VecBits in, int n, Real *y, const Real *const *a, int r0, \
+                                const Real *b)                                                            \
+    {                                                                                                     \
+        Vec sum[R][C];                                                                                    \
+        UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++) sum[r][v] = v_set(0);       \
+        for (int t = 0; t < p->n_term; t++) {                                                             \
+            const Real *x = a[t] + r0 * p->a_row;                                                         \
+            for (int l = 0; l < p->n; l++, x += p->a_col, b += C * LANES) {                               \
+                Vec row[C];                                                                               \
+                UNROLL for (int v = 0; v < C; v++)                                                        \
+                {                                                                                         \
+                    row[v] = *(const Vec *)(b + v * LANES);                                               \
+                    KEEP(row[v]);                                                                         \
+                }                                                                                         \
+                UNROLL for (int r = 0; r < R; r++) UNROLL for (int v = 0; v < C; v++) sum[r][v] +=        \
+                    x[r * p->a_row] * row[v];                                                             \
+            }                                                                                             \
+        }                                                                                                 \
+        UNROLL for (int r = 0; r < R; r++, y += p->j)                                                     \
+        {                                                                                                 \
+            UNROLL for (int v = 0; v < C - 1; v++) * (VecAnywhere *)(y + v * LANES) =                     \
+                v_load(y + v * LANES) + sum[r][v];                                                        \
+            panel_end(y + (C - 1) * LANES, sum[r][C - 1], in, n, r0 + r < p->open);                       \
+        }                                                                                                 \
     }
 PANEL_BLOCK(4, 3)
-PANEL_BLOCK(6, 2)
-PANEL_BLOCK(8, 1)
+PANEL_BLOCK(2, 3)
 PANEL_BLOCK(1, 3)
+PANEL_BLOCK(6, 2)
+PANEL_BLOCK(4, 2)
 PANEL_BLOCK(1, 2)
+PANEL_BLOCK(8, 1)
+PANEL_BLOCK(4, 1)
 PANEL_BLOCK(1, 1)
 
-/* All rows of one panel, R at a time. */
-#define PANEL_ROWS(R, C)                                                                               \
-    INLINE void panel_rows_##C(const Panel *p, int last, Real *y, const Real *const *a, const Real *b) \
-    {                                                                                                  \
-        int r = 0;                                                                                     \
-        for (; r + R <= p->m; r += R)                                                                  \
-            panel_##R##_##C(p, last, y + (ptrdiff_t)r * p->j, a, r, b);                                \
-        for (; r < p->m; r++)                                                                          \
-            panel_1_##C(p, last, y + (ptrdiff_t)r * p->j, a, r, b);                                    \
+/* All rows of one panel, R at a time, then S. */
+#define PANEL_ROWS(R, S, C)                                                                                     \
+    INLINE void panel_rows_##C(const Panel *p, VecBits in, int n, Real *y, const Real *const *a, const Real *b) \
+    {                                                                                                           \
+        int r = 0;                                                                                              \
+        for (; r + R <= p->m; r += R)                                                                           \
+            panel_##R##_##C(p, in, n, y + (ptrdiff_t)r * p->j, a, r, b);                                        \
+        for (; r + S <= p->m; r += S)                                                                           \
+            panel_##S##_##C(p, in, n, y + (ptrdiff_t)r * p->j, a, r, b);                                        \
+        for (; r < p->m; r++)                                                                                   \
+            panel_1_##C(p, in, n, y + (ptrdiff_t)r * p->j, a, r, b);                                            \
     }
-PANEL_ROWS(4, 3)
-PANEL_ROWS(6, 2)
-PANEL_ROWS(8, 1)
+PANEL_ROWS(4, 2, 3)
+PANEL_ROWS(6, 4, 2)
+PANEL_ROWS(8, 4, 1)
 
 /* The panel at column c. */
 KERNEL void panel_add(const Panel *p, int c, Real *y, const Real *const *a, const Real *b)
 {
-    int n = panel_vectors(p->j, c), left = p->j - c - (n - 1) * LANES, last = left < LANES ? left : LANES;
-    if (n == 3)
-        panel_rows_3(p, last, y + c, a, b);
-    else if (n == 2)
-        panel_rows_2(p, last, y + c, a, b);
+    int vectors = panel_vectors(p->j, c), left = p->j - c - (vectors - 1) * LANES, n = left < LANES ? left : LANES;
+    VecBits in;
+    for (int l = 0; l < LANES; l++)
+        in[l] = l < n ? (LaneBits)-1 : 0;
+    if (vectors == 3)
+        panel_rows_3(p, in, n, y + c, a, b);
+    else if (vectors == 2)
+        panel_rows_2(p, in, n, y + c, a, b);
     else
-        panel_rows_1(p, last, y + c, a, b);
+        panel_rows_1(p, in, n, y + c, a, b);
 }
 
 /* y with all panels of b, some rows of a at a time, which stay in the first-level cache. */
@@ -335,6 +357,7 @@ INLINE void panels_add(const Panel *p, Real *y, const Real *const *a, const Real
     Panel some = *p;
     for (int r = 0; r < p->m; r += ROWS) {
         some.m = p->m - r < ROWS ? p->m - r : ROWS;
+        some.open = p->open - r;
         for (int t = 0; t < p->n_term; t++)
             left[t] = a[t] + r * p->a_row;
         for (int c = 0; c < p->j; c += panel_vectors(p->j, c) * LANES)
@@ -411,7 +434,7 @@ INLINE void outer_turn(const Panel *p, const Vec *b, int step, int t, const Real
 INLINE void outer_products(const Product *p, int n_term, const Vec *const *a, const Vec *const *b, Real *y,
                            const Real *mask, Real *packed)
 {
-    Panel panel = {p->m, p->j, TILE, n_term, (ptrdiff_t)p->w_row * TILE, 1};
+    Panel panel = {p->m, p->j, TILE, n_term, panel_open(p->m, p->j), (ptrdiff_t)p->w_row * TILE, 1};
     for (int l = 0; l < p->k; l++) {
         const Real *left[NDE_MAX_TERMS];
         for (int t = 0; t < n_term; t++) {
@@ -467,7 +490,7 @@ KERNEL void shared_add(Real *y, const Real *a, ptrdiff_t a_row, ptrdiff_t a_col,
     enum { ROWS = 128 };
     Vec packed[3 * ROWS];
     for (int l = 0; l < k; l += ROWS) {
-        Panel p = {m, j, k - l < ROWS ? k - l : ROWS, 1, a_row, a_col};
+        Panel p = {m, j, k - l < ROWS ? k - l : ROWS, 1, panel_open(m, j), a_row, a_col};
         const Real *left = a + l * a_col;
         for (int c = 0; c < j; c += panel_vectors(j, c) * LANES) {
             panel_pack(&p, c, b + l * b_row, b_row, b_col, (Real *)packed);
