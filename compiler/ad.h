@@ -16,6 +16,7 @@ struct Pair {
     const Fn *fn;
     bool is_difference;
     bool *want, *seed; /* difference: want is the changed inputs, seed is NULL */
+    bool *moves;       /* difference with the changes of residuals, [residual]: does it change? Else NULL */
     Fn *fwd, *bwd;
     LIST(Takes) takes; /* what bwd's inputs are; a seed is a cotangent, or the change of an input */
     int n_want;        /* bwd's outputs */

@@ -297,6 +297,13 @@ Val span_series(Check *c, const SolveInfo *info, int state, Val series);
 Internals span_internals(Check *c, Builder *b, const Internals *in);
 
 /* ---- step.c: one step of a method as IR ---- */
+/* What the change of a field needs to know of where a step starts and what is costly to form there: residuals that a step
+ * hands to the next one, which starts where its last stage lies. */
+typedef struct Handed {
+    int n;
+    int *residual;
+    Type *type;
+} Handed;
 typedef struct Problem { /* what a step needs of its solve, in the builder where it stands */
     Solve *solve;
     Fn *field;                  /* (u.., t, p..) -> du.., and further rates that no stage needs */
@@ -308,6 +315,8 @@ typedef struct Problem { /* what a step needs of its solve, in the builder where
     const Val *second;          /* what the method carries beside the state; NULL: it is equal to it */
     const Clock *clock;         /* of a learned span; NULL: t is the model's time */
     const Val *slope;           /* the first slope of the user's states, if it is held: not part of the reduced ones */
+    const Handed *handed;       /* NULL: nothing is */
+    const Val *start;           /* [handed->n]: the values at the start; NULL: they are formed */
 } Problem;
 typedef struct Start {    /* where a step begins, for one state each */
     Val *u, *k;           /* of the integrated state: value and first stage derivative */
@@ -319,6 +328,7 @@ struct Internals {
     Val **k, **stage;                   /* [stage][state]; those of the interpolant alone have no values yet */
     Val *u0, *u1;
     Val *err, *err2; /* NULL without an embedded method, without a second one */
+    Val *handed;     /* to the next step, if anything is */
     Val t, h;
     const Val *atol, *rtol; /* one number or array for each state */
     const Clock *clock;     /* of the solve */

@@ -122,7 +122,7 @@ static Val of_operator(Sweep *s, const Ins *ins, Val v)
 }
 
 /* ---- calls ---- */
-static Pair *pair_of(Module *m, const Fn *fn, const bool *changed);
+static Pair *pair_of(Module *m, const Fn *fn, const bool *changed, bool of_residuals);
 
 static void of_call(Sweep *s, Val v)
 {
@@ -130,7 +130,7 @@ static void of_call(Sweep *s, Val v)
     bool *changed = ARENA_NEW(s->m->arena, bool, ins.n_arg + 1);
     for (int k = 0; k < ins.n_arg; k++)
         changed[k] = s->cotangent[ins.arg[k]] != NO_VAL;
-    Pair *p = pair_of(s->m, ins.imm.fn, changed);
+    Pair *p = pair_of(s->m, ins.imm.fn, changed, false);
     s->pair[v] = p;
     s->from->ins.at[v].imm.fn = p->fwd;
     Val *arg = ARENA_NEW(s->m->arena, Val, p->takes.n + 1);
@@ -166,7 +166,7 @@ static void sweep_forward(Sweep *s)
 }
 
 /* ---- pairs ---- */
-static Pair *pair_make(Module *m, const Fn *fn, const bool *changed)
+static Pair *pair_make(Module *m, const Fn *fn, const bool *changed, bool of_residuals)
 {
     Pair *p = ARENA_NEW(m->arena, Pair, 1);
     p->fn = fn;
@@ -184,6 +184,14 @@ static Pair *pair_make(Module *m, const Fn *fn, const bool *changed)
     sweep_forward(&s);
     for (int i = 0; i < fn->out.n; i++)
         fn_out(m, bwd, change(&s, fn->out.at[i]), fn->out_name.at[i]);
+    if (of_residuals) {
+        p->moves = ARENA_NEW(m->arena, bool, s.residual.n + 1);
+        for (int r = 0; r < s.residual.n; r++) {
+            Val v = s.residual.at[r];
+            p->moves[r] = s.cotangent[v] != NO_VAL;
+            fn_out(m, bwd, change(&s, v), NULL);
+        }
+    }
     fwd->note = str_format(m->arena, "%s, and what its change needs", fn->name);
     p->fwd = module_add(m, canon(m, fwd));
     bwd = canon(m, sweep_inputs_first(m, bwd, p));
@@ -192,25 +200,32 @@ static Pair *pair_make(Module *m, const Fn *fn, const bool *changed)
     return p;
 }
 
-static Pair *pair_of(Module *m, const Fn *fn, const bool *changed)
+static Pair *pair_of(Module *m, const Fn *fn, const bool *changed, bool of_residuals)
 {
     for (int i = 0; i < m->pairs.n; i++) {
         Pair *p = m->pairs.at[i];
-        if (p->is_difference && p->fn == fn && memcmp(p->want, changed, sizeof(bool) * (size_t)fn->n_in) == 0)
+        if (p->is_difference && p->fn == fn && memcmp(p->want, changed, sizeof(bool) * (size_t)fn->n_in) == 0 &&
+            (p->moves != NULL) == of_residuals)
             return p;
     }
-    Pair *p = pair_make(m, fn, changed);
+    Pair *p = pair_make(m, fn, changed, of_residuals);
     list_push(m->arena, m->pairs, p);
     return p;
 }
 
-Difference difference_of(Module *m, const Fn *fn, const bool *changed)
+Difference difference_of(Module *m, const Fn *fn, const bool *changed, bool of_residuals)
 {
-    Pair *p = pair_of(m, fn, changed);
+    Pair *p = pair_of(m, fn, changed, of_residuals);
     Fn *base = sweep_copy(m, p->fwd, str_format(m->arena, "%s_only", p->fwd->name));
     base->out.n = base->out_name.n = 0;
     for (int i = fn->out.n; i < p->fwd->out.n; i++)
         fn_out(m, base, p->fwd->out.at[i], p->fwd->out_name.at[i]);
     base->note = str_format(m->arena, "what the change of %s needs", fn->name);
-    return (Difference){module_add(m, canon(m, base)), p->fwd, p->bwd, p->takes.n, p->takes.at};
+    return (Difference){.base = module_add(m, canon(m, base)),
+                        .with_value = p->fwd,
+                        .change = p->bwd,
+                        .n_take = p->takes.n,
+                        .n_residual = p->fwd->out.n - fn->out.n,
+                        .takes = p->takes.at,
+                        .moves = p->moves};
 }

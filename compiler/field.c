@@ -76,17 +76,71 @@ void field_value(const Field *f, Builder *b, const Problem *p, const Val *u, Val
 }
 
 /* ---- changes ---- */
+static Difference difference(const Field *f)
+{
+    int n = f->p->solve->n_state;
+    bool *changed = ARENA_NEW(f->c->arena, bool, f->fn->n_in + 1);
+    for (int i = 0; i <= n; i++)
+        changed[i] = true;
+    return difference_of(f->c->module, f->fn, changed, f->is_written);
+}
+
+/* [value]: is it made with more than arithmetic? */
+static bool *costly_values(Check *c, const Fn *fn)
+{
+    bool *costly = ARENA_NEW(c->arena, bool, fn->ins.n + 1);
+    for (int v = fn->n_in; v < fn->ins.n; v++) {
+        const Ins *ins = &fn->ins.at[v];
+        costly[v] = ad_is_kept(ins);
+        for (int k = 0; k < ins->n_arg; k++)
+            costly[v] |= costly[ins->arg[k]];
+    }
+    return costly;
+}
+
+Handed field_handed(Check *c, const Problem *p)
+{
+    Handed h = {0};
+    if (!p->solve->has_differences || !p->solve->method->fsal)
+        return h;
+    Field f = field_open(c, p);
+    if (!f.is_written)
+        return h;
+    Difference d = difference(&f);
+    const Fn *fn = d.with_value;
+    int first = fn->out.n - d.n_residual;
+    bool *costly = costly_values(c, fn), *is_taken = ARENA_NEW(c->arena, bool, fn->ins.n + 1);
+    h.residual = ARENA_NEW(c->arena, int, d.n_residual + 1);
+    h.type = ARENA_NEW(c->arena, Type, d.n_residual + 1);
+    for (int i = 0; i < d.n_take; i++) {
+        int r = d.takes[i].index;
+        Val v = d.takes[i].kind == TAKES_RESIDUAL ? fn->out.at[first + r] : NO_VAL;
+        if (v == NO_VAL || !d.moves[r] || !costly[v] || is_taken[v] || !fn_type(fn, v).is_batched)
+            continue;
+        is_taken[v] = true;
+        h.residual[h.n] = r;
+        h.type[h.n++] = fn_type(fn, v);
+    }
+    return h;
+}
+
+/* Values at the start that the last step handed over take the place of those that base forms. */
+static void take_handed(const Changes *s, const Fn *base)
+{
+    const Problem *p = s->p;
+    for (int k = 0; p->start && k < p->handed->n; k++)
+        for (int i = 0; i < base->out.n; i++)
+            if (base->out.at[i] == base->out.at[s->first + p->handed->residual[k]])
+                s->base[i] = p->start[k];
+}
+
 Changes changes_at(const Field *f, Builder *b, const Problem *p, const Val *u, Val t, bool has_k1)
 {
     Check *c = f->c;
     int n = p->solve->n_state, n_in = f->fn->n_in;
-    Changes s = {f, b, p, {0}, ARENA_NEW(c->arena, Val, n_in), NULL, n + f->n_inner};
-    bool *changed = ARENA_NEW(c->arena, bool, n_in);
-    for (int i = 0; i < n_in; i++) {
+    Changes s = {f, b, p, difference(f), ARENA_NEW(c->arena, Val, n_in), NULL, n + f->n_inner};
+    for (int i = 0; i < n_in; i++)
         s.arg[i] = i < n ? u[i] : i == n ? t : p->arg[i - n - 1];
-        changed[i] = i <= n;
-    }
-    s.d = difference_of(c->module, f->fn, changed);
     Fn *base = has_k1 && !f->is_written ? s.d.base : s.d.with_value;
     s.first = base == s.d.base ? 0 : s.first;
     s.base = ARENA_NEW(c->arena, Val, base->out.n + 1);
@@ -94,6 +148,7 @@ Changes changes_at(const Field *f, Builder *b, const Problem *p, const Val *u, V
         const Val *map = fn_append(c->module, b->fn, base, s.arg, false);
         for (int i = 0; i < base->out.n; i++)
             s.base[i] = map[base->out.at[i]];
+        take_handed(&s, base);
         return s;
     }
     Val call = fn_call(c->module, b->fn, base, n_in, s.arg, p->solve->span);
@@ -102,7 +157,12 @@ Changes changes_at(const Field *f, Builder *b, const Problem *p, const Val *u, V
     return s;
 }
 
-void changes_of(const Changes *s, const Val *d, Val dt, Val *out, Val *inner)
+Val changes_handed(const Changes *s, int i)
+{
+    return s->base[s->first + s->p->handed->residual[i]];
+}
+
+void changes_of(const Changes *s, const Val *d, Val dt, Val *out, Val *inner, Val *handed)
 {
     Check *c = s->field->c;
     Fn *change = s->d.change;
@@ -123,6 +183,10 @@ void changes_of(const Changes *s, const Val *d, Val dt, Val *out, Val *inner)
             out[j] = map[change->out.at[j]];
         for (int k = 0; k < s->field->n_inner; k++)
             inner[k] = fn_op2(c->module, s->b->fn, OP_add, s->base[n + k], map[change->out.at[n + k]]);
+        for (int k = 0; handed && k < s->p->handed->n; k++) {
+            Val moved = map[change->out.at[s->first + s->p->handed->residual[k]]];
+            handed[k] = fn_op2(c->module, s->b->fn, OP_add, changes_handed(s, k), moved);
+        }
         return;
     }
     Val call = fn_call(c->module, s->b->fn, change, s->d.n_take, arg, s->p->solve->span);

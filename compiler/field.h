@@ -28,8 +28,13 @@ typedef struct Changes {
     int first; /* the first residual */
 } Changes;
 
+/* What the steps of a method whose last stage is the first of the next step hand over. */
+Handed field_handed(Check *c, const Problem *p);
 Changes changes_at(const Field *f, Builder *b, const Problem *p, const Val *u, Val t, bool has_k1);
-/* For changes d of the states and dt of the time: changes of du.., and the inner values there. */
-void changes_of(const Changes *s, const Val *d, Val dt, Val *out, Val *inner);
+/* The values that are handed over, at the start. */
+Val changes_handed(const Changes *s, int i);
+/* For changes d of the states and dt of the time: changes of du.., the inner values there, and, unless it is NULL, what is
+ * handed over from there. */
+void changes_of(const Changes *s, const Val *d, Val dt, Val *out, Val *inner, Val *handed);
 
 #endif

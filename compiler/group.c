@@ -4,7 +4,7 @@
  * Instructions are visited last to first, and so are groups made: every user of a value is in a group made before the
  * value is visited. A map joins the loop that needs it first, if no group between must see the whole of it; else the
  * group made last, if that is a loop over as many elements. So a value is made where it is used, and the sum of a stage
- * is one loop.
+ * is one loop. A map that nobody in the part uses is made where its last operand is.
  * Elsewhere: memory (store.c). */
 #include "plan.h"
 
@@ -18,6 +18,7 @@ typedef struct Grouping {
     int part;
     int *latest;  /* of a value: the number of the group, in order of making, that needs it first in time; -1: none */
     int *blocked; /* the same for groups that need all of its elements at once */
+    Val *waiting, *behind; /* of a value: the first of the maps that wait for it; of a map: the next one that waits too */
     LIST(Group *) made;
 } Grouping;
 
@@ -147,17 +148,49 @@ static void place_ins(Grouping *s, Val v)
     }
 }
 
+/* The last operand that is made in the part; NO_VAL if there is none. */
+static Val last_operand(const Grouping *s, Val v)
+{
+    const PlanFn *f = s->f;
+    const Ins *ins = &f->fn->ins.at[v];
+    Val last = NO_VAL;
+    for (int k = 0; k < ins->n_arg; k++) {
+        int offset;
+        Val a = plan_base(f, ins->arg[k], &offset);
+        if (f->in_part[a] == s->part && plan_has_group(f, a) && (last == NO_VAL || a > last))
+            last = a;
+    }
+    return last;
+}
+
+static void visit(Grouping *s, Val v)
+{
+    for (Val w = s->waiting[v]; w != NO_VAL; w = s->behind[w])
+        place_ins(s, w);
+    bool is_map = kind_of(s->f, v) == GROUP_loop && s->f->ride[v] == RIDE_none;
+    Val last = is_map && s->latest[v] < 0 ? last_operand(s, v) : NO_VAL;
+    if (last == NO_VAL) {
+        place_ins(s, v);
+        return;
+    }
+    s->behind[v] = s->waiting[last];
+    s->waiting[last] = v;
+}
+
 void group_part(Plan *p, PlanFn *f, int part)
 {
-    Grouping s = {p, f, part, NULL, NULL, {0}};
+    Grouping s = {.p = p, .f = f, .part = part};
     int n = f->fn->ins.n;
     s.latest = ARENA_NEW(p->m->arena, int, n + 1);
     s.blocked = ARENA_NEW(p->m->arena, int, n + 1);
+    s.waiting = ARENA_NEW(p->m->arena, Val, n + 1);
+    s.behind = ARENA_NEW(p->m->arena, Val, n + 1);
     memset(s.latest, 0xff, sizeof(int) * (size_t)n);
     memset(s.blocked, 0xff, sizeof(int) * (size_t)n);
+    memset(s.waiting, 0xff, sizeof(Val) * (size_t)n); /* NO_VAL */
     for (int v = n - 1; v >= 0; v--)
         if (f->in_part[v] == part && plan_has_group(f, (Val)v))
-            place_ins(&s, (Val)v);
+            visit(&s, (Val)v);
     for (int g = s.made.n - 1; g >= 0; g--) { /* last made, first run */
         Group *group = s.made.at[g];
         for (int i = 0, k = group->ins.n - 1; i < k; i++, k--) {

@@ -342,12 +342,14 @@ void ad_gradient(Module *m, Fn *fn, Val loss, int n_param, const bool *wanted, V
 /* ---- difference.c ---- */
 /* What fn changes by when the marked inputs change, evaluated from the changes themselves, so that a small change keeps
  * its relative accuracy.  base (inputs of fn..) -> residuals..  (with_value: outputs of fn.., residuals..);
- * change (what takes says: inputs of fn, residuals, changes of the marked inputs) -> changes of the outputs.. */
+ * change (what takes says: inputs of fn, residuals, changes of the marked inputs) -> changes of the outputs.., and of the
+ * residuals.. if asked for. */
 typedef struct Difference {
     Fn *base, *with_value, *change;
-    int n_take;
+    int n_take, n_residual;
     const struct Takes *takes;
+    const bool *moves; /* [n_residual]: does it change? */
 } Difference;
-Difference difference_of(Module *m, const Fn *fn, const bool *changed);
+Difference difference_of(Module *m, const Fn *fn, const bool *changed, bool of_residuals);
 
 #endif

@@ -203,6 +203,9 @@ static Internals changed_internals(const Field *f, Builder *b, const Problem *p,
     Internals in = internals_new(c, p, t, h);
     Val **change = ARENA_NEW(c->arena, Val *, m->stages), *d = ARENA_NEW(c->arena, Val, n);
     for (int i = 0; i < m->stages; i++) {
+        bool is_last = p->handed && i == m->stages - 1;
+        if (is_last)
+            in.handed = ARENA_NEW(c->arena, Val, p->handed->n + 1);
         change[i] = ARENA_NEW(c->arena, Val, n);
         inner[i] = ARENA_NEW(c->arena, Val, f->n_inner + 1);
         Val step = op2(c, b, OP_mul, h, num(c, b, m->c[i]));
@@ -212,7 +215,7 @@ static Internals changed_internals(const Field *f, Builder *b, const Problem *p,
             d[j] = more == NO_VAL ? d[j] : op2(c, b, OP_add, d[j], more);
         }
         if (i > 0)
-            changes_of(&s, d, step, change[i], inner[i]);
+            changes_of(&s, d, step, change[i], inner[i], in.handed);
         for (int j = 0; j < n; j++) {
             in.stage[i][j] = i == 0 ? u[j] : op2(c, b, OP_add, u[j], d[j]);
             in.k[i][j] = i > 0 ? op2(c, b, OP_add, in.k[0][j], change[i][j]) : k1 ? k1[j] : s.base[j];
@@ -371,7 +374,7 @@ typedef struct Frame { /* a function of a solve being built */
 } Frame;
 
 /* Carries: k1 and the second state of each state, as the method has them; behind them the user's form of each reduced
- * state. */
+ * state, and what is handed over. */
 static int n_k1(const Solve *s)
 {
     return s->method->slope ? s->n_state : 0;
@@ -408,6 +411,9 @@ static Frame frame_new(Check *c, const Problem *p, Keys *keys, Builder *parent, 
             if (is_lifted(p, i))
                 f.user_u[i] = f.carry[at++] =
                     build_input(c, f.b, p->reduction->state[i].start.type, lifted_name(c, s, i));
+        f.p.start = p->handed ? f.carry + at : NULL;
+        for (int i = 0; p->handed && i < p->handed->n; i++)
+            f.carry[at++] = build_input(c, f.b, p->handed->type[i], str_format(c->arena, "start_%d", i + 1));
     }
     return f;
 }
@@ -495,6 +501,8 @@ static void end_of_step(Check *c, Frame *f, const Internals *in, const Internals
     for (int j = 0; j < solve->n_state; j++)
         if (is_lifted(&f->p, j))
             fn_out(c->module, fn, user->u1[j], str_format(c->arena, "%s_1", lifted_name(c, solve, j)));
+    for (int i = 0; f->p.handed && i < f->p.handed->n; i++)
+        fn_out(c->module, fn, in->handed[i], str_format(c->arena, "start_%d_1", i + 1));
 }
 
 /* The way back: a step of -h from its end. */
@@ -545,6 +553,12 @@ static Fn *make_init(Check *c, const Problem *p, Keys *keys, Builder *parent)
     for (int j = 0; j < p->solve->n_state; j++)
         if (is_lifted(p, j))
             fn_out(c->module, f.b->fn, f.p.origin[j], lifted_name(c, p->solve, j));
+    if (p->handed) {
+        Field field = field_open(c, &f.p);
+        Changes at = changes_at(&field, f.b, &f.p, f.u, t, true);
+        for (int i = 0; i < p->handed->n; i++)
+            fn_out(c->module, f.b->fn, changes_handed(&at, i), str_format(c->arena, "start_%d", i + 1));
+    }
     f.b->fn->note = "what the first step is handed";
     return build_finish(c, f.b);
 }
@@ -642,10 +656,14 @@ static Fn *make_lift(Check *c, const Problem *p, Keys *keys, Builder *parent)
     return build_finish(c, f.b);
 }
 
-void step_functions(Check *c, const Problem *p, Keys *keys, Builder *parent, Scope *s, const Terms *terms)
+void step_functions(Check *c, const Problem *problem, Keys *keys, Builder *parent, Scope *s, const Terms *terms)
 {
+    const Handed handed = field_handed(c, problem);
+    Problem with_handed = *problem;
+    with_handed.handed = handed.n ? &handed : NULL;
+    const Problem *p = &with_handed;
     Solve *solve = p->solve;
-    solve->n_carry = n_k1(solve) + n_second(solve);
+    solve->n_carry = n_k1(solve) + n_second(solve) + handed.n;
     for (int j = 0; j < solve->n_state; j++)
         solve->n_carry += is_lifted(p, j);
     solve->n_dense = solve->n_state * (solve->method->all_stages + (!solve->method->degree && !solve->method->fsal));

@@ -301,6 +301,8 @@ static void begin(Reverse *r)
     for (int i = 0; i < s->n_state + s->n_carry; i++) {
         NdeValue v = nde_slot_value(s, i);
         NdeRef seed = i < s->n_state ? seed_of(r, i) : (NdeRef){0};
+        if (i >= s->n_state && !r->vjp->seed_carry[i - s->n_state])
+            continue;
         if (seed.at)
             nde_value_copy(r->e, v, r->after[i], seed);
         else

@@ -57,7 +57,7 @@ static Fn *fn_of(Op op)
 /* The change of fn's outputs for changes d of its inputs. */
 static Array *change(const Fn *fn, const Array *in, const Array *d, const bool *changed)
 {
-    Difference diff = difference_of(m, fn, changed);
+    Difference diff = difference_of(m, fn, changed, false);
     Array *base = interpret(a, diff.with_value, &world, in);
     Array *arg = ARENA_NEW(a, Array, diff.n_take + 1);
     for (int i = 0; i < diff.n_take; i++) {
@@ -155,7 +155,17 @@ START_TEST(random_functions_change_as_their_values_do)
 }
 END_TEST
 
-/* A step of a model in float32: with differences and without, in double. */
+/* The carries of a step that starts at u, t. */
+static Array *start_of(const Solve *s, const World *w, Array u, Array t, const Array *arg)
+{
+    Array *in = ARENA_NEW(a, Array, s->init->n_in);
+    in[0] = u;
+    in[1] = t;
+    memcpy(in + 2, arg, sizeof(Array) * (size_t)(s->init->n_in - 2));
+    return interpret(a, s->init, w, in);
+}
+
+/* A step of a model in float32: with differences and without, in double; and what it hands to the next one. */
 START_TEST(a_step_from_differences_equals_the_plain_one)
 {
     static const char text[] =
@@ -170,13 +180,11 @@ START_TEST(a_step_from_differences_equals_the_plain_one)
     for (int i = 0; i < with->settings.n; i++)
         setting[i] = with->settings.at[i].value;
     Random r = {11};
-    Array *in = random_inputs(a, &w, &r, s->step), *first = ARENA_NEW(a, Array, s->init->n_in);
-    first[0] = in[0];
-    first[1] = in[2];
-    for (int i = 2; i < s->init->n_in; i++)
-        first[i] = in[i + 2];
-    in[1] = interpret(a, s->init, &w, first)[0]; /* k1 belongs to the state */
-    in[3].at[0] = 0.1;
+    int n = 1 + s->n_carry; /* then t, h, arguments */
+    Array *in = random_inputs(a, &w, &r, s->step);
+    ck_assert_int_eq(s->n_carry, 3); /* k1, and what the hidden layer is made of and is */
+    memcpy(in + 1, start_of(s, &w, in[0], in[n], in + n + 2), sizeof(Array) * (size_t)s->n_carry);
+    in[n + 1].at[0] = 0.1;
     Array *y = interpret(a, s->step, &w, in);
     /* The plain step stands in its reverse, which has no differences; here it is made of the field itself. */
     const Tableau *t = s->method;
@@ -184,21 +192,26 @@ START_TEST(a_step_from_differences_equals_the_plain_one)
     Array k[16], stage = array_new(a, &w, in[0].type);
     k[0] = in[1];
     for (int i = 1; i < t->stages; i++) {
-        Array *arg = ARENA_NEW(a, Array, field->n_in), time = array_new(a, &w, in[2].type);
+        Array *arg = ARENA_NEW(a, Array, field->n_in), time = array_new(a, &w, in[n].type);
         for (int e = 0; e < array_size(&w, in[0].type); e++) {
             stage.at[e] = in[0].at[e];
             for (int j = 0; j < i; j++)
                 stage.at[e] += 0.1 * t->a[i][j] * k[j].at[e];
         }
-        time.at[0] = in[2].at[0] + 0.1 * t->c[i];
+        time.at[0] = in[n].at[0] + 0.1 * t->c[i];
         arg[0] = stage;
         arg[1] = time;
         for (int p = 2; p < field->n_in; p++)
-            arg[p] = in[p + 2];
+            arg[p] = in[p + n];
         k[i] = interpret(a, field, &w, arg)[0];
     }
     ck_assert_msg(array_error(&w, &y[0], &stage) < 1e-13, "the new state differs by %g", array_error(&w, &y[0], &stage));
     ck_assert_msg(array_error(&w, &y[1], &k[t->stages - 1]) < 1e-13, "the last stage differs");
+    Array later = array_new(a, &w, in[n].type);
+    later.at[0] = in[n].at[0] + 0.1;
+    const Array *next = start_of(s, &w, y[0], later, in + n + 2);
+    for (int i = 1; i <= s->n_carry; i++)
+        ck_assert_msg(array_error(&w, &y[i], &next[i - 1]) < 1e-13, "carry %d is not that of a start there", i);
 }
 END_TEST
 
