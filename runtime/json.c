@@ -22,12 +22,30 @@ static bool is_same(const char *text, double x, bool is_float)
     return is_float ? strtof(text, NULL) == (float)x : strtod(text, NULL) == x;
 }
 
+/* A whole number of at most DIG digits, as %.DIGg writes it. */
+static void whole_text(double x, char *out)
+{
+    char digit[DBL_DIG + 1];
+    int n = 0;
+    if (signbit(x))
+        *out++ = '-';
+    for (uint64_t rest = (uint64_t)fabs(x); n == 0 || rest > 0; rest /= 10)
+        digit[n++] = (char)('0' + rest % 10);
+    while (n > 0)
+        *out++ = digit[--n];
+    *out = '\0';
+}
+
 /* A decimal of at most DIG digits survives the way through binary, so %.DIGg (which drops zeros at the end) is shortest
  * if it is exact at all. Numbers below the normal range have fewer digits, so the search starts at one. */
 void nde_number_text(double x, bool is_float, char out[NDE_NUMBER_TEXT])
 {
     if (isnan(x) || isinf(x)) {
         strcpy(out, isnan(x) ? "nan" : x < 0 ? "-inf" : "inf");
+        return;
+    }
+    if (fabs(x) < (is_float ? 1e6 : 1e15) && x == trunc(x)) {
+        whole_text(x, out);
         return;
     }
     locale_t before = plain_locale();

@@ -58,7 +58,7 @@ void nde_report_close(NdeReport *r)
 
 double nde_report_seconds(const NdeReport *r)
 {
-    return r->before + nde_clock() - r->started;
+    return round(1e6 * (r->before + nde_clock() - r->started)) / 1e6; /* microseconds: few digits to write */
 }
 
 long nde_report_bytes(NdeReport *r)

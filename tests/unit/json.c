@@ -31,6 +31,10 @@ START_TEST(numbers_are_short)
     assert_text(123456, false, "123456");
     assert_text(5e-324, false, "5e-324");
     assert_text(1.7976931348623157e308, false, "1.7976931348623157e+308");
+    assert_text(999999999999999, false, "999999999999999");
+    assert_text(-1e15, false, "-1e+15");
+    assert_text(-999999, true, "-999999");
+    assert_text(1e6, true, "1e+06");
     assert_text((double)0.1f, true, "0.1");
     assert_text((double)1e-45f, true, "1e-45");
     assert_text((double)NAN, false, "nan");
