@@ -316,7 +316,7 @@ const char *emit_latency(Emit *e, const Solve *s, const char **bytes)
     f.head.depth = f.body.depth = 1;
     load_all(&f);
     double t0 = setting(&f, s->set_t0, 0), t1 = setting(&f, s->set_t1, 1);
-    text_line(&f.body, "Pace pace = l_begin(at, %d);", t1 < t0 ? -1 : 1);
+    text_line(&f.body, "Pace pace = l_begin(at, %d, %.17g);", t1 < t0 ? -1 : 1, f.l.count);
     text_open(&f.body, "if (at->t1 %s at->t0)", t1 < t0 ? ">" : "<");
     give_up(&f);
     if (s->n_save) {

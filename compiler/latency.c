@@ -1,9 +1,9 @@
 /* latency.c: what the latency form of a solve computes, and for which solves there is one.
  *
- * Needs: the functions of a solve.  Gives: the same with all calls expanded, the start as one function, and sums whose
- * newest term comes last; or the reason why a solve has none. Values are those of the solve's functions but for
- * rounding.
- * Elsewhere: the C text (emit_sample.c, emit_latency.c), the loop over steps (runtime/nde_latency.h). */
+ * Needs: the functions of a solve.  Gives: the same with all calls expanded, the start as one function, sums whose
+ * newest term and products whose newest factor come last; or the reason why a solve has none. Values are those of the
+ * solve's functions but for rounding. Elsewhere: the C text (emit_sample.c, emit_latency.c), the loop over steps
+ * (runtime/nde_latency.h). */
 #include "latency.h"
 
 #include <ctype.h>
@@ -95,27 +95,72 @@ static Val add_terms(const Model *model, Fn *to, const Fn *from, Val x, Val v, c
     return fn_op2(model->module, to, OP_add, add_terms(model, to, from, x, ins->arg[0], map), map[ins->arg[1]]);
 }
 
+/* A function being written anew, with the depths of its values. */
+typedef struct Rewrite {
+    const Model *model;
+    const Fn *from;
+    Fn *to;
+    const int *depth, *n_use;
+    Val *map;
+} Rewrite;
+
 /* x + (s + k) as (x + s) + k where k comes latest by far: one multiply-add stands between k and the result. Not in a
  * state at the end of a step, where rounding adds up. */
-static Fn *newest_last(const Model *model, const Fn *from)
+static Val newest_last(const Rewrite *r, Val v)
+{
+    const Ins *ins = &r->from->ins.at[v], *sum = ins->op == OP_add ? &r->from->ins.at[ins->arg[1]] : NULL;
+    const int *depth = r->depth;
+    if (!sum || sum->op != OP_add || is_output(r->from, v) || !type_equal(sum->type, ins->type) ||
+        depth[sum->arg[1]] <= depth[sum->arg[0]] + 4 || depth[sum->arg[1]] <= depth[ins->arg[0]] + 4)
+        return NO_VAL;
+    Val early = add_terms(r->model, r->to, r->from, r->map[ins->arg[0]], sum->arg[0], r->map);
+    return fn_op2(r->model->module, r->to, OP_add, early, r->map[sum->arg[1]]);
+}
+
+/* (a b) c as (a c) b where b comes latest: one product stands between b and the result. */
+static Val latest_factor_last(const Rewrite *r, Val v)
+{
+    const Ins *ins = &r->from->ins.at[v];
+    for (int k = 0; k < 2 && ins->op == OP_mul; k++) {
+        const Ins *pair = &r->from->ins.at[ins->arg[k]];
+        if (pair->op != OP_mul || r->n_use[ins->arg[k]] > 1)
+            continue;
+        int late = r->depth[pair->arg[1]] > r->depth[pair->arg[0]];
+        Val a = pair->arg[1 - late], b = pair->arg[late], c = ins->arg[1 - k];
+        if (r->depth[b] <= r->depth[a] || r->depth[b] <= r->depth[c])
+            continue;
+        Val early = fn_op2(r->model->module, r->to, OP_mul, r->map[a], r->map[c]);
+        return fn_op2(r->model->module, r->to, OP_mul, early, r->map[b]);
+    }
+    return NO_VAL;
+}
+
+static int *uses_of(Module *m, const Fn *fn)
+{
+    int *n_use = ARENA_NEW(m->arena, int, fn->ins.n + 1);
+    for (int v = 0; v < fn->ins.n; v++)
+        for (int k = 0; k < fn->ins.at[v].n_arg; k++)
+            n_use[fn->ins.at[v].arg[k]]++;
+    for (int i = 0; i < fn->out.n; i++)
+        n_use[fn->out.at[i]]++;
+    return n_use;
+}
+
+/* fn with what the rule puts in place of a value. */
+static Fn *rewritten(const Model *model, const Fn *fn, Val (*rule)(const Rewrite *, Val))
 {
     Module *m = model->module;
-    Fn *to = fn_new(m, from->name, from->span);
-    Val *map = ARENA_NEW(m->arena, Val, from->ins.n + 1);
-    const int *depth = latency_depth(model, from);
-    for (int v = 0; v < from->ins.n; v++) {
-        const Ins *ins = &from->ins.at[v], *sum = ins->op == OP_add ? &from->ins.at[ins->arg[1]] : NULL;
-        if (v < from->n_in)
-            map[v] = fn_input(m, to, ins->type, NULL);
-        else if (sum && sum->op == OP_add && !is_output(from, (Val)v) && type_equal(sum->type, ins->type) &&
-                 depth[sum->arg[1]] > depth[sum->arg[0]] + 4 && depth[sum->arg[1]] > depth[ins->arg[0]] + 4)
-            map[v] =
-                fn_op2(m, to, OP_add, add_terms(model, to, from, map[ins->arg[0]], sum->arg[0], map), map[sum->arg[1]]);
+    Fn *to = fn_new(m, fn->name, fn->span);
+    Rewrite r = {model, fn, to, latency_depth(model, fn), uses_of(m, fn), ARENA_NEW(m->arena, Val, fn->ins.n + 1)};
+    for (int v = 0; v < fn->ins.n; v++) {
+        Val other = v < fn->n_in ? fn_input(m, to, fn->ins.at[v].type, NULL) : rule(&r, (Val)v);
+        if (other != NO_VAL)
+            r.map[v] = other;
         else
-            fn_copy(m, to, from, (Val)v, map, true);
+            fn_copy(m, to, fn, (Val)v, r.map, true);
     }
-    for (int i = 0; i < from->out.n; i++)
-        fn_out(m, to, map[from->out.at[i]], NULL);
+    for (int i = 0; i < fn->out.n; i++)
+        fn_out(m, to, r.map[fn->out.at[i]], NULL);
     return canon(m, to);
 }
 
@@ -147,6 +192,33 @@ static Fn *start_of(Module *m, const Solve *s, bool is_guessed)
         fn_out(m, to, map[s->guess->out.at[0]], NULL);
     }
     return canon(m, to);
+}
+
+/* The value of a number that is made of constants, for a batch of one; 0 for others. */
+static double constant(const Fn *fn, Val v)
+{
+    const Ins *ins = &fn->ins.at[v];
+    if (ins->op == OP_mul)
+        return constant(fn, ins->arg[0]) * constant(fn, ins->arg[1]);
+    return ins->op == OP_const ? ins->imm.num : ins->op == OP_batch ? 1 : 0;
+}
+
+/* err of the step becomes a sum of squares: a root and a division less between the error and the next step. */
+static void square_error(Module *m, const Solve *s, Latency *l)
+{
+    Val *err = &l->step->out.at[s->n_state + s->n_carry];
+    const Ins *ins = &l->step->ins.at[*err];
+    l->count = 1;
+    if (ins->op == OP_sqrt) {
+        *err = ins->arg[0];
+        ins = &l->step->ins.at[*err];
+        if (ins->op == OP_div && constant(l->step, ins->arg[1]) > 0) {
+            l->count = constant(l->step, ins->arg[1]);
+            *err = ins->arg[0];
+        }
+    } else if (s->method->e2) {
+        *err = fn_op1(m, l->step, OP_square, *err);
+    }
 }
 
 /* ---- whether ---- */
@@ -225,12 +297,9 @@ Latency latency_of(const Model *model, const Solve *s)
     l.is_guessed = s->guess && s->set_initial < 0 && s->set_fixed < 0;
     l.needs_dense = s->n_save > 0 && !s->saves_exactly;
     l.start = start_of(m, s, l.is_guessed);
-    l.step = newest_last(model, flat(m, l.needs_dense ? s->step_keep : s->step));
-    Val *err = &l.step->out.at[s->n_state + s->n_carry];
-    if (l.step->ins.at[*err].op == OP_sqrt)
-        *err = l.step->ins.at[*err].arg[0];
-    else if (s->method->e2)
-        *err = fn_op1(m, l.step, OP_square, *err);
+    l.step = rewritten(model, flat(m, l.needs_dense ? s->step_keep : s->step), latest_factor_last);
+    l.step = rewritten(model, l.step, newest_last);
+    square_error(m, s, &l);
     l.dense = l.needs_dense ? flat(m, s->dense) : NULL;
     int code = code_of(model, l.step);
     if (code > LATENCY_CODE)

@@ -7,11 +7,12 @@
 
 /* The functions of a solve with all calls expanded, of which the latency form is made.
  *   start (u.., t, span, p..) -> c.., h       h where the first step is guessed
- *   step  (u.., c.., t, h, p..) -> u1.., c1.., err squared, then d.. where times are saved
+ *   step  (u.., c.., t, h, p..) -> u1.., c1.., err squared times count, then d.. where times are saved
  *   dense as the solve's */
 typedef struct Latency {
     const char *refusal; /* why there is none, for `explain`; NULL: there is one */
     Fn *start, *step, *dense;
+    double count; /* what the err of step is to be divided by */
     bool is_guessed, needs_dense;
 } Latency;
 
