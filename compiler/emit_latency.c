@@ -259,7 +259,12 @@ static void emit_step(Form *f)
     text_line(&f->body, "(void)t;");
     sample_emit(step, &f->body, 0, n + (s->set_fixed < 0));
     if (s->set_fixed < 0) {
-        text_open(&f->body, "if (!l_judge(at, &pace, %s)) {", sample_double(step, f->l.step->out.at[n]));
+        const char *scale = "1";
+        if (f->l.scale >= 0) {
+            sample_emit(step, &f->body, f->l.scale, 1);
+            scale = sample_double(step, f->l.step->out.at[f->l.scale]);
+        }
+        text_open(&f->body, "if (!l_judge(at, &pace, %s, %s)) {", sample_double(step, f->l.step->out.at[n]), scale);
         text_open(&f->body, "if (pace.is_lost)");
         give_up(f);
         text_line(&f->body, "continue;");

@@ -55,12 +55,21 @@ static int depth_of(const Fn *fn, const Ins *ins, const int *depth)
     return at + cycles(fn, ins);
 }
 
-int *latency_depth(const Model *model, const Fn *fn)
+/* late: an input that is there so long after the others as the size of a step after its first state; or NO_VAL. */
+static int *depths(const Model *model, const Fn *fn, Val late)
 {
+    enum { LATE = 40 };
     int *depth = ARENA_NEW(model->module->arena, int, fn->ins.n + 1);
+    if (late != NO_VAL)
+        depth[late] = LATE;
     for (int v = fn->n_in; v < fn->ins.n; v++)
         depth[v] = depth_of(fn, &fn->ins.at[v], depth);
     return depth;
+}
+
+int *latency_depth(const Model *model, const Fn *fn)
+{
+    return depths(model, fn, NO_VAL);
 }
 
 /* ---- the functions ---- */
@@ -100,30 +109,42 @@ typedef struct Rewrite {
     const Model *model;
     const Fn *from;
     Fn *to;
-    const int *depth, *n_use;
+    const int *depth;
+    const Val *user; /* the only one, or NO_VAL */
     Val *map;
 } Rewrite;
 
-/* x + (s + k) as (x + s) + k where k comes latest by far: one multiply-add stands between k and the result. Not in a
- * state at the end of a step, where rounding adds up. */
+/* x + (s + k) as (x + s) + k where k comes latest by far: one multiply-add stands between k and the result. In float32
+ * not in a state at the end of a step, where rounding adds up. */
 static Val newest_last(const Rewrite *r, Val v)
 {
     const Ins *ins = &r->from->ins.at[v], *sum = ins->op == OP_add ? &r->from->ins.at[ins->arg[1]] : NULL;
     const int *depth = r->depth;
-    if (!sum || sum->op != OP_add || is_output(r->from, v) || !type_equal(sum->type, ins->type) ||
+    bool is_kept = is_output(r->from, v) && !r->model->is_double;
+    if (!sum || sum->op != OP_add || is_kept || !type_equal(sum->type, ins->type) ||
         depth[sum->arg[1]] <= depth[sum->arg[0]] + 4 || depth[sum->arg[1]] <= depth[ins->arg[0]] + 4)
         return NO_VAL;
     Val early = add_terms(r->model, r->to, r->from, r->map[ins->arg[0]], sum->arg[0], r->map);
     return fn_op2(r->model->module, r->to, OP_add, early, r->map[sum->arg[1]]);
 }
 
-/* (a b) c as (a c) b where b comes latest: one product stands between b and the result. */
+/* Is v added to something that comes later still? */
+static bool is_awaited(const Rewrite *r, Val v)
+{
+    const Ins *user = r->user[v] == NO_VAL ? NULL : &r->from->ins.at[r->user[v]];
+    for (int k = 0; user && (user->op == OP_add || user->op == OP_sub) && k < 2; k++)
+        if (user->arg[k] != v && r->depth[user->arg[k]] > r->depth[v])
+            return false;
+    return true;
+}
+
+/* (a b) c as (a c) b where b comes latest: one product, or multiply-add, stands between b and the result. */
 static Val latest_factor_last(const Rewrite *r, Val v)
 {
     const Ins *ins = &r->from->ins.at[v];
     for (int k = 0; k < 2 && ins->op == OP_mul; k++) {
         const Ins *pair = &r->from->ins.at[ins->arg[k]];
-        if (pair->op != OP_mul || r->n_use[ins->arg[k]] > 1)
+        if (pair->op != OP_mul || !is_awaited(r, v))
             continue;
         int late = r->depth[pair->arg[1]] > r->depth[pair->arg[0]];
         Val a = pair->arg[1 - late], b = pair->arg[late], c = ins->arg[1 - k];
@@ -135,23 +156,28 @@ static Val latest_factor_last(const Rewrite *r, Val v)
     return NO_VAL;
 }
 
-static int *uses_of(Module *m, const Fn *fn)
+static Val *only_users(Module *m, const Fn *fn)
 {
-    int *n_use = ARENA_NEW(m->arena, int, fn->ins.n + 1);
+    Val *user = ARENA_NEW(m->arena, Val, fn->ins.n + 1);
+    bool *is_used = ARENA_NEW(m->arena, bool, fn->ins.n + 1);
     for (int v = 0; v < fn->ins.n; v++)
-        for (int k = 0; k < fn->ins.at[v].n_arg; k++)
-            n_use[fn->ins.at[v].arg[k]]++;
+        for (int k = 0; k < fn->ins.at[v].n_arg; k++) {
+            Val a = fn->ins.at[v].arg[k];
+            user[a] = is_used[a] ? NO_VAL : (Val)v;
+            is_used[a] = true;
+        }
     for (int i = 0; i < fn->out.n; i++)
-        n_use[fn->out.at[i]]++;
-    return n_use;
+        user[fn->out.at[i]] = NO_VAL;
+    return user;
 }
 
-/* fn with what the rule puts in place of a value. */
-static Fn *rewritten(const Model *model, const Fn *fn, Val (*rule)(const Rewrite *, Val))
+/* fn with what the rule puts in place of a value. late: the input that comes last. */
+static Fn *rewritten(const Model *model, const Fn *fn, Val late, Val (*rule)(const Rewrite *, Val))
 {
     Module *m = model->module;
     Fn *to = fn_new(m, fn->name, fn->span);
-    Rewrite r = {model, fn, to, latency_depth(model, fn), uses_of(m, fn), ARENA_NEW(m->arena, Val, fn->ins.n + 1)};
+    const int *depth = depths(model, fn, late);
+    Rewrite r = {model, fn, to, depth, only_users(m, fn), ARENA_NEW(m->arena, Val, fn->ins.n + 1)};
     for (int v = 0; v < fn->ins.n; v++) {
         Val other = v < fn->n_in ? fn_input(m, to, fn->ins.at[v].type, NULL) : rule(&r, (Val)v);
         if (other != NO_VAL)
@@ -201,6 +227,70 @@ static double constant(const Fn *fn, Val v)
     if (ins->op == OP_mul)
         return constant(fn, ins->arg[0]) * constant(fn, ins->arg[1]);
     return ins->op == OP_const ? ins->imm.num : ins->op == OP_batch ? 1 : 0;
+}
+
+/* ---- the error as a fraction ---- */
+typedef struct Fraction {
+    Module *m;
+    Fn *fn;
+    Val above, below; /* NO_VAL: nothing yet */
+    int terms;
+} Fraction;
+
+static Val product(const Fraction *f, Val x, Val y)
+{
+    return fn_op2(f->m, f->fn, OP_mul, x, y);
+}
+
+static Val element(const Fraction *f, Val v, int k)
+{
+    Type t = fn_type(f->fn, v), one = type_real(t.is_batched, 1, (int[]){1});
+    return t.rank == 0 ? v : fn_op(f->m, f->fn, OP_slice, 1, &v, (Imm){.from = k, .to = one}, f->fn->span);
+}
+
+/* f += (x / s)^2 */
+static void add_square(Fraction *f, Val x, Val s)
+{
+    Val above = product(f, x, x), below = product(f, s, s);
+    f->terms++;
+    if (f->above != NO_VAL) {
+        above = fn_op2(f->m, f->fn, OP_add, product(f, f->above, below), product(f, above, f->below));
+        below = product(f, f->below, below);
+    }
+    f->above = above;
+    f->below = below;
+}
+
+/* f += v, a sum of squares of quotients; false: it is none, or one of many. */
+static bool add_fraction(Fraction *f, Val v)
+{
+    const Ins ins = f->fn->ins.at[v]; /* a copy: the list grows */
+    if (ins.op == OP_add)
+        return add_fraction(f, ins.arg[0]) && add_fraction(f, ins.arg[1]);
+    if (ins.op == OP_bsum || ins.op == OP_sum)
+        return add_fraction(f, ins.arg[0]);
+    const Ins ratio = ins.op == OP_square ? f->fn->ins.at[ins.arg[0]] : ins;
+    int n = type_size(ins.type);
+    if (ins.op != OP_square || ratio.op != OP_div || ins.type.rank > 1 || f->terms + n > LATENCY_SCALARS)
+        return false;
+    for (int k = 0; k < n; k++)
+        add_square(f, element(f, ratio.arg[0], k), element(f, ratio.arg[1], k));
+    return true;
+}
+
+/* Of a few numbers in float64 the sum of squares is one fraction of which only the two parts are formed: their
+ * logarithms are subtracted, and no division stands between the error and the next step. In float32 the product below
+ * could be too small for a number. */
+static void split_error(const Model *model, const Solve *s, Latency *l)
+{
+    Fraction f = {model->module, l->step, NO_VAL, NO_VAL, 0};
+    Val *err = &l->step->out.at[s->n_state + s->n_carry];
+    l->scale = -1;
+    if (!model->is_double || !add_fraction(&f, *err))
+        return;
+    *err = f.above;
+    l->scale = l->step->out.n;
+    fn_out(model->module, l->step, f.below, NULL);
 }
 
 /* err of the step becomes a sum of squares: a root and a division less between the error and the next step. */
@@ -297,9 +387,11 @@ Latency latency_of(const Model *model, const Solve *s)
     l.is_guessed = s->guess && s->set_initial < 0 && s->set_fixed < 0;
     l.needs_dense = s->n_save > 0 && !s->saves_exactly;
     l.start = start_of(m, s, l.is_guessed);
-    l.step = rewritten(model, flat(m, l.needs_dense ? s->step_keep : s->step), latest_factor_last);
-    l.step = rewritten(model, l.step, newest_last);
+    Val h = (Val)(s->n_state + s->n_carry + 1);
+    l.step = rewritten(model, flat(m, l.needs_dense ? s->step_keep : s->step), h, latest_factor_last);
+    l.step = rewritten(model, l.step, h, newest_last);
     square_error(m, s, &l);
+    split_error(model, s, &l);
     l.dense = l.needs_dense ? flat(m, s->dense) : NULL;
     int code = code_of(model, l.step);
     if (code > LATENCY_CODE)

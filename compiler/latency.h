@@ -12,6 +12,7 @@
 typedef struct Latency {
     const char *refusal; /* why there is none, for `explain`; NULL: there is one */
     Fn *start, *step, *dense;
+    int scale;    /* output of step that err is to be divided by, besides count; -1: none */
     double count; /* what the err of step is to be divided by */
     bool is_guessed, needs_dense;
 } Latency;

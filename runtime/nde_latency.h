@@ -217,9 +217,9 @@ INLINE double l_exp2(double a)
     return y;
 }
 
-/* 2^52 + 2^40 (1023 + log2 a) for 0 <= a < infinity, where log2 stands for the line between powers of two, which is below
- * it by 0.086 at most: the bits of a number, shifted. In a vector register throughout: to another kind and back takes
- * longer than all the rest. */
+/* 2^52 + 2^40 (1023 + log2 a) for 0 <= a < infinity, where log2 stands for the line between powers of two, which is
+ * below it by 0.086 at most: the bits of a number, shifted. In a vector register throughout: to another kind and back
+ * takes longer than all the rest. */
 INLINE double l_linear_log2(double a)
 {
     enum { SHIFT = 12 };
@@ -247,15 +247,15 @@ INLINE double l_power8(double a)
 }
 
 typedef struct Pace {
-    double t, end, h;     /* of the attempt; between attempts h is what the controller wants */
-    double wanted;        /* where the attempt was cut: what the controller wanted */
-    double way;           /* 1 or -1 */
-    double sliver, least; /* the rest of the span that is no step of its own; a step that needs a look */
+    double t, end, h;        /* of the attempt; between attempts h is what the controller wants */
+    double wanted;           /* where the attempt was cut: what the controller wanted */
+    double way;              /* 1 or -1 */
+    double sliver, least;    /* the rest of the span that is no step of its own; a step that needs a look */
     double count, log_count; /* squared errors in a sum, and log2 of that */
     double last;             /* log2 of the squared norm of the step before */
-    double early, slope;     /* an eighth of log2 of the next factor is early - slope l_linear_log2(sum of squares) */
-    double size, ratio;   /* log2 of the size of the step before, if has_size, and of its ratio to that before */
-    double stretch, most; /* as control.def has them for after a rejection or not */
+    double early, slope;     /* an eighth of log2 of the next factor is early - slope 2^40 log2(mean square) */
+    double size, ratio;      /* log2 of the size of the step before, if has_size, and of its ratio to that before */
+    double stretch, most;    /* as control.def has them for after a rejection or not */
     bool has_size;
     bool is_cut, is_lost; /* the attempt is shorter than wanted; the ordinary way is to be gone */
     long attempts, rejected;
@@ -265,7 +265,7 @@ typedef struct Pace {
 /* What is known of the next factor before the error is: bias is safety + b2 log2(E1^2) - b3 log2(E2^2). */
 INLINE void l_foresee(const NdeLatency *s, Pace *p, double bias)
 {
-    p->early = 0.125 * (bias + s->b1 * (4096 + 1023 - 0.043 + p->log_count));
+    p->early = 0.125 * (bias + s->b1 * p->log_count);
 }
 
 INLINE Pace l_begin(const NdeLatency *s, double way, double count)
@@ -343,14 +343,16 @@ INLINE double l_sizes(const NdeLatency *s, Pace *p)
     return sum;
 }
 
-/* Accepts or rejects by the sum of the squares of scaled errors, and sets the next wanted step. */
-INLINE bool l_judge(const NdeLatency *s, Pace *p, double sum)
+/* Accepts or rejects by the sum of the squares of scaled errors, sum / scale, and sets the next wanted step. scale is
+ * there long before the sum. */
+INLINE bool l_judge(const NdeLatency *s, Pace *p, double sum, double scale)
 {
-    if (RARELY(!(sum <= p->count))) {
-        l_reject(s, p, sum / p->count);
+    if (RARELY(!(sum <= p->count * scale))) {
+        l_reject(s, p, sum / (p->count * scale));
         return false;
     }
-    double g = p->early - p->slope * l_linear_log2(sum), most = 0.125 * p->most, least = 0.125 * s->factor_least;
+    double early = p->early + p->slope * l_linear_log2(scale);
+    double g = early - p->slope * l_linear_log2(sum), most = 0.125 * p->most, least = 0.125 * s->factor_least;
     if (RARELY(s->a1 != 0))
         g -= 0.125 * l_sizes(s, p);
     g = g < most ? g : most;
@@ -358,7 +360,7 @@ INLINE bool l_judge(const NdeLatency *s, Pace *p, double sum)
     p->h *= l_power8(g);
     if (RARELY(p->is_cut) && fabs(p->h) < fabs(p->wanted)) /* cut to a stop: not the size that was wanted */
         p->h = p->wanted;
-    double l = l_log2(sum) - p->log_count, bias = s->safety - s->b3 * p->last;
+    double l = l_log2(sum) - l_log2(scale) - p->log_count, bias = s->safety - s->b3 * p->last;
     p->last = l > s->floor ? l : s->floor;
     l_foresee(s, p, bias + s->b2 * p->last);
     p->stretch = s->stretch;

@@ -30,9 +30,9 @@ START_TEST(factors_are_those_of_the_controller)
     for (int k = 0; k < 400; k++) {
         double err = k % 50 == 7 ? 0 : k % 50 == 9 ? (double)NAN : next_error(&state);
         p.h = exp2(2 * sin(k));
-        double h = p.h;
+        double h = p.h, scale = k % 3 ? exp(-20 * next_error(&state)) : 1;
         p.is_cut = false;
-        bool is_accepted = l_judge(&s, &p, 3 * err * err);
+        bool is_accepted = l_judge(&s, &p, 3 * err * err * scale, scale);
         double want = nde_control_factor(&c, err, h);
         ck_assert_int_eq(is_accepted, err <= 1);
         ck_assert_msg(fabs(p.h / h / want - 1) < 0.01, "%s, attempt %d, error %g: factor %g, not %g", name[_i], k, err,
@@ -66,7 +66,7 @@ START_TEST(steps_meet_the_end)
     ck_assert(l_choose(&s, &p, s.t1)); /* 0.1 are left: cut */
     ck_assert_double_eq(p.end, s.t1);
     ck_assert(p.is_cut);
-    ck_assert(l_judge(&s, &p, 1));
+    ck_assert(l_judge(&s, &p, 1, 1));
     ck_assert_double_eq(p.h, way * 0.25);
     ck_assert_double_eq(p.t, s.t1);
 }
