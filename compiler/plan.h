@@ -84,6 +84,7 @@ typedef struct PlanFn {
     int *n_use;        /* operands and outputs that are this value */
     int *group;        /* number of the group of its part that computes it, or -1 */
     Place *place;
+    Val *host;      /* the concatenation in whose memory the value is made, or NO_VAL */
     Ride *ride;     /* small products and sums that are worked out in a loop */
     bool *is_laned; /* root: collected in vectors */
     LIST(Pack) packs;

@@ -2,10 +2,10 @@
  *
  * Needs: the groups of all parts (group.c).  Gives: places, and how much work memory a function takes.
  * A value that only its own loop reads is a variable there. One that another part reads is kept; one that is an output
- * is computed into the output; the others share work memory by their lifetimes (first fit, in the order of groups).
- * Per-sample work memory is counted in rows (one number of each sample of a tile), shared work memory behind it in
- * numbers, since how many samples a tile has is known only where the C file is compiled.
- * Elsewhere: what the C text of a place is (emit.c). */
+ * is computed into the output; the others share work memory by their lifetimes (first fit, in the order of groups). One
+ * that goes into a concatenation as a whole is computed where it goes. Per-sample work memory is counted in rows (one
+ * number of each sample of a tile), shared work memory behind it in numbers, since how many samples a tile has is known
+ * only where the C file is compiled. Elsewhere: what the C text of a place is (emit.c). */
 #include "plan.h"
 
 #include <string.h>
@@ -22,7 +22,7 @@ typedef struct Store {
     PlanFn *f;
     bool *is_read_whole;  /* is read by something else than its own loop */
     bool *is_read_abroad; /* is read by another part */
-    int *last;            /* group of its part that reads it last */
+    int *first, *last;    /* groups of its part that make it, or its first piece, and read it last */
     Takes *rows, *reals;  /* [part] */
 } Store;
 
@@ -105,7 +105,7 @@ static int own_output(const PlanFn *f, Val v)
 static void place_work(Store *s, Val v)
 {
     PlanFn *f = s->f;
-    int part = f->in_part[v], first = f->group[v], last = s->last[v] > first ? s->last[v] : first;
+    int part = f->in_part[v], first = s->first[v], last = s->last[v] > f->group[v] ? s->last[v] : f->group[v];
     f->place[v].where = WHERE_work;
     if (part < 0 || f->root[v] == v) { /* a partial sum: zero from the start, complete at the end */
         part = 0;
@@ -133,6 +133,53 @@ static bool is_solve_result(const PlanFn *f, Val v)
     return ins->op == OP_result && f->fn->ins.at[ins->arg[0]].op != OP_call;
 }
 
+/* Does v, per sample, lie in work memory? */
+static bool is_in_work(const Store *s, Val v)
+{
+    const PlanFn *f = s->f;
+    return fn_type(f->fn, v).is_batched && plan_has_group(f, v) && f->in_part[v] >= 0 && f->root[v] == NO_VAL &&
+           !f->is_absorbed[v] && f->fn->ins.at[v].op != OP_call && !plan_is_region(f->fn->ins.at[v].op) &&
+           s->is_read_whole[v] && !s->is_read_abroad[v] && own_output(f, v) < 0;
+}
+
+/* The operands of concatenation v that are made in its memory. */
+static void find_guests(Store *s, Val v)
+{
+    PlanFn *f = s->f;
+    const Ins *ins = &f->fn->ins.at[v];
+    int outer = 1;
+    for (int i = 0; i < ins->imm.axis; i++)
+        outer *= ins->type.dim[i];
+    for (int k = 0; k < ins->n_arg && outer == 1 && is_in_work(s, v); k++) {
+        Val a = ins->arg[k];
+        bool is_twice = false;
+        for (int j = 0; j < ins->n_arg; j++)
+            is_twice |= j != k && ins->arg[j] == a;
+        if (f->in_part[a] != f->in_part[v] || f->host[a] != NO_VAL || is_twice || !is_in_work(s, a))
+            continue;
+        f->host[a] = v;
+        s->first[v] = s->first[a] < s->first[v] ? s->first[a] : s->first[v];
+        s->last[v] = s->last[a] > s->last[v] ? s->last[a] : s->last[v];
+    }
+}
+
+/* In its host, if it has one. A guest comes before its host, which is placed then. */
+static void place_once(Store *s, Val v)
+{
+    PlanFn *f = s->f;
+    Val host = f->host[v];
+    if (f->place[v].where == WHERE_work)
+        return;
+    if (host == NO_VAL) {
+        place_work(s, v);
+        return;
+    }
+    place_once(s, host);
+    f->place[v] = (Place){.where = WHERE_work, .offset = f->place[host].offset};
+    for (int k = 0; f->fn->ins.at[host].arg[k] != v; k++)
+        f->place[v].offset += plan_size(f, f->fn->ins.at[host].arg[k]);
+}
+
 static void place_sample(Store *s, Val v)
 {
     PlanFn *f = s->f;
@@ -144,7 +191,7 @@ static void place_sample(Store *s, Val v)
     else if (out >= 0)
         place_out(s, v, out);
     else
-        place_work(s, v);
+        place_once(s, v);
 }
 
 /* A sum over the batch: of a top-level function in its shared memory, unless it is nothing but an output. */
@@ -189,12 +236,13 @@ static void place_value(Store *s, Val v)
     PlanFn *f = s->f;
     const Ins *ins = &f->fn->ins.at[v];
     Place *place = &f->place[v];
+    int offset;
     if (plan_is_leaf(f, v)) {
         place->where = WHERE_leaf;
     } else if (f->root[v] != NO_VAL) {
         if (f->root[v] == v)
             place_sum(s, v);
-    } else if (plan_is_view(f->fn, v, &place->offset)) {
+    } else if (plan_is_view(f->fn, v, &offset)) {
         place->where = WHERE_view;
         place->of = plan_base(f, v, &place->offset);
     } else if (f->is_absorbed[v] || ins->op == OP_call || ins->op == OP_solve || ins->op == OP_solve_vjp) {
@@ -249,11 +297,19 @@ void store_fn(Plan *p, PlanFn *f)
 {
     Arena *a = p->m->arena;
     int n = f->fn->ins.n;
-    Store s = {p, f, ARENA_NEW(a, bool, n + 1), ARENA_NEW(a, bool, n + 1), ARENA_NEW(a, int, n + 1), NULL, NULL};
+    Store s = {.p = p, .f = f, .is_read_whole = ARENA_NEW(a, bool, n + 1), .is_read_abroad = ARENA_NEW(a, bool, n + 1)};
+    s.first = ARENA_NEW(a, int, n + 1);
+    s.last = ARENA_NEW(a, int, n + 1);
     s.rows = ARENA_NEW(a, Takes, f->n_part);
     s.reals = ARENA_NEW(a, Takes, f->n_part);
+    memcpy(s.first, f->group, sizeof(int) * (size_t)n);
     memset(s.last, 0xff, sizeof(int) * (size_t)n);
+    f->host = ARENA_NEW(a, Val, n + 1);
+    memset(f->host, 0xff, sizeof(Val) * (size_t)n); /* NO_VAL */
     find_reads(&s);
+    for (int v = 0; v < n; v++)
+        if (f->fn->ins.at[v].op == OP_concat)
+            find_guests(&s, (Val)v);
     for (int v = 0; v < n; v++)
         place_value(&s, (Val)v);
     for (int i = 0; i < f->n_part; i++) {
