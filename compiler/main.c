@@ -27,6 +27,7 @@ static const struct {
     {'m', "--methods", "which --methods? Their names must follow, separated by commas"},
     {'m', "--adjoints", "which --adjoints? What the clause says must follow, separated by commas"},
     {'m', "--batchings", "which --batchings? What the clause says must follow, separated by commas"},
+    {'m', "--controllers", "which --controllers? Their names must follow, separated by commas"},
 };
 enum { OPTIONS = sizeof option_row / sizeof *option_row };
 
@@ -50,7 +51,7 @@ static const struct {
     {"run", "run FILE [-- COMMAND ARGS]", "ic-",
      "builds if needed and runs the program in the model's folder (default: train)"},
     {"compare", "compare FILE [-o BINARY] [-- ARGS]", "oicm-",
-     "methods, adjoints and batchings side by side: what each costs and how exact it is"},
+     "methods, adjoints, batchings and controllers side by side: what each costs and how exact it is"},
     {"explain", "explain FILE", "c", "parameters, costs, memory, settings and each default that was taken"},
     {"list", "list operators|methods", "", "the operators, or the methods of the prelude"},
 };
@@ -69,7 +70,7 @@ static void help(FILE *to)
             "  --no-difference                   no error estimates from differences (float32, fine tolerances)\n"
             "  --method, --controller, --batching, --adjoint CLAUSE\n"
             "                                    in place of that clause of every solve, such as --method dopri5\n"
-            "  --methods LIST, --adjoints LIST, --batchings LIST\n"
+            "  --methods, --adjoints, --batchings, --controllers LIST\n"
             "                                    what compare tries, separated by commas (default: all that fit)\n"
             "  --isa NAME                        the instruction set of the program (build, run, compare): ");
     isa_list(to);
@@ -207,7 +208,7 @@ static int command_compare(Arena *a, const Options *o, const Compiled *c)
 {
     Program program;
     const char *list[COMPARE_PARTS] = {o->value[find_option("--methods")], o->value[find_option("--adjoints")],
-                                       o->value[find_option("--batchings")]};
+                                       o->value[find_option("--batchings")], o->value[find_option("--controllers")]};
     if (!o->isa->flag)
         return usage_error("compare takes one instruction set, not --isa", o->isa->name);
     int code = compare_program(a, &c->trees, &c->choices, c->model, list, &program);

@@ -327,6 +327,22 @@ static const char *quoted(Arena *a, const char *text)
     return text ? emit_string(a, text, strlen(text)) : "NULL";
 }
 
+/* Is the row code of its own? The others share the first row's, which is the model's. */
+static bool is_compiled(const Program *p, int i)
+{
+    const Model *model = p->alternatives.at[i].model;
+    return model && (i == 0 || model != p->model);
+}
+
+/* "true, {0.2, 0.4, 0.0}", or "false, {0}": the gains of a row. */
+static const char *gain_text(Arena *a, const Alternative *row)
+{
+    const double *g = row->gain;
+    return g ? str_format(a, "true, {%s, %s, %s}", num_text(a, g[0], false), num_text(a, g[1], false),
+                          num_text(a, g[2], false))
+             : "false, {0}";
+}
+
 /* The main of a program that holds alternatives. Its float64 half is the reference alone. */
 static const char *comparison_text(const Build *b)
 {
@@ -339,15 +355,18 @@ static const char *comparison_text(const Build *b)
     Text t = text_new(a);
     text_add(&t, "#include \"nde.h\"\n\n");
     for (int i = 0; i < p->alternatives.n; i++)
-        if (p->alternatives.at[i].model)
+        if (is_compiled(p, i))
             text_line(&t, "extern const NdeModel %s;", table_name(a, is_double, isa, b->name[i]));
     text_line(&t, "extern const NdeModel %s;\n", reference);
     text_add(&t, "int main(int argc, char **argv)\n{\n    static const NdeAlternative row[] = {\n");
     for (int i = 0; i < p->alternatives.n; i++) {
         const Alternative *row = &p->alternatives.at[i];
         const char *table = table_name(a, is_double, isa, b->name[i]);
-        text_add(&t, "        {%s, %s, %s, %s, %s},\n", quoted(a, row->method), quoted(a, row->adjoint),
-                 quoted(a, row->batching), row->model ? str_format(a, "&%s", table) : "NULL", quoted(a, row->refusal));
+        text_add(&t, "        {{");
+        for (int k = 0; k < COMPARE_PARTS; k++)
+            text_add(&t, "%s%s", k ? ", " : "", quoted(a, row->choice[k]));
+        text_add(&t, "}, %s, %s, %s, %s},\n", row->model ? str_format(a, "&%s", table) : "NULL",
+                 quoted(a, row->refusal), quoted(a, row->control), gain_text(a, row));
     }
     text_add(&t, "    };\n    static const NdeVariant variant = {&%s, %s};\n", own,
              is_double ? str_format(a, "&%s", own) : "NULL");
@@ -403,14 +422,16 @@ static bool compile_alternatives(Build *b)
     int n = 1, k = 0; /* of all models that are compiled, with the reference */
     b->name = ARENA_NEW(b->a, const char *, p->alternatives.n + 1);
     for (int i = 0; i < p->alternatives.n; i++)
-        n += p->alternatives.at[i].model != NULL;
+        n += is_compiled(p, i);
     fprintf(stderr, "ndec: compiling %s with %d choices and a reference\n", p->model->source->name, n - 1);
     for (int i = 0; i < p->alternatives.n; i++) {
         const Alternative *row = &p->alternatives.at[i];
-        if (!row->model)
+        if (!is_compiled(p, i)) {
+            b->name[i] = b->name[0];
             continue;
-        fprintf(stderr, "ndec: %d of %d: %s, adjoint %s, batching %s\n", ++k, n, row->method, row->adjoint,
-                row->batching);
+        }
+        fprintf(stderr, "ndec: %d of %d: %s, adjoint %s, batching %s\n", ++k, n, row->choice[COMPARE_METHOD],
+                row->choice[COMPARE_ADJOINT], row->choice[COMPARE_BATCHING]);
         if (!compile_kept(b, row->model, row->model->is_double, "-O3", &b->name[i]))
             return false;
     }
@@ -496,8 +517,11 @@ static uint64_t hash_program(Arena *a, uint64_t h, const Program *p)
     h = hash_text(h, toolchain_text(a, p->model, p->model->is_double, true));
     for (int i = 0; i < p->alternatives.n; i++) {
         const Alternative *row = &p->alternatives.at[i];
-        h = hash_text(h, str_format(a, "%s, %s, %s: ", row->method, row->adjoint, row->batching));
-        h = hash_text(h, row->model ? toolchain_text(a, row->model, row->model->is_double, false) : row->refusal);
+        for (int k = 0; k < COMPARE_PARTS; k++)
+            h = hash_text(h, str_format(a, "%s, ", row->choice[k]));
+        h = hash_text(h, row->model ? is_compiled(p, i) ? toolchain_text(a, row->model, row->model->is_double, false)
+                                                        : str_format(a, "%s, %s", row->control, gain_text(a, row))
+                                    : row->refusal);
     }
     h = hash_text(h, p->is_draft ? "draft" : "");
     return p->reference ? hash_text(h, toolchain_text(a, p->reference, true, false)) : h;

@@ -5,11 +5,16 @@
 #include "isa.h"
 #include "model.h"
 
+/* What differs between rows of `compare`, in the order of NdeChoice in runtime/nde.h. */
+enum { COMPARE_METHOD, COMPARE_ADJOINT, COMPARE_BATCHING, COMPARE_CONTROLLER, COMPARE_PARTS };
+
 /* A row of `compare`: the file with other choices, as its clauses would say them. */
 typedef struct Alternative {
-    const char *method, *adjoint, *batching;
-    const Model *model;  /* NULL: these choices do not go together */
+    const char *choice[COMPARE_PARTS];
+    const Model *model;  /* the first row's where only the controller differs; NULL: these choices do not go together */
     const char *refusal; /* why */
+    const char *control; /* the row of control.def that takes the place of the model's; NULL: none does */
+    const double *gain;  /* [3] of it, or NULL: as its row has them */
 } Alternative;
 
 /* What a program is made of: a model, and for the command `compare` alternatives, of which the first one is the model
