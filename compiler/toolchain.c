@@ -1,8 +1,10 @@
-/* toolchain.c: from C text to a program: the host's C compiler, the runtime's files, the cache.
+/* toolchain.c: from C text to a program: the host's C compiler, the runtime's files.
  *
  * Needs: a C compiler ($CC, cc, gcc or clang), the runtime beside ndec in the build tree or under its prefix.
- * Elsewhere: the C text (emit.c). */
+ * Elsewhere: the C text (emit.c), keeping programs and objects (cache.c). */
 #include "toolchain.h"
+
+#include "cache.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -109,32 +111,12 @@ static const char *find_compiler(Arena *a)
     return NULL;
 }
 
-/* ---- the cache ---- */
+/* ---- hashes ---- */
 static uint64_t hash_text(uint64_t h, const char *s) /* FNV-1a */
 {
     for (; *s; s++)
         h = (h ^ (unsigned char)*s) * 0x100000001b3u;
     return h;
-}
-
-static bool make_dirs(Arena *a, const char *path)
-{
-    for (const char *at = path + 1;; at++)
-        if (*at == '/' || !*at) {
-            const char *dir = str_copy(a, path, (size_t)(at - path));
-            if (mkdir(dir, 0777) != 0 && errno != EEXIST)
-                return failed(dir, "cannot make the folder");
-            if (!*at)
-                return true;
-        }
-}
-
-static const char *cache_folder(Arena *a)
-{
-    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (base && *base)
-        return str_format(a, "%s/ndec", base);
-    return str_format(a, "%s/.cache/ndec", home && *home ? home : "/tmp");
 }
 
 /* Of what is compiled besides its text: another runtime makes another program, and so does another processor. */
@@ -174,8 +156,8 @@ static bool finished(pid_t pid)
 /* A file that is compiled: its text may be compiled for several instruction sets. */
 typedef struct Unit {
     const char *c_file, *object;
-    const char *kept; /* the object's name once it is whole, in the cache; NULL: it is only for this program */
-    pid_t pid;        /* 0: it has ended */
+    pid_t pid;  /* 0: it has ended */
+    Entry kept; /* where the object goes once it is whole; path NULL: it is only for this program */
 } Unit;
 
 typedef struct Build {
@@ -204,15 +186,17 @@ static void wait_for_one(Build *b)
 {
     int status = 0;
     pid_t pid = waitpid(-1, &status, 0);
-    for (int i = 0; i < b->units.n; i++)
-        if (b->units.at[i].pid == pid) {
-            b->units.at[i].pid = 0;
-            b->running--;
-            bool is_done = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-            if (is_done && b->units.at[i].kept && rename(b->units.at[i].object, b->units.at[i].kept) == 0)
-                b->units.at[i].object = b->units.at[i].kept;
-            b->has_failed |= !is_done;
-        }
+    for (int i = 0; i < b->units.n; i++) {
+        Unit *unit = &b->units.at[i];
+        if (unit->pid != pid)
+            continue;
+        unit->pid = 0;
+        b->running--;
+        bool is_done = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        if (is_done && unit->kept.path && cache_publish(unit->object, unit->kept.path))
+            unit->object = unit->kept.path;
+        b->has_failed |= !is_done;
+    }
     if (pid < 0 && errno != EINTR) {
         b->has_failed = true;
         b->running = 0;
@@ -249,7 +233,7 @@ static void compile(Build *b, const char *c_file, const char *object, const char
     while (b->running > 0 && b->running >= sysconf(_SC_NPROCESSORS_ONLN))
         wait_for_one(b);
     b->running++;
-    list_push(b->a, b->units, ((Unit){c_file, object, NULL, start(argv, b->log)}));
+    list_push(b->a, b->units, ((Unit){.c_file = c_file, .object = object, .pid = start(argv, b->log)}));
 }
 
 static int trouble(const Build *b)
@@ -264,9 +248,12 @@ static int trouble(const Build *b)
 static void clear(const Build *b)
 {
     for (int i = 0; i < b->units.n; i++) {
-        unlink(b->units.at[i].c_file); /* once more for a second variant: no harm */
-        if (b->units.at[i].object != b->units.at[i].kept)
-            unlink(b->units.at[i].object);
+        Unit *unit = &b->units.at[i];
+        unlink(unit->c_file); /* once more for a second variant: no harm */
+        if (unit->object != unit->kept.path)
+            unlink(unit->object);
+        if (unit->kept.path)
+            cache_close(&unit->kept);
     }
     unlink(b->log);
     rmdir(b->dir);
@@ -403,15 +390,16 @@ static bool compile_kept(Build *b, const Model *model, bool is_double, const cha
     const char *text = toolchain_text(a, model, is_double, false);
     uint64_t h = hash_text(hash_text(hash_text(hash_surroundings(a, &b->home, b->variant[0]), b->cc), level), text);
     *name = str_format(a, "%016llx", (unsigned long long)h);
-    const char *folder = str_format(a, "%s/objects", cache_folder(a)), *kept = str_format(a, "%s/%s.o", folder, *name);
     const char *c_file = str_format(a, "%s_%s.c", b->stem, *name);
-    if (exists(kept)) {
-        list_push(a, b->units, ((Unit){c_file, kept, kept, 0}));
-        return true;
-    }
-    if (!make_dirs(a, folder) || !toolchain_write(a, c_file, text))
+    Entry kept;
+    if (!cache_open(a, h, str_format(a, "%s.o", model->name), &kept))
         return false;
-    compile(b, c_file, str_format(a, "%s.part.%ld", kept, (long)getpid()), level, b->variant[0], *name);
+    if (kept.is_whole)
+        list_push(a, b->units, ((Unit){.c_file = c_file, .object = kept.path}));
+    else if (toolchain_write(a, c_file, text))
+        compile(b, c_file, str_format(a, "%s.part.%ld", kept.path, (long)getpid()), level, b->variant[0], *name);
+    else
+        return false;
     b->units.at[b->units.n - 1].kept = kept;
     return true;
 }
@@ -468,7 +456,7 @@ static int link_all(const Build *b, const char *binary)
         list_push(b->a, argv, rest[i]);
     if (!finished(start(argv.at, b->log)))
         return trouble(b);
-    if (rename(part, binary) == 0)
+    if (cache_publish(part, binary))
         return 0;
     failed(binary, "cannot write");
     unlink(part);
@@ -488,7 +476,7 @@ static bool can_write(Arena *a, const char *path)
     return access(dir, W_OK) == 0 || failed(dir, "cannot write to the folder");
 }
 
-int toolchain_build(Arena *a, const Program *program, const Isa *isa, const char *binary)
+static int build(Arena *a, const Program *program, const Isa *isa, const char *binary)
 {
     Build b = {.a = a, .program = program};
     const char *tmp = getenv("TMPDIR");
@@ -511,6 +499,14 @@ int toolchain_build(Arena *a, const Program *program, const Isa *isa, const char
     return code;
 }
 
+int toolchain_build(Arena *a, const Program *program, const Isa *isa, const char *binary)
+{
+    int code = build(a, program, isa, binary);
+    if (!code && program->alternatives.n > 0) /* their objects are in the cache */
+        cache_trim(a);
+    return code;
+}
+
 /* ---- whole programs in the cache ---- */
 static uint64_t hash_program(Arena *a, uint64_t h, const Program *p)
 {
@@ -530,16 +526,17 @@ static uint64_t hash_program(Arena *a, uint64_t h, const Program *p)
 const char *toolchain_cached(Arena *a, const Program *program, const Isa *isa, int *code)
 {
     Home home;
+    Entry kept; /* stays open: the caller becomes that program */
     *code = EXIT_FILES;
     if (!find_home(a, &home))
         return NULL;
     uint64_t h = hash_program(a, hash_surroundings(a, &home, isa), program);
-    const char *dir = str_format(a, "%s/%016llx", cache_folder(a), (unsigned long long)h);
-    const char *binary = str_format(a, "%s/%s", dir, program->model->name);
-    if (access(binary, X_OK) == 0)
-        return binary;
-    if (!make_dirs(a, dir))
+    if (!cache_open(a, h, program->model->name, &kept))
         return NULL;
-    *code = toolchain_build(a, program, isa, binary);
-    return *code ? NULL : binary;
+    if (kept.is_whole)
+        return kept.path;
+    *code = build(a, program, isa, kept.path);
+    if (!*code)
+        cache_trim(a);
+    return *code ? NULL : kept.path;
 }

@@ -1,4 +1,4 @@
-/* toolchain.h: from C text to a program: the host's C compiler, the runtime's files, the cache. */
+/* toolchain.h: from C text to a program: the host's C compiler, the runtime's files. */
 #ifndef NDEC_TOOLCHAIN_H
 #define NDEC_TOOLCHAIN_H
 
@@ -29,8 +29,8 @@ typedef struct Program {
 /* Compiles a program for an instruction set to the file `binary` (written under another name and renamed). 0, or an
  * exit code after a message on stderr. The C compiler's own words go into a file that the message names. */
 int toolchain_build(Arena *a, const Program *program, const Isa *isa, const char *binary);
-/* The path of the program, built unless the cache holds it: $XDG_CACHE_HOME/ndec or ~/.cache/ndec. NULL
- * after a message, with the exit code in *code. */
+/* The path of the program, built unless the cache (cache.c) holds it, which keeps it until the caller, and the program
+ * that takes its place, have ended. NULL after a message, with the exit code in *code. */
 const char *toolchain_cached(Arena *a, const Program *program, const Isa *isa, int *code);
 /* The generated C, for the model's own number type or for float64. */
 const char *toolchain_text(Arena *a, const Model *model, bool is_double, bool with_main);
