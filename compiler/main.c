@@ -169,6 +169,8 @@ static int command_emit(Arena *a, const Options *o, const Model *model)
 {
     const char *dir = output_of(o) ? output_of(o) : ".";
     const char *path = str_format(a, "%s/%s.c", dir, model->name);
+    if (!toolchain_folder(dir))
+        return EXIT_USAGE;
     return toolchain_write(a, path, toolchain_text(a, model, model->is_double, true)) ? 0 : EXIT_USAGE;
 }
 

@@ -30,6 +30,21 @@ static bool failed(const char *path, const char *what)
     return false;
 }
 
+bool toolchain_folder(const char *path)
+{
+    struct stat about;
+    if (mkdir(path, 0777) == 0)
+        return true;
+    int why = errno;
+    if (why == EEXIST && stat(path, &about) == 0 && S_ISDIR(about.st_mode))
+        return true;
+    fprintf(stderr, "ndec: cannot make the folder '%s': %s\n", path,
+            why == EEXIST   ? "there is a file of that name"
+            : why == ENOENT ? "the folder that it belongs into is not there"
+                            : strerror(why));
+    return false;
+}
+
 bool toolchain_write(Arena *a, const char *path, const char *text)
 {
     const char *part = str_format(a, "%s.part.%ld", path, (long)getpid());

@@ -15,6 +15,11 @@ ends 2 'an unknown option' "hasty" "$ndec" check wrong.nde --hasty
 ends 2 'no command' "ndec --help" "$ndec"
 ends 2 '--draft with another command' 'belongs to build, run' "$ndec" check --draft wrong.nde
 ends 2 'no place for the program' "no/such/folder" "$ndec" build "$examples/lorenz.nde" -o no/such/folder/lorenz
+passes 'emit makes its folder' "$ndec" emit "$examples/lorenz.nde" -o made
+passes 'and takes one that is there' "$ndec" emit "$examples/lorenz.nde" -o made/
+if [ -s made/lorenz.c ]; then ok 'the C file is there'; else fail 'there is no made/lorenz.c'; fi
+ends 2 'no place for the folder' "no/such': the folder that it belongs into is not there" "$ndec" emit "$examples/lorenz.nde" -o no/such
+ends 2 'a file in place of the folder' "wrong.nde': there is a file" "$ndec" emit "$examples/lorenz.nde" -o wrong.nde
 ends 2 'no C compiler' "C compiler" env PATH=/nowhere "$ndec" build "$examples/lorenz.nde"
 ends 2 'a C compiler that is not there' "gcc-0" env CC=gcc-0 "$ndec" build "$examples/lorenz.nde"
 ends 2 'a full standard output' "standard output" sh -c "'$ndec' explain '$examples/lorenz.nde' >/dev/full"
