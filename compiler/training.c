@@ -194,9 +194,12 @@ void train_hyper(Check *c)
         fn_out(c->module, b->fn, hyper_value(c, b, call, t->n_hyper, name, preset), name);
     for (int i = 1; call && i < call->n; i++) {
         bool known = call->kid[i]->kind != NODE_GIVEN && i <= t->n_hyper;
-        for (int k = 0; !known && k < t->n_hyper; k++)
+        for (int k = 0; !known && k < t->n_hyper; k++) {
             known = call->kid[i]->kind == NODE_GIVEN &&
                     str_eq(call->kid[i]->text, hyper_entry(c->arena, optimizers[row].hyper, k, &preset));
+            if (known)
+                argument_once(c, call, i, k + 1);
+        }
         if (!known)
             DIAG_AT(c->diags, NO_SUCH_ARGUMENT, call->kid[i]->span, t->optimizer,
                     call->kid[i]->text ? call->kid[i]->text : "another number");
@@ -237,9 +240,6 @@ void declare_train(Check *c, Scope *s, Node *node)
         Node *at = node->kid[i];
         if (at->kind != NODE_CLAUSE)
             continue;
-        for (int j = 0; j < i; j++)
-            if (node->kid[j]->kind == NODE_CLAUSE && str_eq(node->kid[j]->text, at->text))
-                DIAG_AT(c->diags, CLAUSE_TWICE, at->name, at->text);
         if (str_eq(at->text, "data") || str_eq(at->text, "test"))
             read_sources(c, s, at);
         if (str_eq(at->text, "optimizer") && at->n && at->kid[0]->n)
