@@ -51,7 +51,7 @@ static const struct {
     {"run", "run FILE [-- COMMAND ARGS]", "ic-",
      "builds if needed and runs the program in the model's folder (default: train)"},
     {"compare", "compare FILE [-o BINARY] [-- ARGS]", "oicm-",
-     "methods, adjoints, batchings and controllers side by side: what each costs and how exact it is"},
+     "methods, adjoints, batchings, controllers: costs and errors side by side"},
     {"explain", "explain FILE", "c", "parameters, costs, memory, settings and each default that was taken"},
     {"list", "list operators|methods", "", "the operators, or the methods of the prelude"},
 };
@@ -79,7 +79,8 @@ static void help(FILE *to)
             "                                    gradients or data (build, run, compare)\n"
             "  --help, --version\n\n"
             "exit codes: 0 ok, 1 the model is wrong, 2 usage or files, 3 numerical failure, 4 data,\n"
-            "            5 interrupted with its state saved, 70 a fault of ndec\n");
+            "            5 interrupted with its state saved, 70 a fault of ndec\n"
+            "environment: CC, TMPDIR, XDG_CACHE_HOME, NDEC_CACHE_MIB, NO_COLOR, as `man ndec` says\n");
 }
 
 static int usage_error(const char *what, const char *word)
@@ -169,7 +170,7 @@ static int command_emit(Arena *a, const Options *o, const Model *model)
 {
     const char *dir = output_of(o) ? output_of(o) : ".";
     const char *path = str_format(a, "%s/%s.c", dir, model->name);
-    if (!toolchain_folder(dir))
+    if (!toolchain_folder(dir) || !toolchain_spares(model, path))
         return EXIT_USAGE;
     return toolchain_write(a, path, toolchain_text(a, model, model->is_double, true)) ? 0 : EXIT_USAGE;
 }

@@ -155,6 +155,7 @@ static pid_t start(const char *const *argv, const char *log)
         dup2(fd, 1);
         dup2(fd, 2);
     }
+    setenv("LC_ALL", "C", 1); /* trouble.def is in English */
     execv(argv[0], (char *const *)argv);
     _exit(127);
 }
@@ -251,8 +252,31 @@ static void compile(Build *b, const char *c_file, const char *object, const char
     list_push(b->a, b->units, ((Unit){.c_file = c_file, .object = object, .pid = start(argv, b->log)}));
 }
 
+/* The row of trouble.def that fits what the compilers have said, or NULL. */
+static const char *find_cause(const Build *b)
+{
+    static const struct {
+        const char *said, *meaning;
+    } row[] = {
+#define TROUBLE(said, meaning) {said, meaning},
+#include "trouble.def"
+#undef TROUBLE
+    };
+    const Source *log = source_read(b->a, b->log);
+    const char *text = log ? str_copy(b->a, log->text, log->n) : "";
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        if (strstr(text, row[i].said))
+            return row[i].meaning;
+    return NULL;
+}
+
 static int trouble(const Build *b)
 {
+    const char *cause = find_cause(b);
+    if (cause) {
+        fprintf(stderr, "ndec: the C compiler could not finish %s: %s\n", b->program->model->source->name, cause);
+        return EXIT_FILES;
+    }
     fprintf(stderr,
             "ndec: the C compiler did not accept what ndec made of %s. This is our fault, not the model's.\n"
             "      Please report it with the folder %s (the C files, and %s).\n",
@@ -478,6 +502,16 @@ static int link_all(const Build *b, const char *binary)
     return EXIT_FILES;
 }
 
+bool toolchain_spares(const Model *model, const char *path)
+{
+    struct stat text, there;
+    if (stat(model->source->name, &text) != 0 || stat(path, &there) != 0 || text.st_ino != there.st_ino ||
+        text.st_dev != there.st_dev)
+        return true;
+    fprintf(stderr, "ndec: '%s' is the model itself: give another name with -o\n", path);
+    return false;
+}
+
 /* Before the work is done rather than after. */
 static bool can_write(Arena *a, const char *path)
 {
@@ -496,7 +530,8 @@ static int build(Arena *a, const Program *program, const Isa *isa, const char *b
     Build b = {.a = a, .program = program};
     const char *tmp = getenv("TMPDIR");
     char *dir = ARENA_NEW(a, char, 4096);
-    if (!find_home(a, &b.home) || !(b.cc = find_compiler(a)) || !can_write(a, binary) || !choose_variants(&b, isa))
+    if (!find_home(a, &b.home) || !(b.cc = find_compiler(a)) || !can_write(a, binary) ||
+        !toolchain_spares(program->model, binary) || !choose_variants(&b, isa))
         return EXIT_FILES;
     snprintf(dir, 4096, "%s/ndec-XXXXXX", tmp && *tmp ? tmp : "/tmp");
     if (!mkdtemp(dir)) {
@@ -509,7 +544,7 @@ static int build(Arena *a, const Program *program, const Isa *isa, const char *b
     int code = compile_all(&b);
     if (!code)
         code = link_all(&b, binary);
-    if (!code)
+    if (code != EXIT_FAULT)
         clear(&b);
     return code;
 }

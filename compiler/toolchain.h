@@ -34,6 +34,8 @@ int toolchain_build(Arena *a, const Program *program, const Isa *isa, const char
 const char *toolchain_cached(Arena *a, const Program *program, const Isa *isa, int *code);
 /* The generated C, for the model's own number type or for float64. */
 const char *toolchain_text(Arena *a, const Model *model, bool is_double, bool with_main);
+/* False after a message if a file that will be written is the model. */
+bool toolchain_spares(const Model *model, const char *path);
 /* Makes the folder unless it is there; not those that it would stand in. False after a message. */
 bool toolchain_folder(const char *path);
 /* Writes a file under a temporary name, syncs and renames it. False after a message. */

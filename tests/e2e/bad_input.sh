@@ -24,6 +24,25 @@ ends 2 'no C compiler' "C compiler" env PATH=/nowhere "$ndec" build "$examples/l
 ends 2 'a C compiler that is not there' "gcc-0" env CC=gcc-0 "$ndec" build "$examples/lorenz.nde"
 ends 2 'a full standard output' "standard output" sh -c "'$ndec' explain '$examples/lorenz.nde' >/dev/full"
 ends 1 'a folder for a model, or a file of zeros' 'error' sh -c "head -c 100 /dev/zero >zeros.nde; '$ndec' check zeros.nde"
+if [ "$(grep -c error: err)" -eq 1 ] && grep -q 'zero byte' err; then ok 'one message for what is no text'; else fail 'what is no text has another message'; fi
+cp "$examples/lorenz.nde" bare
+ends 2 'a program in place of its model' "bare' is the model itself" "$ndec" build bare
+cp bare bare.c
+ends 2 'a C file in place of its model' "bare.c' is the model itself" "$ndec" emit bare.c
+same 'the model is as it was' bare "$examples/lorenz.nde"
+same 'so is the other one' bare.c bare
+
+# A C compiler that cannot do its work: the reason is named, the fault is not ours, and nothing is left.
+mkdir fresh
+printf '#!/bin/sh\necho "$SAYS" >&2\nexit 1\n' >says
+chmod +x says
+sed -n 's/^TROUBLE("\([^"]*\)", "\([^"(:]*\).*/\1|\2/p' "$root/compiler/trouble.def" >rows
+while IFS='|' read -r said meaning; do
+    ends 2 "a compiler that says '$said'" "$meaning" env SAYS="ld: $said" CC=./says TMPDIR="$work/fresh" "$ndec" build bare -o b
+done <rows
+holds 'all rows of trouble.def' "$(wc -l <rows) == $(grep -c '^TROUBLE(' "$root/compiler/trouble.def")"
+if [ -z "$(ls fresh)" ]; then ok 'no folder is left'; else fail "left: $(ls fresh)"; fi
+ends 70 'a compiler that says something else' 'our fault' env SAYS='ld: oh' CC=./says TMPDIR="$work/fresh" "$ndec" build bare -o b
 passes 'help' "$ndec" --help
 passes 'version' "$ndec" --version
 
@@ -51,6 +70,8 @@ cp -r run before
 unchanged() { if diff -r run before >/dev/null; then ok "$1: older results are as they were"; else fail "$1: older results changed"; fi; }
 ends 2 'a folder that holds a run' "holds a run already" ./line train --out run
 unchanged 'a second run'
+ends 2 'two folders for a run' 'leave --out out' ./line train --resume run --out run2
+ends 2 'too many threads' 'a whole number up to 4096' ./line train --threads 100000 --out run2
 ends 2 'an unknown word' "did you mean 'train'" ./line trian
 ends 2 'an unknown option of a program' "did you mean '--seed'" ./line train --seeed 3
 ends 2 'an unknown key' "did you mean 'train.steps'" ./line train --set train.step=3
@@ -100,6 +121,10 @@ while [ "$i" -lt 3000 ]; do echo "$i,1"; i=$((i + 1)); done >many.csv
 ends 2 'no room for the result' "out.csv" sh -c 'trap "" XFSZ; ulimit -f 8; ./line predict --weights run/weights.safetensors -i many.csv -o out.csv'
 same 'the old result' out.csv old.csv
 if ls | grep -q 'out.csv.'; then fail 'a part of a file is left behind'; else ok 'nothing is left behind'; fi
+
+blocks=$(($(wc -c <line) / 1024)) # half of the program
+ends 2 'no room for the program' 'larger than the shell allows' sh -c "trap '' XFSZ; ulimit -f $blocks; '$ndec' build line.nde -o line2"
+if ls | grep -q '^line2'; then fail "left: $(ls | grep '^line2')"; else ok 'nothing is left of the program'; fi
 
 # ---- killed in the middle ----
 passes 'build digits' "$ndec" build "$examples/digits_ode.nde" -o digits
