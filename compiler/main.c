@@ -2,10 +2,12 @@
  *
  * Elsewhere: each stage; the host's C compiler (toolchain.c); what `explain` says (explain.c). */
 #include "compare.h"
+#include "error.h"
 #include "explain.h"
 #include "plan.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,7 +39,8 @@ typedef struct Options {
     const Isa *isa;
     bool is_draft;
     Choices choices;
-    int n_rest;
+    int n_call, n_rest;
+    char **call; /* the words before -- */
     char **rest; /* behind -- */
 } Options;
 
@@ -183,6 +186,23 @@ static bool has_option(const Options *o, const char *name)
     return false;
 }
 
+static const char *shell_word(Arena *a, const char *word)
+{
+    size_t size = 4 * strlen(word) + 3;
+    char *out = ARENA_NEW(a, char, size);
+    nde_shell_word(word, out, size);
+    return out;
+}
+
+/* "ndec run model.nde --": how the program was called, which it repeats where it says what to call next. */
+static const char *call_text(Arena *a, const Options *o)
+{
+    const char *text = shell_word(a, o->call[0]);
+    for (int i = 1; i < o->n_call; i++)
+        text = str_format(a, "%s %s", text, shell_word(a, o->call[i]));
+    return str_format(a, "%s --", text);
+}
+
 /* Runs the program from the cache with the arguments behind --, before them the command if it is given. */
 static int run_cached(Arena *a, const Options *o, const Program *program, const char *command)
 {
@@ -190,8 +210,9 @@ static int run_cached(Arena *a, const Options *o, const Program *program, const 
     const char *binary = toolchain_cached(a, program, o->isa, &code), *slash = strrchr(o->file, '/');
     if (!binary)
         return code;
+    const char *name = str_eq(o->command, "run") ? call_text(a, o) : binary;
     char **argv = ARENA_NEW(a, char *, o->n_rest + 5);
-    argv[n++] = (char *)str_copy(a, binary, strlen(binary));
+    argv[n++] = (char *)str_copy(a, name, strlen(name));
     if (command)
         argv[n++] = (char *)str_copy(a, command, strlen(command));
     for (int i = 0; i < o->n_rest; i++)
@@ -262,10 +283,13 @@ static int with_model(Arena *a, const Options *o)
 /* ---- options ---- */
 static int parse_options(int argc, char **argv, Options *o)
 {
+    o->call = argv;
+    o->n_call = argc;
     for (int i = 1; i < argc; i++) {
         const char *at = argv[i];
         int valued = find_option(at);
         if (str_eq(at, "--")) {
+            o->n_call = i;
             o->rest = argv + i + 1;
             o->n_rest = argc - i - 1;
             return 0;
@@ -361,6 +385,7 @@ static int check_options(Options *o)
 int main(int argc, char **argv)
 {
     Options o = {0};
+    signal(SIGXFSZ, SIG_IGN); /* a file that grows too large shows as an error of the write, in compilers too */
     for (int i = 1; i < argc && !str_eq(argv[i], "--"); i++) {
         if (str_eq(argv[i], "--help") || str_eq(argv[i], "-h")) {
             help(stdout);

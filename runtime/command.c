@@ -91,8 +91,8 @@ static const char *setting_name(const void *context, int i)
 
 static void help(const NdeModel *m, const char *program)
 {
-    printf("%s: the model %s (%s), compiled by %s\n\nusage: %s COMMAND [OPTIONS]\n\n", program, m->name, m->file,
-           m->compiler, program);
+    printf("the model %s (%s), compiled by %s\n\nusage: %s COMMAND [OPTIONS]\n\n", m->name, m->file, m->compiler,
+           program);
     for (int i = 0; i < NDE_TASKS; i++)
         printf("  %-16s%s\n", command[i].name, command[i].what);
     printf("\n'%s COMMAND --help' tells a command's options. Exit codes: 0 done, 2 wrong use or files, 3 a numerical\n"

@@ -118,12 +118,12 @@ passes 'predict to a file' ./line predict --weights run/weights.safetensors -o o
 cp out.csv old.csv
 i=0
 while [ "$i" -lt 3000 ]; do echo "$i,1"; i=$((i + 1)); done >many.csv
-ends 2 'no room for the result' "out.csv" sh -c 'trap "" XFSZ; ulimit -f 8; ./line predict --weights run/weights.safetensors -i many.csv -o out.csv'
+ends 2 'no room for the result' "out.csv" sh -c 'ulimit -f 8; ./line predict --weights run/weights.safetensors -i many.csv -o out.csv'
 same 'the old result' out.csv old.csv
 if ls | grep -q 'out.csv.'; then fail 'a part of a file is left behind'; else ok 'nothing is left behind'; fi
 
 blocks=$(($(wc -c <line) / 1024)) # half of the program
-ends 2 'no room for the program' 'larger than the shell allows' sh -c "trap '' XFSZ; ulimit -f $blocks; '$ndec' build line.nde -o line2"
+ends 2 'no room for the program' 'larger than the shell allows' sh -c "ulimit -f $blocks; '$ndec' build line.nde -o line2"
 if ls | grep -q '^line2'; then fail "left: $(ls | grep '^line2')"; else ok 'nothing is left of the program'; fi
 
 # ---- killed in the middle ----
@@ -139,6 +139,23 @@ passes "a killed run goes on (it was at step $at)" ./digits train --quiet --data
     --set train.steps=$((at + 20)) --set train.evaluate=5 --threads 1
 steps=$(sed -n 's/.*"step":\([0-9]*\),"loss":[^,]*,"reg".*/\1/p' killed/log.jsonl | awk '$1 != ++n { print "gap"; exit }')
 if [ -z "$steps" ]; then ok 'its log has every step once'; else fail 'its log has gaps or doubles'; fi
+
+# ---- a terminal that goes away; what a program that `ndec run` has started says of how to go on ----
+export XDG_CACHE_HOME=$work/cache
+mkdir 'a b'
+good >'a b/points.csv'
+cp line.nde "a b/it's a line.nde"
+"$ndec" run "a b/it's a line.nde" --draft -- train --quiet --set train.steps=100000000 >out 2>err &
+pid=$!
+i=0
+until [ -s runs/0001/log.jsonl ] || [ "$i" -gt 600 ]; do i=$((i + 1)); sleep 0.05; done
+kill -HUP "$pid"
+code=0
+wait "$pid" || code=$?
+holds 'a hang-up is an interruption' "$code == 5"
+sed -n 's/^  //p' err >call
+passes 'the call that it names goes on' sh -c "$(cat call) --set train.steps=1"
+if grep -q 'nothing is left to do' out && grep -q '^[^ ]*ndec run ' call; then ok 'and is one of ndec'; else fail "it is $(cat call)"; fi
 
 # ---- numerical failures ----
 cat >explode.nde <<'END'
