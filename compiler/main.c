@@ -281,6 +281,26 @@ static int with_model(Arena *a, const Options *o)
 }
 
 /* ---- options ---- */
+static const char *letters_of(const char *command)
+{
+    for (int i = 0; command && i < N_COMMAND; i++)
+        if (str_eq(command, command_row[i].name))
+            return command_row[i].letters;
+    return NULL;
+}
+
+/* A word that ndec has no use for: mostly one for the program. */
+static int refuse_word(const Options *o, const char *what, const char *word)
+{
+    const char *letters = letters_of(o->command);
+    if (!letters || !strchr(letters, '-'))
+        return usage_error(what, word);
+    fprintf(stderr,
+            "ndec: %s %s\n      What the program is to be given stands behind --, as in  ndec %s FILE -- %s%s\n", what,
+            word, o->command, str_eq(o->command, "run") && word[0] == '-' ? "train " : "", word);
+    return EXIT_USAGE;
+}
+
 static int parse_options(int argc, char **argv, Options *o)
 {
     o->call = argv;
@@ -307,13 +327,13 @@ static int parse_options(int argc, char **argv, Options *o)
         else if (str_eq(at, "--no-difference"))
             o->choices.no_difference = true;
         else if (at[0] == '-' && at[1])
-            return usage_error("there is no option", at);
+            return refuse_word(o, "there is no option", at);
         else if (!o->command)
             o->command = at;
         else if (!o->file)
             o->file = at;
         else
-            return usage_error("one file at a time; this is too much:", at);
+            return refuse_word(o, "one file at a time; this is too much:", at);
     }
     return 0;
 }
@@ -355,12 +375,9 @@ static int check_values(Options *o, const char *letters)
 
 static int check_options(Options *o)
 {
-    const char *name[N_COMMAND], *letters = NULL;
-    for (int i = 0; i < N_COMMAND; i++) {
+    const char *name[N_COMMAND], *letters = letters_of(o->command);
+    for (int i = 0; i < N_COMMAND; i++)
         name[i] = command_row[i].name;
-        if (o->command && str_eq(o->command, name[i]))
-            letters = command_row[i].letters;
-    }
     if (!o->command)
         return usage_error("say what to do", "");
     if (!letters) {
@@ -387,7 +404,7 @@ int main(int argc, char **argv)
     Options o = {0};
     signal(SIGXFSZ, SIG_IGN); /* a file that grows too large shows as an error of the write, in compilers too */
     for (int i = 1; i < argc && !str_eq(argv[i], "--"); i++) {
-        if (str_eq(argv[i], "--help") || str_eq(argv[i], "-h")) {
+        if (str_eq(argv[i], "--help") || str_eq(argv[i], "-h") || (i == 1 && str_eq(argv[i], "help"))) {
             help(stdout);
             return 0;
         }

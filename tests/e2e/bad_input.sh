@@ -13,6 +13,9 @@ ends 2 'a model that is not there' "none.nde" "$ndec" check none.nde
 ends 2 'an unknown command' "did you mean 'check'|Did you mean 'check'" "$ndec" chek wrong.nde
 ends 2 'an unknown option' "hasty" "$ndec" check wrong.nde --hasty
 ends 2 'no command' "ndec --help" "$ndec"
+ends 2 'an option for the program' 'behind --, as in  ndec run FILE -- train --set' "$ndec" run wrong.nde --set train.steps=3
+ends 2 'a command for the program' 'behind --, as in  ndec run FILE -- eval' "$ndec" run wrong.nde eval
+ends 2 'two files' 'one file at a time.*other.nde' "$ndec" check wrong.nde other.nde
 ends 2 '--draft with another command' 'belongs to build, run' "$ndec" check --draft wrong.nde
 ends 2 'no place for the program' "no/such/folder" "$ndec" build "$examples/lorenz.nde" -o no/such/folder/lorenz
 passes 'emit makes its folder' "$ndec" emit "$examples/lorenz.nde" -o made
@@ -44,6 +47,9 @@ holds 'all rows of trouble.def' "$(wc -l <rows) == $(grep -c '^TROUBLE(' "$root/
 if [ -z "$(ls fresh)" ]; then ok 'no folder is left'; else fail "left: $(ls fresh)"; fi
 ends 70 'a compiler that says something else' 'our fault' env SAYS='ld: oh' CC=./says TMPDIR="$work/fresh" "$ndec" build bare -o b
 passes 'help' "$ndec" --help
+cp out helped
+passes 'help as a command' "$ndec" help
+same 'the same help' helped out
 passes 'version' "$ndec" --version
 
 # ---- a program: its command line and its data ----
