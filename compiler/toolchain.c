@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -144,6 +145,39 @@ static uint64_t hash_surroundings(Arena *a, const Home *home, const Isa *isa)
     return hash_text(hash_text(h, isa->name), isa_processor(a));
 }
 
+/* ---- being stopped ---- */
+static volatile sig_atomic_t stopped_by; /* a signal, or 0 */
+
+static void stop(int signal_number)
+{
+    stopped_by = signal_number;
+}
+
+static const int stopping[] = {SIGINT, SIGTERM, SIGHUP};
+enum { STOPPING = sizeof stopping / sizeof *stopping };
+
+/* From now on a signal ends compilers (wait_for_one) instead of ndec, which then puts things in order. One that is
+ * ignored stays so. */
+static void catch_stops(struct sigaction before[STOPPING])
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = stop;
+    sigemptyset(&action.sa_mask);
+    for (int i = 0; i < STOPPING; i++)
+        if (sigaction(stopping[i], NULL, &before[i]) == 0 && before[i].sa_handler != SIG_IGN)
+            sigaction(stopping[i], &action, NULL);
+}
+
+/* Things are in order: the signal does what it does. */
+static void let_stop(const struct sigaction before[STOPPING])
+{
+    for (int i = 0; i < STOPPING; i++)
+        sigaction(stopping[i], &before[i], NULL);
+    if (stopped_by)
+        raise(stopped_by);
+}
+
 /* ---- running it ---- */
 static pid_t start(const char *const *argv, const char *log)
 {
@@ -201,6 +235,9 @@ static bool is_long(const char *c_file)
 static void wait_for_one(Build *b)
 {
     int status = 0;
+    for (int i = 0; i < b->units.n && stopped_by; i++)
+        if (b->units.at[i].pid > 0)
+            kill(b->units.at[i].pid, SIGTERM);
     pid_t pid = waitpid(-1, &status, 0);
     for (int i = 0; i < b->units.n; i++) {
         Unit *unit = &b->units.at[i];
@@ -246,7 +283,7 @@ static void compile(Build *b, const char *c_file, const char *object, const char
         argv[n++] = str_format(b->a, "-DNDE_ALTERNATIVE=%s", alternative);
     if (is_long(c_file))
         argv[n++] = "-fno-tree-vrp";
-    while (b->running > 0 && b->running >= sysconf(_SC_NPROCESSORS_ONLN))
+    while (b->running > 0 && (stopped_by || b->running >= sysconf(_SC_NPROCESSORS_ONLN)))
         wait_for_one(b);
     b->running++;
     list_push(b->a, b->units, ((Unit){.c_file = c_file, .object = object, .pid = start(argv, b->log)}));
@@ -272,6 +309,8 @@ static const char *find_cause(const Build *b)
 
 static int trouble(const Build *b)
 {
+    if (stopped_by)
+        return EXIT_FILES; /* nobody will see it */
     const char *cause = find_cause(b);
     if (cause) {
         fprintf(stderr, "ndec: the C compiler could not finish %s: %s\n", b->program->model->source->name, cause);
@@ -493,8 +532,10 @@ static int link_all(const Build *b, const char *binary)
         list_push(b->a, argv, b->units.at[i].object);
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
         list_push(b->a, argv, rest[i]);
-    if (!finished(start(argv.at, b->log)))
+    if (stopped_by || !finished(start(argv.at, b->log))) {
+        unlink(part);
         return trouble(b);
+    }
     if (cache_publish(part, binary))
         return 0;
     failed(binary, "cannot write");
@@ -534,7 +575,10 @@ static int build(Arena *a, const Program *program, const Isa *isa, const char *b
         !toolchain_spares(program->model, binary) || !choose_variants(&b, isa))
         return EXIT_FILES;
     snprintf(dir, 4096, "%s/ndec-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    struct sigaction before[STOPPING];
+    catch_stops(before);
     if (!mkdtemp(dir)) {
+        let_stop(before);
         failed(dir, "cannot make the folder");
         return EXIT_FILES;
     }
@@ -546,6 +590,7 @@ static int build(Arena *a, const Program *program, const Isa *isa, const char *b
         code = link_all(&b, binary);
     if (code != EXIT_FAULT)
         clear(&b);
+    let_stop(before);
     return code;
 }
 

@@ -46,6 +46,21 @@ done <rows
 holds 'all rows of trouble.def' "$(wc -l <rows) == $(grep -c '^TROUBLE(' "$root/compiler/trouble.def")"
 if [ -z "$(ls fresh)" ]; then ok 'no folder is left'; else fail "left: $(ls fresh)"; fi
 ends 70 'a compiler that says something else' 'our fault' env SAYS='ld: oh' CC=./says TMPDIR="$work/fresh" "$ndec" build bare -o b
+# A build that is stopped: its compilers end, and nothing is left.
+printf '#!/bin/sh\necho $$ >>started\nexec sleep 100\n' >slow
+chmod +x slow
+rm -rf fresh/* # of the one that was our fault
+CC=./slow TMPDIR=$work/fresh "$ndec" build bare -o b 2>err &
+pid=$!
+i=0
+until [ -s started ] || [ "$i" -gt 300 ]; do i=$((i + 1)); sleep 0.05; done
+kill -TERM "$pid"
+code=0
+wait "$pid" || code=$?
+holds 'a build that is stopped' "$code == 143"
+rest=
+while read -r compiler; do ! kill -0 "$compiler" 2>/dev/null || rest="$rest $compiler"; done <started
+if [ -z "$rest$(ls fresh)" ] && [ ! -s err ]; then ok 'leaves nothing'; else fail "left: $rest $(ls fresh)"; fi
 passes 'help' "$ndec" --help
 cp out helped
 passes 'help as a command' "$ndec" help
