@@ -226,6 +226,8 @@ bool run_block(Check *c, Scope *s, Builder *b, Node *block, Value *out);
 Value call_fn(Check *c, Scope *s, Builder *b, Symbol *fn, Node *call);
 Value call_layer(Check *c, Scope *s, Builder *b, const Value *layer, Node *call);
 Value make_layer(Check *c, Scope *s, Node *expr, const char *path);
+/* Argument i of a call has the name of the argument whose place is `place`: does another value stand there? */
+void argument_once(Check *c, const Node *call, int i, int place);
 /* Evaluates the arguments of a call in the caller's scope and declares them in the body's. Returns false if one is
  * missing or wrong. arg: [head->n] or NULL. */
 bool bind_arguments(Check *c, Scope *s, Builder *b, const char *callee, Node *head, Node *call, Scope *body,

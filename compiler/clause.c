@@ -374,11 +374,6 @@ static void read_one(Block *k, Node *clause)
             row[i].read(k, clause);
 }
 
-static bool is_clause(const Node *node, const char *name)
-{
-    return node->kind == NODE_CLAUSE && str_eq(node->text, name);
-}
-
 /* The clause of the command line that stands in place of this one, or NULL. */
 static Node *chosen(const Block *k, const char *name)
 {
@@ -389,24 +384,11 @@ static Node *chosen(const Block *k, const char *name)
     return NULL;
 }
 
-static void report_twice(Block *k)
-{
-    for (int i = 0; i < k->node->n; i++)
-        for (int j = 0; j < i && k->node->kid[i]->kind == NODE_CLAUSE; j++) {
-            Node *at = k->node->kid[i], *before = k->node->kid[j];
-            if (!is_clause(before, at->text) || is_clause(at, "regularize"))
-                continue;
-            DIAG_AT(k->c->diags, CLAUSE_TWICE, at->name, at->text);
-            diag_note(k->c->diags, before->name, "first given here");
-        }
-}
-
 /* Saved times are checked against the span, terms against the method. */
 void clause_read(Block *k)
 {
     static const char *const first[] = {"time", "method", NULL};
     Clauses all = {0};
-    report_twice(k);
     for (int i = 0; i < k->node->n; i++)
         if (k->node->kid[i]->kind == NODE_CLAUSE && !chosen(k, k->node->kid[i]->text))
             list_push(k->c->arena, all, k->node->kid[i]);

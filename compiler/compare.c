@@ -1,8 +1,9 @@
 /* compare.c: which alternatives of a model the command `compare` holds.
  *
- * Needs: the trees of a model that compiles.  Gives: for each method, adjoint and batching the model with it, or why it
- * cannot be; a reference, whose errors are none beside theirs.
- * One part is changed at a time: the rows are as many as the choices, and a difference between two has one cause.
+ * Needs: the trees of a model that compiles.  Gives: for each method, adjoint, batching and controller the model with
+ * it, or why it cannot be; a reference, whose errors are none beside theirs.
+ * One part is changed at a time: the rows are as many as the choices, and a difference between two has one cause. A
+ * controller is numbers that the program reads, so its row is the model's own code with other numbers.
  * Elsewhere: building the program (toolchain.c); running and measuring (runtime/compare.c). */
 #include "compare.h"
 
@@ -12,7 +13,8 @@
 
 enum { EXIT_MODEL = 1, EXIT_USAGE = 2 };
 
-static const char *const option[COMPARE_PARTS] = {"--method", "--adjoint", "--batching"};
+static const char *const option[COMPARE_PARTS] = {"--method", "--adjoint", "--batching", "--controller"};
+static const char no_controller[] = "none"; /* what a solve of fixed steps has */
 
 static const struct {
     const char *clause, *text;
@@ -20,6 +22,9 @@ static const struct {
 #define CHOICE(clause, text) {#clause, text},
 #include "choice.def"
 #undef CHOICE
+#define CONTROL(name, ...) {"controller", #name},
+#include "../runtime/control.def"
+#undef CONTROL
 };
 enum { CHOICES = sizeof choice_row / sizeof *choice_row };
 
@@ -65,13 +70,20 @@ static const Node *find_clause(const Node *solve, const Choices *choices, const 
     return NULL;
 }
 
+static const Solve *find_solve(const Model *model, const char *name)
+{
+    for (int i = 0; i < model->module->solves.n; i++)
+        if (str_eq(model->module->solves.at[i]->name, name))
+            return model->module->solves.at[i];
+    return NULL;
+}
+
 /* What a solve has where the file says nothing: the first row of the clause; of `adjoint` what its method makes of it.
  */
-static const char *silent_choice(const Model *model, const char *solve, const char *clause)
+static const char *silent_choice(const Solve *solve, const char *clause)
 {
-    for (int i = 0; i < model->module->solves.n && str_eq(clause, "adjoint"); i++)
-        if (str_eq(model->module->solves.at[i]->name, solve))
-            return adjoint_name[model->module->solves.at[i]->adjoint];
+    if (solve && str_eq(clause, "adjoint"))
+        return adjoint_name[solve->adjoint];
     for (int i = 0; i < CHOICES; i++)
         if (str_eq(choice_row[i].clause, clause))
             return choice_row[i].text;
@@ -87,7 +99,11 @@ static const char *own_choice(const Compare *c, const Model *model, const char *
         if (solve->kind != NODE_SOLVE)
             continue;
         const Node *clause = find_clause(solve, c->choices, name);
-        list = joined(c->a, list, clause ? clause_text(c->a, clause) : silent_choice(model, solve->text, name));
+        const Solve *made = find_solve(model, solve->text);
+        if (made && !made->has_estimate && str_eq(name, "controller"))
+            list = joined(c->a, list, no_controller);
+        else
+            list = joined(c->a, list, clause ? clause_text(c->a, clause) : silent_choice(made, name));
     }
     return list;
 }
@@ -105,12 +121,9 @@ static const char *own_method(const Compare *c)
 
 static bool is_there(const Compare *c, int part, const char *text)
 {
-    for (int i = 0; i < c->program->alternatives.n; i++) {
-        const Alternative *row = &c->program->alternatives.at[i];
-        const char *choice[COMPARE_PARTS] = {row->method, row->adjoint, row->batching};
-        if (str_eq(choice[part], text))
+    for (int i = 0; i < c->program->alternatives.n; i++)
+        if (str_eq(c->program->alternatives.at[i].choice[part], text))
             return true;
-    }
     return false;
 }
 
@@ -120,6 +133,27 @@ static bool is_no_choice(const Diags *d)
 {
     return diag_has(d, DIAG_NO_SUCH_NAME) || diag_has(d, DIAG_CLAUSE_VALUE) || diag_has(d, DIAG_NOT_YET) ||
            diag_has(d, DIAG_NO_ESTIMATE);
+}
+
+/* The first solve whose steps a controller chooses, or NULL. */
+static const Solve *adaptive_solve(const Model *model)
+{
+    for (int i = 0; i < model->module->solves.n; i++)
+        if (model->module->solves.at[i]->has_estimate)
+            return model->module->solves.at[i];
+    return NULL;
+}
+
+/* The row's own model differs from the first row's in the controller alone: it is that one, with other numbers. */
+static void share_model(Compare *c, Alternative *row)
+{
+    const Solve *solve = adaptive_solve(row->model);
+    double *gain = ARENA_NEW(c->a, double, 3);
+    row->control = solve->controller;
+    for (int i = 0; i < 3 && solve->set_pid >= 0; i++)
+        gain[i] = row->model->settings.at[solve->set_pid + i].value;
+    row->gain = solve->set_pid >= 0 ? gain : NULL;
+    row->model = c->program->model;
 }
 
 /* Adds the model with another choice. One that nobody asked for by name is left out where it is no choice; one that
@@ -133,20 +167,21 @@ static int add_row(Compare *c, int part, const char *text, bool is_named)
     trees_choose(c->a, d, &choices, option[part], text);
     bool is_misspelt = diag_errors(d) > 0;
     const Model *model = is_misspelt ? NULL : trees_check(c->a, d, c->trees, &choices);
-    is_misspelt |= diag_has(d, DIAG_NO_SUCH_NAME) || diag_has(d, DIAG_CLAUSE_VALUE);
+    is_misspelt |= diag_has(d, DIAG_NO_SUCH_NAME) || diag_has(d, DIAG_CLAUSE_VALUE) || diag_has(d, DIAG_NO_CONTROLLER);
     if (is_named && is_misspelt) {
         diag_print(d, stderr, isatty(2) && !getenv("NO_COLOR"));
         return EXIT_MODEL;
     }
     if (!model && !is_named && is_no_choice(d))
         return 0;
-    const char *choice[COMPARE_PARTS] = {c->own[0], c->own[1], c->own[2]};
+    Alternative row = {.model = model, .refusal = model ? NULL : diag_first_error(d)};
+    memcpy(row.choice, c->own, sizeof row.choice);
     if (model) /* another method may have another adjoint where the file says nothing */
-        choice[COMPARE_ADJOINT] = own_choice(c, model, "adjoint");
-    choice[part] = text;
-    list_push(c->a, c->program->alternatives,
-              ((Alternative){choice[COMPARE_METHOD], choice[COMPARE_ADJOINT], choice[COMPARE_BATCHING], model,
-                             model ? NULL : diag_first_error(d)}));
+        row.choice[COMPARE_ADJOINT] = own_choice(c, model, "adjoint");
+    row.choice[part] = text;
+    if (model && part == COMPARE_CONTROLLER)
+        share_model(c, &row);
+    list_push(c->a, c->program->alternatives, row);
     return 0;
 }
 
@@ -161,6 +196,11 @@ static size_t entry_size(const char *list)
 
 static int add_list(Compare *c, int part, const char *list)
 {
+    if (part == COMPARE_CONTROLLER && !adaptive_solve(c->program->model)) {
+        fprintf(stderr, "ndec: %ss: the steps of %s are fixed, so no controller chooses them\n", option[part],
+                c->program->model->source->name);
+        return EXIT_USAGE;
+    }
     for (const char *at = list; *at;) {
         size_t n = entry_size(at), blanks = strspn(at, " "), end = n;
         while (end > blanks && at[end - 1] == ' ')
@@ -186,9 +226,11 @@ static int add_tableaus(Compare *c, const Node *file)
     return code;
 }
 
-/* Without a list: all methods of the file and the prelude, and the rows of choice.def. */
+/* Without a list: all methods of the file and the prelude, and the rows of choice.def and control.def. */
 static int add_usual(Compare *c, int part)
 {
+    if (part == COMPARE_CONTROLLER && !adaptive_solve(c->program->model))
+        return 0;
     int code = part == COMPARE_METHOD ? add_tableaus(c, c->trees->file) : 0;
     for (int i = 0; !code && part == COMPARE_METHOD && i < c->trees->n_prelude; i++)
         code = add_tableaus(c, c->trees->prelude[i]);
@@ -253,8 +295,10 @@ int compare_program(Arena *a, const Trees *trees, const Choices *choices, const 
     c.own[COMPARE_METHOD] = own_method(&c);
     c.own[COMPARE_ADJOINT] = own_choice(&c, model, "adjoint");
     c.own[COMPARE_BATCHING] = own_choice(&c, model, "batching");
-    list_push(a, out->alternatives,
-              ((Alternative){c.own[COMPARE_METHOD], c.own[COMPARE_ADJOINT], c.own[COMPARE_BATCHING], model, NULL}));
+    c.own[COMPARE_CONTROLLER] = own_choice(&c, model, "controller");
+    Alternative own = {.model = model};
+    memcpy(own.choice, c.own, sizeof own.choice);
+    list_push(a, out->alternatives, own);
     for (int part = 0; part < COMPARE_PARTS; part++) {
         int code = list[part] ? add_list(&c, part, list[part]) : add_usual(&c, part);
         if (code)

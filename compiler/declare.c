@@ -97,14 +97,25 @@ static Node *given(Node *call, const char *name)
     return NULL;
 }
 
+void argument_once(Check *c, const Node *call, int i, int place)
+{
+    if (place >= i || call->kid[place]->kind == NODE_GIVEN)
+        return;
+    DIAG_AT(c->diags, GIVEN_TWICE, call->kid[i]->name, call->kid[i]->text);
+    diag_note(c->diags, call->kid[place]->span, "first given here");
+}
+
 static void check_names(Check *c, const char *callee, Node *head, Node *call)
 {
     int n_positional = 0;
     for (int i = 1; i < call->n; i++) {
         bool is_there = call->kid[i]->kind != NODE_GIVEN;
         n_positional += is_there;
-        for (int j = 0; j < head->n; j++)
-            is_there |= str_eq(head->kid[j]->text, call->kid[i]->text);
+        for (int j = 0; j < head->n && !is_there; j++) {
+            is_there = str_eq(head->kid[j]->text, call->kid[i]->text);
+            if (is_there)
+                argument_once(c, call, i, j + 1);
+        }
         if (!is_there)
             DIAG_AT(c->diags, NO_SUCH_ARGUMENT, call->kid[i]->span, callee, call->kid[i]->text);
     }

@@ -2,10 +2,12 @@
  *
  * Elsewhere: each stage; the host's C compiler (toolchain.c); what `explain` says (explain.c). */
 #include "compare.h"
+#include "error.h"
 #include "explain.h"
 #include "plan.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,6 +29,7 @@ static const struct {
     {'m', "--methods", "which --methods? Their names must follow, separated by commas"},
     {'m', "--adjoints", "which --adjoints? What the clause says must follow, separated by commas"},
     {'m', "--batchings", "which --batchings? What the clause says must follow, separated by commas"},
+    {'m', "--controllers", "which --controllers? Their names must follow, separated by commas"},
 };
 enum { OPTIONS = sizeof option_row / sizeof *option_row };
 
@@ -36,7 +39,8 @@ typedef struct Options {
     const Isa *isa;
     bool is_draft;
     Choices choices;
-    int n_rest;
+    int n_call, n_rest;
+    char **call; /* the words before -- */
     char **rest; /* behind -- */
 } Options;
 
@@ -50,7 +54,7 @@ static const struct {
     {"run", "run FILE [-- COMMAND ARGS]", "ic-",
      "builds if needed and runs the program in the model's folder (default: train)"},
     {"compare", "compare FILE [-o BINARY] [-- ARGS]", "oicm-",
-     "methods, adjoints and batchings side by side: what each costs and how exact it is"},
+     "methods, adjoints, batchings, controllers: costs and errors side by side"},
     {"explain", "explain FILE", "c", "parameters, costs, memory, settings and each default that was taken"},
     {"list", "list operators|methods", "", "the operators, or the methods of the prelude"},
 };
@@ -69,7 +73,7 @@ static void help(FILE *to)
             "  --no-difference                   no error estimates from differences (float32, fine tolerances)\n"
             "  --method, --controller, --batching, --adjoint CLAUSE\n"
             "                                    in place of that clause of every solve, such as --method dopri5\n"
-            "  --methods LIST, --adjoints LIST, --batchings LIST\n"
+            "  --methods, --adjoints, --batchings, --controllers LIST\n"
             "                                    what compare tries, separated by commas (default: all that fit)\n"
             "  --isa NAME                        the instruction set of the program (build, run, compare): ");
     isa_list(to);
@@ -78,7 +82,8 @@ static void help(FILE *to)
             "                                    gradients or data (build, run, compare)\n"
             "  --help, --version\n\n"
             "exit codes: 0 ok, 1 the model is wrong, 2 usage or files, 3 numerical failure, 4 data,\n"
-            "            5 interrupted with its state saved, 70 a fault of ndec\n");
+            "            5 interrupted with its state saved, 70 a fault of ndec\n"
+            "environment: CC, TMPDIR, XDG_CACHE_HOME, NDEC_CACHE_MIB, NO_COLOR, as `man ndec` says\n");
 }
 
 static int usage_error(const char *what, const char *word)
@@ -168,6 +173,8 @@ static int command_emit(Arena *a, const Options *o, const Model *model)
 {
     const char *dir = output_of(o) ? output_of(o) : ".";
     const char *path = str_format(a, "%s/%s.c", dir, model->name);
+    if (!toolchain_folder(dir) || !toolchain_spares(model, path))
+        return EXIT_USAGE;
     return toolchain_write(a, path, toolchain_text(a, model, model->is_double, true)) ? 0 : EXIT_USAGE;
 }
 
@@ -179,6 +186,23 @@ static bool has_option(const Options *o, const char *name)
     return false;
 }
 
+static const char *shell_word(Arena *a, const char *word)
+{
+    size_t size = 4 * strlen(word) + 3;
+    char *out = ARENA_NEW(a, char, size);
+    nde_shell_word(word, out, size);
+    return out;
+}
+
+/* "ndec run model.nde --": how the program was called, which it repeats where it says what to call next. */
+static const char *call_text(Arena *a, const Options *o)
+{
+    const char *text = shell_word(a, o->call[0]);
+    for (int i = 1; i < o->n_call; i++)
+        text = str_format(a, "%s %s", text, shell_word(a, o->call[i]));
+    return str_format(a, "%s --", text);
+}
+
 /* Runs the program from the cache with the arguments behind --, before them the command if it is given. */
 static int run_cached(Arena *a, const Options *o, const Program *program, const char *command)
 {
@@ -186,8 +210,9 @@ static int run_cached(Arena *a, const Options *o, const Program *program, const 
     const char *binary = toolchain_cached(a, program, o->isa, &code), *slash = strrchr(o->file, '/');
     if (!binary)
         return code;
+    const char *name = str_eq(o->command, "run") ? call_text(a, o) : binary;
     char **argv = ARENA_NEW(a, char *, o->n_rest + 5);
-    argv[n++] = (char *)str_copy(a, binary, strlen(binary));
+    argv[n++] = (char *)str_copy(a, name, strlen(name));
     if (command)
         argv[n++] = (char *)str_copy(a, command, strlen(command));
     for (int i = 0; i < o->n_rest; i++)
@@ -207,7 +232,7 @@ static int command_compare(Arena *a, const Options *o, const Compiled *c)
 {
     Program program;
     const char *list[COMPARE_PARTS] = {o->value[find_option("--methods")], o->value[find_option("--adjoints")],
-                                       o->value[find_option("--batchings")]};
+                                       o->value[find_option("--batchings")], o->value[find_option("--controllers")]};
     if (!o->isa->flag)
         return usage_error("compare takes one instruction set, not --isa", o->isa->name);
     int code = compare_program(a, &c->trees, &c->choices, c->model, list, &program);
@@ -256,12 +281,35 @@ static int with_model(Arena *a, const Options *o)
 }
 
 /* ---- options ---- */
+static const char *letters_of(const char *command)
+{
+    for (int i = 0; command && i < N_COMMAND; i++)
+        if (str_eq(command, command_row[i].name))
+            return command_row[i].letters;
+    return NULL;
+}
+
+/* A word that ndec has no use for: mostly one for the program. */
+static int refuse_word(const Options *o, const char *what, const char *word)
+{
+    const char *letters = letters_of(o->command);
+    if (!letters || !strchr(letters, '-'))
+        return usage_error(what, word);
+    fprintf(stderr,
+            "ndec: %s %s\n      What the program is to be given stands behind --, as in  ndec %s FILE -- %s%s\n", what,
+            word, o->command, str_eq(o->command, "run") && word[0] == '-' ? "train " : "", word);
+    return EXIT_USAGE;
+}
+
 static int parse_options(int argc, char **argv, Options *o)
 {
+    o->call = argv;
+    o->n_call = argc;
     for (int i = 1; i < argc; i++) {
         const char *at = argv[i];
         int valued = find_option(at);
         if (str_eq(at, "--")) {
+            o->n_call = i;
             o->rest = argv + i + 1;
             o->n_rest = argc - i - 1;
             return 0;
@@ -279,13 +327,13 @@ static int parse_options(int argc, char **argv, Options *o)
         else if (str_eq(at, "--no-difference"))
             o->choices.no_difference = true;
         else if (at[0] == '-' && at[1])
-            return usage_error("there is no option", at);
+            return refuse_word(o, "there is no option", at);
         else if (!o->command)
             o->command = at;
         else if (!o->file)
             o->file = at;
         else
-            return usage_error("one file at a time; this is too much:", at);
+            return refuse_word(o, "one file at a time; this is too much:", at);
     }
     return 0;
 }
@@ -327,12 +375,9 @@ static int check_values(Options *o, const char *letters)
 
 static int check_options(Options *o)
 {
-    const char *name[N_COMMAND], *letters = NULL;
-    for (int i = 0; i < N_COMMAND; i++) {
+    const char *name[N_COMMAND], *letters = letters_of(o->command);
+    for (int i = 0; i < N_COMMAND; i++)
         name[i] = command_row[i].name;
-        if (o->command && str_eq(o->command, name[i]))
-            letters = command_row[i].letters;
-    }
     if (!o->command)
         return usage_error("say what to do", "");
     if (!letters) {
@@ -357,8 +402,9 @@ static int check_options(Options *o)
 int main(int argc, char **argv)
 {
     Options o = {0};
+    signal(SIGXFSZ, SIG_IGN); /* a file that grows too large shows as an error of the write, in compilers too */
     for (int i = 1; i < argc && !str_eq(argv[i], "--"); i++) {
-        if (str_eq(argv[i], "--help") || str_eq(argv[i], "-h")) {
+        if (str_eq(argv[i], "--help") || str_eq(argv[i], "-h") || (i == 1 && str_eq(argv[i], "help"))) {
             help(stdout);
             return 0;
         }

@@ -73,6 +73,63 @@ void syntax_twice(Parse *p, Span second)
     diag_help(p->diags, "write (a + b) dt for a dt + b dt");
 }
 
+/* Named arguments and clauses stand once, all but the clause `regularize`. */
+static bool stands_once(const Node *node)
+{
+    return node->kind == NODE_GIVEN || (node->kind == NODE_CLAUSE && !str_eq(node->text, "regularize"));
+}
+
+static void report_twice(Parse *p, const Node *second, const Node *first)
+{
+    DIAG_AT(p->diags, GIVEN_TWICE, second->name, second->text);
+    diag_note(p->diags, first->name, "first given here");
+}
+
+void syntax_next(Parse *p, const Nodes *before, const Node *node)
+{
+    for (int i = 0; i < before->n && stands_once(node); i++)
+        if (before->at[i]->kind == node->kind && str_eq(before->at[i]->text, node->text)) {
+            report_twice(p, node, before->at[i]);
+            return;
+        }
+}
+
+static const Node *find_word(const Nodes *parts, const char *text)
+{
+    for (int i = 0; i < parts->n; i++)
+        if (parts->at[i]->kind == NODE_WORD && str_eq(parts->at[i]->text, text))
+            return parts->at[i];
+    return NULL;
+}
+
+void syntax_clause(Parse *p, const Node *clause)
+{
+    const Clause *row = parse_level(p)->clause;
+    int values = 0, most = row ? row->values : 1;
+    Nodes parts = {0};
+    for (int g = 0; g < clause->n; g++)
+        for (int i = 0; i < clause->kid[g]->n; i++)
+            list_push(p->arena, parts, clause->kid[g]->kid[i]);
+    const Node *value = NULL;
+    for (int i = 0; i < parts.n; i++) {
+        const Node *at = parts.at[i], *first = at->kind == NODE_WORD ? find_word(&parts, at->text) : at;
+        values += at->kind != NODE_WORD;
+        if (first == at && values <= most) {
+            value = at->kind == NODE_WORD ? value : at;
+            continue;
+        }
+        if (!parse_may_report(p))
+            return;
+        if (first != at) {
+            report_twice(p, at, first);
+            return;
+        }
+        DIAG_AT(p->diags, VALUE_TWICE, at->span, clause->text);
+        diag_note(p->diags, value->span, "this one");
+        return;
+    }
+}
+
 void syntax_chain(Parse *p, Span chain)
 {
     if (!parse_may_report(p))

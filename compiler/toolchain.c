@@ -1,11 +1,14 @@
-/* toolchain.c: from C text to a program: the host's C compiler, the runtime's files, the cache.
+/* toolchain.c: from C text to a program: the host's C compiler, the runtime's files.
  *
  * Needs: a C compiler ($CC, cc, gcc or clang), the runtime beside ndec in the build tree or under its prefix.
- * Elsewhere: the C text (emit.c). */
+ * Elsewhere: the C text (emit.c), keeping programs and objects (cache.c). */
 #include "toolchain.h"
+
+#include "cache.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,6 +28,21 @@ const char *toolchain_text(Arena *a, const Model *model, bool is_double, bool wi
 static bool failed(const char *path, const char *what)
 {
     fprintf(stderr, "ndec: %s '%s': %s\n", what, path, strerror(errno));
+    return false;
+}
+
+bool toolchain_folder(const char *path)
+{
+    struct stat about;
+    if (mkdir(path, 0777) == 0)
+        return true;
+    int why = errno;
+    if (why == EEXIST && stat(path, &about) == 0 && S_ISDIR(about.st_mode))
+        return true;
+    fprintf(stderr, "ndec: cannot make the folder '%s': %s\n", path,
+            why == EEXIST   ? "there is a file of that name"
+            : why == ENOENT ? "the folder that it belongs into is not there"
+                            : strerror(why));
     return false;
 }
 
@@ -109,32 +127,12 @@ static const char *find_compiler(Arena *a)
     return NULL;
 }
 
-/* ---- the cache ---- */
+/* ---- hashes ---- */
 static uint64_t hash_text(uint64_t h, const char *s) /* FNV-1a */
 {
     for (; *s; s++)
         h = (h ^ (unsigned char)*s) * 0x100000001b3u;
     return h;
-}
-
-static bool make_dirs(Arena *a, const char *path)
-{
-    for (const char *at = path + 1;; at++)
-        if (*at == '/' || !*at) {
-            const char *dir = str_copy(a, path, (size_t)(at - path));
-            if (mkdir(dir, 0777) != 0 && errno != EEXIST)
-                return failed(dir, "cannot make the folder");
-            if (!*at)
-                return true;
-        }
-}
-
-static const char *cache_folder(Arena *a)
-{
-    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (base && *base)
-        return str_format(a, "%s/ndec", base);
-    return str_format(a, "%s/.cache/ndec", home && *home ? home : "/tmp");
 }
 
 /* Of what is compiled besides its text: another runtime makes another program, and so does another processor. */
@@ -145,6 +143,39 @@ static uint64_t hash_surroundings(Arena *a, const Home *home, const Isa *isa)
     if (stat(home->library, &st) == 0)
         h = hash_text(h, str_format(a, "%s %lld %lld", home->library, (long long)st.st_mtime, (long long)st.st_size));
     return hash_text(hash_text(h, isa->name), isa_processor(a));
+}
+
+/* ---- being stopped ---- */
+static volatile sig_atomic_t stopped_by; /* a signal, or 0 */
+
+static void stop(int signal_number)
+{
+    stopped_by = signal_number;
+}
+
+static const int stopping[] = {SIGINT, SIGTERM, SIGHUP};
+enum { STOPPING = sizeof stopping / sizeof *stopping };
+
+/* From now on a signal ends compilers (wait_for_one) instead of ndec, which then puts things in order. One that is
+ * ignored stays so. */
+static void catch_stops(struct sigaction before[STOPPING])
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = stop;
+    sigemptyset(&action.sa_mask);
+    for (int i = 0; i < STOPPING; i++)
+        if (sigaction(stopping[i], NULL, &before[i]) == 0 && before[i].sa_handler != SIG_IGN)
+            sigaction(stopping[i], &action, NULL);
+}
+
+/* Things are in order: the signal does what it does. */
+static void let_stop(const struct sigaction before[STOPPING])
+{
+    for (int i = 0; i < STOPPING; i++)
+        sigaction(stopping[i], &before[i], NULL);
+    if (stopped_by)
+        raise(stopped_by);
 }
 
 /* ---- running it ---- */
@@ -158,6 +189,7 @@ static pid_t start(const char *const *argv, const char *log)
         dup2(fd, 1);
         dup2(fd, 2);
     }
+    setenv("LC_ALL", "C", 1); /* trouble.def is in English */
     execv(argv[0], (char *const *)argv);
     _exit(127);
 }
@@ -174,8 +206,8 @@ static bool finished(pid_t pid)
 /* A file that is compiled: its text may be compiled for several instruction sets. */
 typedef struct Unit {
     const char *c_file, *object;
-    const char *kept; /* the object's name once it is whole, in the cache; NULL: it is only for this program */
-    pid_t pid;        /* 0: it has ended */
+    pid_t pid;  /* 0: it has ended */
+    Entry kept; /* where the object goes once it is whole; path NULL: it is only for this program */
 } Unit;
 
 typedef struct Build {
@@ -203,16 +235,21 @@ static bool is_long(const char *c_file)
 static void wait_for_one(Build *b)
 {
     int status = 0;
+    for (int i = 0; i < b->units.n && stopped_by; i++)
+        if (b->units.at[i].pid > 0)
+            kill(b->units.at[i].pid, SIGTERM);
     pid_t pid = waitpid(-1, &status, 0);
-    for (int i = 0; i < b->units.n; i++)
-        if (b->units.at[i].pid == pid) {
-            b->units.at[i].pid = 0;
-            b->running--;
-            bool is_done = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-            if (is_done && b->units.at[i].kept && rename(b->units.at[i].object, b->units.at[i].kept) == 0)
-                b->units.at[i].object = b->units.at[i].kept;
-            b->has_failed |= !is_done;
-        }
+    for (int i = 0; i < b->units.n; i++) {
+        Unit *unit = &b->units.at[i];
+        if (unit->pid != pid)
+            continue;
+        unit->pid = 0;
+        b->running--;
+        bool is_done = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        if (is_done && unit->kept.path && cache_publish(unit->object, unit->kept.path))
+            unit->object = unit->kept.path;
+        b->has_failed |= !is_done;
+    }
     if (pid < 0 && errno != EINTR) {
         b->has_failed = true;
         b->running = 0;
@@ -246,14 +283,39 @@ static void compile(Build *b, const char *c_file, const char *object, const char
         argv[n++] = str_format(b->a, "-DNDE_ALTERNATIVE=%s", alternative);
     if (is_long(c_file))
         argv[n++] = "-fno-tree-vrp";
-    while (b->running > 0 && b->running >= sysconf(_SC_NPROCESSORS_ONLN))
+    while (b->running > 0 && (stopped_by || b->running >= sysconf(_SC_NPROCESSORS_ONLN)))
         wait_for_one(b);
     b->running++;
-    list_push(b->a, b->units, ((Unit){c_file, object, NULL, start(argv, b->log)}));
+    list_push(b->a, b->units, ((Unit){.c_file = c_file, .object = object, .pid = start(argv, b->log)}));
+}
+
+/* The row of trouble.def that fits what the compilers have said, or NULL. */
+static const char *find_cause(const Build *b)
+{
+    static const struct {
+        const char *said, *meaning;
+    } row[] = {
+#define TROUBLE(said, meaning) {said, meaning},
+#include "trouble.def"
+#undef TROUBLE
+    };
+    const Source *log = source_read(b->a, b->log);
+    const char *text = log ? str_copy(b->a, log->text, log->n) : "";
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        if (strstr(text, row[i].said))
+            return row[i].meaning;
+    return NULL;
 }
 
 static int trouble(const Build *b)
 {
+    if (stopped_by)
+        return EXIT_FILES; /* nobody will see it */
+    const char *cause = find_cause(b);
+    if (cause) {
+        fprintf(stderr, "ndec: the C compiler could not finish %s: %s\n", b->program->model->source->name, cause);
+        return EXIT_FILES;
+    }
     fprintf(stderr,
             "ndec: the C compiler did not accept what ndec made of %s. This is our fault, not the model's.\n"
             "      Please report it with the folder %s (the C files, and %s).\n",
@@ -264,9 +326,12 @@ static int trouble(const Build *b)
 static void clear(const Build *b)
 {
     for (int i = 0; i < b->units.n; i++) {
-        unlink(b->units.at[i].c_file); /* once more for a second variant: no harm */
-        if (b->units.at[i].object != b->units.at[i].kept)
-            unlink(b->units.at[i].object);
+        Unit *unit = &b->units.at[i];
+        unlink(unit->c_file); /* once more for a second variant: no harm */
+        if (unit->object != unit->kept.path)
+            unlink(unit->object);
+        if (unit->kept.path)
+            cache_close(&unit->kept);
     }
     unlink(b->log);
     rmdir(b->dir);
@@ -327,6 +392,22 @@ static const char *quoted(Arena *a, const char *text)
     return text ? emit_string(a, text, strlen(text)) : "NULL";
 }
 
+/* Is the row code of its own? The others share the first row's, which is the model's. */
+static bool is_compiled(const Program *p, int i)
+{
+    const Model *model = p->alternatives.at[i].model;
+    return model && (i == 0 || model != p->model);
+}
+
+/* "true, {0.2, 0.4, 0.0}", or "false, {0}": the gains of a row. */
+static const char *gain_text(Arena *a, const Alternative *row)
+{
+    const double *g = row->gain;
+    return g ? str_format(a, "true, {%s, %s, %s}", num_text(a, g[0], false), num_text(a, g[1], false),
+                          num_text(a, g[2], false))
+             : "false, {0}";
+}
+
 /* The main of a program that holds alternatives. Its float64 half is the reference alone. */
 static const char *comparison_text(const Build *b)
 {
@@ -339,15 +420,18 @@ static const char *comparison_text(const Build *b)
     Text t = text_new(a);
     text_add(&t, "#include \"nde.h\"\n\n");
     for (int i = 0; i < p->alternatives.n; i++)
-        if (p->alternatives.at[i].model)
+        if (is_compiled(p, i))
             text_line(&t, "extern const NdeModel %s;", table_name(a, is_double, isa, b->name[i]));
     text_line(&t, "extern const NdeModel %s;\n", reference);
     text_add(&t, "int main(int argc, char **argv)\n{\n    static const NdeAlternative row[] = {\n");
     for (int i = 0; i < p->alternatives.n; i++) {
         const Alternative *row = &p->alternatives.at[i];
         const char *table = table_name(a, is_double, isa, b->name[i]);
-        text_add(&t, "        {%s, %s, %s, %s, %s},\n", quoted(a, row->method), quoted(a, row->adjoint),
-                 quoted(a, row->batching), row->model ? str_format(a, "&%s", table) : "NULL", quoted(a, row->refusal));
+        text_add(&t, "        {{");
+        for (int k = 0; k < COMPARE_PARTS; k++)
+            text_add(&t, "%s%s", k ? ", " : "", quoted(a, row->choice[k]));
+        text_add(&t, "}, %s, %s, %s, %s},\n", row->model ? str_format(a, "&%s", table) : "NULL",
+                 quoted(a, row->refusal), quoted(a, row->control), gain_text(a, row));
     }
     text_add(&t, "    };\n    static const NdeVariant variant = {&%s, %s};\n", own,
              is_double ? str_format(a, "&%s", own) : "NULL");
@@ -384,15 +468,16 @@ static bool compile_kept(Build *b, const Model *model, bool is_double, const cha
     const char *text = toolchain_text(a, model, is_double, false);
     uint64_t h = hash_text(hash_text(hash_text(hash_surroundings(a, &b->home, b->variant[0]), b->cc), level), text);
     *name = str_format(a, "%016llx", (unsigned long long)h);
-    const char *folder = str_format(a, "%s/objects", cache_folder(a)), *kept = str_format(a, "%s/%s.o", folder, *name);
     const char *c_file = str_format(a, "%s_%s.c", b->stem, *name);
-    if (exists(kept)) {
-        list_push(a, b->units, ((Unit){c_file, kept, kept, 0}));
-        return true;
-    }
-    if (!make_dirs(a, folder) || !toolchain_write(a, c_file, text))
+    Entry kept;
+    if (!cache_open(a, h, str_format(a, "%s.o", model->name), &kept))
         return false;
-    compile(b, c_file, str_format(a, "%s.part.%ld", kept, (long)getpid()), level, b->variant[0], *name);
+    if (kept.is_whole)
+        list_push(a, b->units, ((Unit){.c_file = c_file, .object = kept.path}));
+    else if (toolchain_write(a, c_file, text))
+        compile(b, c_file, str_format(a, "%s.part.%ld", kept.path, (long)getpid()), level, b->variant[0], *name);
+    else
+        return false;
     b->units.at[b->units.n - 1].kept = kept;
     return true;
 }
@@ -403,14 +488,16 @@ static bool compile_alternatives(Build *b)
     int n = 1, k = 0; /* of all models that are compiled, with the reference */
     b->name = ARENA_NEW(b->a, const char *, p->alternatives.n + 1);
     for (int i = 0; i < p->alternatives.n; i++)
-        n += p->alternatives.at[i].model != NULL;
+        n += is_compiled(p, i);
     fprintf(stderr, "ndec: compiling %s with %d choices and a reference\n", p->model->source->name, n - 1);
     for (int i = 0; i < p->alternatives.n; i++) {
         const Alternative *row = &p->alternatives.at[i];
-        if (!row->model)
+        if (!is_compiled(p, i)) {
+            b->name[i] = b->name[0];
             continue;
-        fprintf(stderr, "ndec: %d of %d: %s, adjoint %s, batching %s\n", ++k, n, row->method, row->adjoint,
-                row->batching);
+        }
+        fprintf(stderr, "ndec: %d of %d: %s, adjoint %s, batching %s\n", ++k, n, row->choice[COMPARE_METHOD],
+                row->choice[COMPARE_ADJOINT], row->choice[COMPARE_BATCHING]);
         if (!compile_kept(b, row->model, row->model->is_double, "-O3", &b->name[i]))
             return false;
     }
@@ -445,13 +532,25 @@ static int link_all(const Build *b, const char *binary)
         list_push(b->a, argv, b->units.at[i].object);
     for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
         list_push(b->a, argv, rest[i]);
-    if (!finished(start(argv.at, b->log)))
+    if (stopped_by || !finished(start(argv.at, b->log))) {
+        unlink(part);
         return trouble(b);
-    if (rename(part, binary) == 0)
+    }
+    if (cache_publish(part, binary))
         return 0;
     failed(binary, "cannot write");
     unlink(part);
     return EXIT_FILES;
+}
+
+bool toolchain_spares(const Model *model, const char *path)
+{
+    struct stat text, there;
+    if (stat(model->source->name, &text) != 0 || stat(path, &there) != 0 || text.st_ino != there.st_ino ||
+        text.st_dev != there.st_dev)
+        return true;
+    fprintf(stderr, "ndec: '%s' is the model itself: give another name with -o\n", path);
+    return false;
 }
 
 /* Before the work is done rather than after. */
@@ -467,15 +566,19 @@ static bool can_write(Arena *a, const char *path)
     return access(dir, W_OK) == 0 || failed(dir, "cannot write to the folder");
 }
 
-int toolchain_build(Arena *a, const Program *program, const Isa *isa, const char *binary)
+static int build(Arena *a, const Program *program, const Isa *isa, const char *binary)
 {
     Build b = {.a = a, .program = program};
     const char *tmp = getenv("TMPDIR");
     char *dir = ARENA_NEW(a, char, 4096);
-    if (!find_home(a, &b.home) || !(b.cc = find_compiler(a)) || !can_write(a, binary) || !choose_variants(&b, isa))
+    if (!find_home(a, &b.home) || !(b.cc = find_compiler(a)) || !can_write(a, binary) ||
+        !toolchain_spares(program->model, binary) || !choose_variants(&b, isa))
         return EXIT_FILES;
     snprintf(dir, 4096, "%s/ndec-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    struct sigaction before[STOPPING];
+    catch_stops(before);
     if (!mkdtemp(dir)) {
+        let_stop(before);
         failed(dir, "cannot make the folder");
         return EXIT_FILES;
     }
@@ -485,8 +588,17 @@ int toolchain_build(Arena *a, const Program *program, const Isa *isa, const char
     int code = compile_all(&b);
     if (!code)
         code = link_all(&b, binary);
-    if (!code)
+    if (code != EXIT_FAULT)
         clear(&b);
+    let_stop(before);
+    return code;
+}
+
+int toolchain_build(Arena *a, const Program *program, const Isa *isa, const char *binary)
+{
+    int code = build(a, program, isa, binary);
+    if (!code && program->alternatives.n > 0) /* their objects are in the cache */
+        cache_trim(a);
     return code;
 }
 
@@ -496,8 +608,11 @@ static uint64_t hash_program(Arena *a, uint64_t h, const Program *p)
     h = hash_text(h, toolchain_text(a, p->model, p->model->is_double, true));
     for (int i = 0; i < p->alternatives.n; i++) {
         const Alternative *row = &p->alternatives.at[i];
-        h = hash_text(h, str_format(a, "%s, %s, %s: ", row->method, row->adjoint, row->batching));
-        h = hash_text(h, row->model ? toolchain_text(a, row->model, row->model->is_double, false) : row->refusal);
+        for (int k = 0; k < COMPARE_PARTS; k++)
+            h = hash_text(h, str_format(a, "%s, ", row->choice[k]));
+        h = hash_text(h, row->model ? is_compiled(p, i) ? toolchain_text(a, row->model, row->model->is_double, false)
+                                                        : str_format(a, "%s, %s", row->control, gain_text(a, row))
+                                    : row->refusal);
     }
     h = hash_text(h, p->is_draft ? "draft" : "");
     return p->reference ? hash_text(h, toolchain_text(a, p->reference, true, false)) : h;
@@ -506,16 +621,17 @@ static uint64_t hash_program(Arena *a, uint64_t h, const Program *p)
 const char *toolchain_cached(Arena *a, const Program *program, const Isa *isa, int *code)
 {
     Home home;
+    Entry kept; /* stays open: the caller becomes that program */
     *code = EXIT_FILES;
     if (!find_home(a, &home))
         return NULL;
     uint64_t h = hash_program(a, hash_surroundings(a, &home, isa), program);
-    const char *dir = str_format(a, "%s/%016llx", cache_folder(a), (unsigned long long)h);
-    const char *binary = str_format(a, "%s/%s", dir, program->model->name);
-    if (access(binary, X_OK) == 0)
-        return binary;
-    if (!make_dirs(a, dir))
+    if (!cache_open(a, h, program->model->name, &kept))
         return NULL;
-    *code = toolchain_build(a, program, isa, binary);
-    return *code ? NULL : binary;
+    if (kept.is_whole)
+        return kept.path;
+    *code = build(a, program, isa, kept.path);
+    if (!*code)
+        cache_trim(a);
+    return *code ? NULL : kept.path;
 }

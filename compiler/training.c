@@ -36,11 +36,12 @@ static Node *given(Node *call, const char *name)
     return NULL;
 }
 
-static void read_option(Check *c, Scope *s, Node *at, const char *clause, DataSource *source)
+/* key: data, data2, ..: the settings of each source have names of their own. */
+static void read_option(Check *c, Scope *s, Node *at, const char *key, DataSource *source)
 {
     long rows;
     if (str_eq(at->text, "scale"))
-        source->set_scale = clause_setting(c, s, at->kid[0], str_format(c->arena, "train.%s.scale", clause), "a scale");
+        source->set_scale = clause_setting(c, s, at->kid[0], str_format(c->arena, "train.%s.scale", key), "a scale");
     else if (str_eq(at->text, "rows") && str_eq(source->kind, "csv")) {
         if (eval_int(c, s, at->kid[0], "a number of rows", &rows))
             source->rows = (int)rows;
@@ -50,7 +51,7 @@ static void read_option(Check *c, Scope *s, Node *at, const char *clause, DataSo
         DIAG_AT(c->diags, NO_SUCH_ARGUMENT, at->span, source->kind, at->text);
 }
 
-static bool read_source(Check *c, Scope *s, Node *call, const char *clause, DataSource *source)
+static bool read_source(Check *c, Scope *s, Node *call, const char *clause, const char *key, DataSource *source)
 {
     static const char *const kinds[] = {"idx", "csv", "npy", "npz", "records"};
     *source = (DataSource){.rows = 1, .set_scale = -1};
@@ -67,7 +68,7 @@ static bool read_source(Check *c, Scope *s, Node *call, const char *clause, Data
         if (at->kind == NODE_STRING)
             list_push(c->arena, source->files, at->text);
         else if (at->kind == NODE_GIVEN)
-            read_option(c, s, at, clause, source);
+            read_option(c, s, at, key, source);
         else {
             DIAG_AT(c->diags, FILE_NAME, at->span, source->kind);
             bad = true;
@@ -81,10 +82,12 @@ static bool read_source(Check *c, Scope *s, Node *call, const char *clause, Data
 static void read_sources(Check *c, Scope *s, Node *clause)
 {
     Train *t = c->model->train_block;
+    int n = 0;
     for (int g = 0; g < clause->n; g++)
         for (int i = 0; i < clause->kid[g]->n; i++) {
             DataSource source;
-            if (!read_source(c, s, clause->kid[g]->kid[i], clause->text, &source))
+            const char *key = n++ ? str_format(c->arena, "%s%d", clause->text, n) : clause->text;
+            if (!read_source(c, s, clause->kid[g]->kid[i], clause->text, key, &source))
                 continue;
             if (str_eq(clause->text, "data"))
                 list_push(c->arena, t->data, source);
@@ -194,9 +197,12 @@ void train_hyper(Check *c)
         fn_out(c->module, b->fn, hyper_value(c, b, call, t->n_hyper, name, preset), name);
     for (int i = 1; call && i < call->n; i++) {
         bool known = call->kid[i]->kind != NODE_GIVEN && i <= t->n_hyper;
-        for (int k = 0; !known && k < t->n_hyper; k++)
+        for (int k = 0; !known && k < t->n_hyper; k++) {
             known = call->kid[i]->kind == NODE_GIVEN &&
                     str_eq(call->kid[i]->text, hyper_entry(c->arena, optimizers[row].hyper, k, &preset));
+            if (known)
+                argument_once(c, call, i, k + 1);
+        }
         if (!known)
             DIAG_AT(c->diags, NO_SUCH_ARGUMENT, call->kid[i]->span, t->optimizer,
                     call->kid[i]->text ? call->kid[i]->text : "another number");
@@ -237,9 +243,6 @@ void declare_train(Check *c, Scope *s, Node *node)
         Node *at = node->kid[i];
         if (at->kind != NODE_CLAUSE)
             continue;
-        for (int j = 0; j < i; j++)
-            if (node->kid[j]->kind == NODE_CLAUSE && str_eq(node->kid[j]->text, at->text))
-                DIAG_AT(c->diags, CLAUSE_TWICE, at->name, at->text);
         if (str_eq(at->text, "data") || str_eq(at->text, "test"))
             read_sources(c, s, at);
         if (str_eq(at->text, "optimizer") && at->n && at->kid[0]->n)

@@ -23,6 +23,7 @@ typedef enum LevelKind { LEVEL_file, LEVEL_body, LEVEL_solve, LEVEL_train, LEVEL
 
 typedef struct Clause {
     LevelKind level;
+    int values; /* beside words, at most */
     const char *head, *word[13];
 } Clause;
 
@@ -81,6 +82,10 @@ void syntax_sum(Parse *p, Span sum, const char *before);
 void syntax_no_dt(Parse *p, Span flow);
 void syntax_twice(Parse *p, Span second);
 void syntax_chain(Parse *p, Span chain);
+/* A clause behind others of its block, a named argument behind others of its call: is it given for the second time? */
+void syntax_next(Parse *p, const Nodes *before, const Node *node);
+/* Is a word of the clause given twice, or one value too many? */
+void syntax_clause(Parse *p, const Node *clause);
 }
 
 %code provides {
@@ -257,7 +262,7 @@ sums
 
 equations
     : %empty                        { $$ = list_of(p, NULL); }
-    | equations equation NL         { $$ = add_statement(p, $1, $2); }
+    | equations equation NL         { syntax_next(p, $1, $2); $$ = add_statement(p, $1, $2); }
     | equations error NL            { $$ = add(p, $1, LEAF(ERROR, @2, NULL)); yyerrok; }
     ;
 
@@ -310,13 +315,13 @@ row
 
 clauses
     : %empty                        { $$ = list_of(p, NULL); }
-    | clauses clause NL             { $$ = add(p, $1, $2); }
+    | clauses clause NL             { syntax_next(p, $1, $2); $$ = add(p, $1, $2); }
     | clauses error NL              { $$ = add(p, $1, LEAF(ERROR, @2, NULL)); yyerrok; }
     ;
 
 clause
     : HEAD                          { $$ = named(LEAF(CLAUSE, @$, $1), @1); }
-    | HEAD groups                   { $$ = named(LIST_NODE(CLAUSE, @$, $1, $2), @1); }
+    | HEAD groups                   { $$ = named(LIST_NODE(CLAUSE, @$, $1, $2), @1); syntax_clause(p, $$); }
     ;
 
 groups
@@ -400,7 +405,7 @@ postfix
 
 givens
     : given                         { $$ = list_of(p, $1); }
-    | givens ',' given              { $$ = add(p, $1, $3); }
+    | givens ',' given              { syntax_next(p, $1, $3); $$ = add(p, $1, $3); }
     ;
 
 given

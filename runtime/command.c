@@ -91,8 +91,8 @@ static const char *setting_name(const void *context, int i)
 
 static void help(const NdeModel *m, const char *program)
 {
-    printf("%s: the model %s (%s), compiled by %s\n\nusage: %s COMMAND [OPTIONS]\n\n", program, m->name, m->file,
-           m->compiler, program);
+    printf("the model %s (%s), compiled by %s\n\nusage: %s COMMAND [OPTIONS]\n\n", m->name, m->file, m->compiler,
+           program);
     for (int i = 0; i < NDE_TASKS; i++)
         printf("  %-16s%s\n", command[i].name, command[i].what);
     printf("\n'%s COMMAND --help' tells a command's options. Exit codes: 0 done, 2 wrong use or files, 3 a numerical\n"
@@ -134,7 +134,10 @@ static int read_long(const char *name, const char *text, long least, long most, 
     char *end = NULL;
     errno = 0;
     long x = strtol(text, &end, 10);
-    if (errno || end == text || *end || x < least || x > most)
+    bool is_whole = end != text && !*end;
+    if (is_whole && x > most)
+        return nde_fail(e, NDE_EXIT_FILE, "%s takes a whole number up to %ld, not '%s'", name, most, text);
+    if (!is_whole || errno || x < least)
         return nde_fail(e, NDE_EXIT_FILE, "%s takes a whole number from %ld on, not '%s'", name, least, text);
     *out = x;
     return 0;
@@ -302,6 +305,8 @@ int nde_command_read(int argc, char **argv, const NdeModel *m, NdeOptions *o, bo
         status = read_word(argc, argv, &i, m, o, e);
     }
     *is_done = false;
+    if (!status && o->resume && o->out)
+        status = nde_fail(e, NDE_EXIT_FILE, "--resume goes on in the folder of the run: leave --out out");
     return status ? status : nde_setting_check(m, o->setting, e);
 }
 

@@ -1,4 +1,4 @@
-/* compare.c: the command `compare`: methods, adjoints and batchings of one model side by side.
+/* compare.c: the command `compare`: methods, adjoints, batchings and controllers of one model side by side.
  *
  * Needs: a program that holds alternatives of its model; weights, or first values; data, or random numbers. Gives: for
  * each alternative and tolerance evaluations, steps, times, memory, and errors against a reference that is solved much
@@ -101,9 +101,13 @@ static int open_trials(Compare *c)
     c->gradient = nde_allocate(2 * c->model->param_count, sizeof *c->gradient, c->error);
     if (!c->trial || !c->repeats || !c->times || !c->output || !c->gradient)
         return c->error->exit_code;
-    for (int i = 0; !status && i < n; i++)
-        if (c->comparison->row[i].model)
-            status = nde_trial_open(&c->trial[i], c->comparison->row[i].model, &c->problem, c->error);
+    for (int i = 0; !status && i < n; i++) {
+        const NdeAlternative *row = &c->comparison->row[i];
+        if (!row->model)
+            continue;
+        status = nde_trial_open(&c->trial[i], row->model, &c->problem, c->error);
+        nde_trial_control(&c->trial[i], row);
+    }
     return status;
 }
 

@@ -53,7 +53,9 @@ int nde_reference_f64(const NdeModel *m, const NdeProblem *p, double tolerance, 
 int nde_compare_f32(const NdeComparison *c, const NdeModel *m, NdeOptions *o, NdeError *e);
 int nde_compare_f64(const NdeComparison *c, const NdeModel *m, NdeOptions *o, NdeError *e);
 
-/* finding.c: tables on the terminal; the same with every level as CSV. */
+/* finding.c: has the row all choices of the file but this one? The first row has, always. */
+bool nde_differs_in(const NdeFindings *f, int row, NdeChoice choice);
+/* Tables on the terminal; the same with every level as CSV. */
 void nde_findings_show(const NdeFindings *f);
 void nde_findings_csv(const NdeFindings *f, FILE *to);
 

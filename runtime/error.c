@@ -63,3 +63,17 @@ char *nde_copy_text(const char *text, NdeError *e)
         memcpy(copy, text, n);
     return copy;
 }
+
+void nde_shell_word(const char *word, char *out, size_t size)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=./,:@%";
+    if (*word && strspn(word, plain) == strlen(word)) {
+        snprintf(out, size, "%s", word);
+        return;
+    }
+    size_t n = (size_t)snprintf(out, size, "'");
+    for (; *word && n < size; word++)
+        n += (size_t)snprintf(out + n, size - n, *word == '\'' ? "'\\''" : "%c", *word);
+    if (n < size)
+        snprintf(out + n, size - n, "'");
+}

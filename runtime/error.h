@@ -34,6 +34,11 @@ void *nde_enlarge(void *old, size_t count, size_t size, NdeError *e);
 /* A copy of a string, or NULL. */
 char *nde_copy_text(const char *text, NdeError *e);
 
+/* The word as a shell reads it, in quotes where it needs them; at most 4 times as long, and 3 bytes. A longer one is
+ * cut.
+ */
+void nde_shell_word(const char *word, char *out, size_t size);
+
 /* *product *= factor; false when that is too large for a size_t (*product is then undefined). */
 bool nde_times(size_t *product, size_t factor);
 

@@ -9,41 +9,37 @@
 
 enum { WIDTH = 26 }; /* of a name, at most */
 
-typedef const char *NameOf(const NdeAlternative *row);
+static const char *const choice_name[NDE_CHOICES] = {"method", "adjoint", "batching", "controller"};
 
-static const char *method_of(const NdeAlternative *row)
+bool nde_differs_in(const NdeFindings *f, int row, NdeChoice choice)
 {
-    return row->method;
+    const NdeAlternative *own = f->at[0].row, *at = f->at[row].row;
+    for (int k = 0; k < NDE_CHOICES; k++)
+        if (k != (int)choice && strcmp(own->choice[k], at->choice[k]))
+            return false;
+    return true;
 }
-static const char *adjoint_of(const NdeAlternative *row)
-{
-    return row->adjoint;
-}
-static const char *batching_of(const NdeAlternative *row)
-{
-    return row->batching;
-}
-
-static const struct {
-    const char *name;
-    NameOf *of;
-} choice[] = {{"method", method_of}, {"adjoint", adjoint_of}, {"batching", batching_of}};
-enum { CHOICES = sizeof choice / sizeof *choice };
 
 static int width_of(const NdeFindings *f, int k)
 {
-    size_t most = strlen(choice[k].name);
+    size_t most = strlen(choice_name[k]);
     for (int i = 0; i < f->n_row; i++) {
-        size_t n = strlen(choice[k].of(f->at[i].row));
+        size_t n = strlen(f->at[i].row->choice[k]);
         most = n > most ? n : most;
     }
     return most < WIDTH ? (int)most : WIDTH;
 }
 
-static void show_names(const NdeFindings *f, const NdeAlternative *row, int n)
+/* Row NULL: the head. */
+static void show_name(const NdeFindings *f, const NdeAlternative *row, int k)
 {
-    for (int k = 0; k < n; k++)
-        printf("%-*.*s  ", width_of(f, k), WIDTH, row ? choice[k].of(row) : choice[k].name);
+    printf("%-*.*s  ", width_of(f, k), WIDTH, row ? row->choice[k] : choice_name[k]);
+}
+
+static void show_names(const NdeFindings *f, const NdeAlternative *row)
+{
+    for (int k = 0; k < NDE_CHOICES; k++)
+        show_name(f, row, k);
 }
 
 static void show_error(double x, int width)
@@ -58,7 +54,7 @@ static void show_error(double x, int width)
 
 static void show_row(const NdeFindings *f, const NdeFinding *at)
 {
-    show_names(f, at->row, CHOICES);
+    show_names(f, at->row);
     if (at->refusal[0]) {
         printf("%s\n", at->refusal);
         return;
@@ -78,7 +74,7 @@ static void show_row(const NdeFindings *f, const NdeFinding *at)
 
 static void show_rows(const NdeFindings *f)
 {
-    show_names(f, NULL, CHOICES);
+    show_names(f, NULL);
     printf("%11s", "evaluations");
     if (f->has_gradient)
         printf(" %9s", "reverse");
@@ -95,23 +91,23 @@ static void show_rows(const NdeFindings *f)
 
 /* ---- all levels ---- */
 
-static bool shows_precision(const NdeFindings *f, int row)
+/* Evaluations and error of each method, or controller, at each level; nothing where only the file's own was tried. */
+static void show_precision(const NdeFindings *f, NdeChoice choice)
 {
-    const NdeAlternative *own = f->at[0].row, *at = f->at[row].row;
-    return !strcmp(own->adjoint, at->adjoint) && !strcmp(own->batching, at->batching);
-}
-
-/* Evaluations and error of each method at each level. */
-static void show_precision(const NdeFindings *f)
-{
-    printf("\nevaluations and error at %s\n%-*s  ", f->level_name, width_of(f, 0), choice[0].name);
+    int rows = 0;
+    for (int i = 0; i < f->n_row; i++)
+        rows += nde_differs_in(f, i, choice) && !f->at[i].refusal[0];
+    if (rows < 2 && choice != NDE_METHOD)
+        return;
+    printf("\nevaluations and error at %s\n", f->level_name);
+    show_name(f, NULL, (int)choice);
     for (int level = 1; level < f->n_level; level++)
         printf("%19.3g", nde_finding(f, level, 0)->level);
     printf("\n");
     for (int i = 0; i < f->n_row; i++) {
-        if (!shows_precision(f, i) || f->at[i].refusal[0])
+        if (!nde_differs_in(f, i, choice) || f->at[i].refusal[0])
             continue;
-        show_names(f, f->at[i].row, 1);
+        show_name(f, f->at[i].row, (int)choice);
         for (int level = 1; level < f->n_level; level++) {
             const NdeFinding *at = nde_finding(f, level, i);
             if (at->refusal[0]) {
@@ -134,8 +130,10 @@ void nde_findings_show(const NdeFindings *f)
            f->threads == 1 ? "" : "s", f->rounds, f->reference_method, f->reference_level,
            f->has_gradient ? "; the gradient is that of the losses without regularisers" : "");
     show_rows(f);
-    if (f->n_level > 1)
-        show_precision(f);
+    if (f->n_level < 2)
+        return;
+    show_precision(f, NDE_METHOD);
+    show_precision(f, NDE_CONTROLLER);
 }
 
 /* ---- CSV ---- */
@@ -153,9 +151,9 @@ static void put_finding(FILE *to, const NdeFinding *at)
                              at->accepted,      at->rejected,   1e3 * at->forward, 1e3 * at->reverse,
                              1e3 * at->rest,    at->tape_bytes, at->work_bytes,    at->error,
                              at->gradient_error};
-    for (int k = 0; k < CHOICES; k++) {
+    for (int k = 0; k < NDE_CHOICES; k++) {
         fputs(k ? "," : "", to);
-        nde_csv_text(to, choice[k].of(at->row));
+        nde_csv_text(to, at->row->choice[k]);
     }
     for (size_t i = 0; i < sizeof number / sizeof *number; i++)
         put_number(to, at->refusal[0] && i > 1 ? nan("") : number[i]);
@@ -166,8 +164,10 @@ static void put_finding(FILE *to, const NdeFinding *at)
 
 void nde_findings_csv(const NdeFindings *f, FILE *to)
 {
+    for (int k = 0; k < NDE_CHOICES; k++)
+        fprintf(to, "%s,", choice_name[k]);
     fprintf(to,
-            "method,adjoint,batching,%s,own,evaluations,reverse_evaluations,accepted,rejected,forward_ms,reverse_ms,"
+            "%s,own,evaluations,reverse_evaluations,accepted,rejected,forward_ms,reverse_ms,"
             "rest_ms,tape_bytes,work_bytes,error,gradient_error,refusal\n",
             f->level_name);
     for (int i = 0; i < f->n_level * f->n_row; i++)

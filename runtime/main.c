@@ -23,19 +23,20 @@ bool nde_is_interrupted(void)
     return is_interrupted != 0;
 }
 
-/* The first signal asks for an end after the batch, the second one ends the program as usual. */
+/* The first signal asks for an end after the batch, the second one ends the program as usual. A terminal that goes away
+ * is one too, unless nohup has it ignored. */
 static void catch_signals(void)
 {
-    struct sigaction action;
+    struct sigaction action, before;
     memset(&action, 0, sizeof action);
     action.sa_handler = interrupt;
     action.sa_flags = (int)SA_RESETHAND;
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    action.sa_handler = SIG_IGN; /* a closed pipe shows as an error of the write */
-    action.sa_flags = 0;
-    sigaction(SIGPIPE, &action, NULL);
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        sigaction(SIGHUP, &action, NULL);
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe shows as an error of the write */
 }
 
 static int compare(const NdeModel *model, const NdeComparison *comparison, NdeOptions *o, NdeError *e)
@@ -66,8 +67,10 @@ static int perform(const NdeVariant *variant, const NdeComparison *comparison, N
 static int run(int argc, char **argv, int n, const NdeVariant *variant, const NdeComparison *comparison)
 {
     NdeError error = {0};
-    NdeOptions options = {.program = argc > 0 ? argv[0] : variant->model->name};
+    NdeOptions options = {0};
+    const char *name = variant->model->name;
     bool is_done = false;
+    signal(SIGXFSZ, SIG_IGN); /* so does a file that grows too large */
     const char *wanted = getenv("NDE_ISA");
     variant = nde_variant_choose(n, variant, wanted && *wanted ? wanted : NULL, nde_machine_features(), &error);
     int status = variant ? nde_command_read(argc, argv, variant->model, &options, &is_done, &error) : error.exit_code;
@@ -76,7 +79,7 @@ static int run(int argc, char **argv, int n, const NdeVariant *variant, const Nd
     if (!status && (fflush(stdout) || ferror(stdout)))
         status = nde_fail(&error, NDE_EXIT_FILE, "the standard output cannot be written");
     if (status && error.text[0])
-        fprintf(stderr, "%s: %s\n", options.program, error.text);
+        fprintf(stderr, "%s: %s\n", name, error.text);
     nde_command_free(&options);
     return status;
 }

@@ -327,11 +327,17 @@ typedef struct NdeVariant {
  * nothing else is needed. Returns the exit code. */
 int nde_main(int argc, char **argv, int n, const NdeVariant *variant);
 
+/* What differs between rows of the command `compare`. */
+typedef enum NdeChoice { NDE_METHOD, NDE_ADJOINT, NDE_BATCHING, NDE_CONTROLLER, NDE_CHOICES } NdeChoice;
+
 /* A row of the command `compare`: the model with one other choice, each as the model file would say it. */
 typedef struct NdeAlternative {
-    const char *method, *adjoint, *batching;
+    const char *choice[NDE_CHOICES];
     const NdeModel *model;     /* NULL: these do not go together */
     const char *refusal;       /* why */
+    const char *control;       /* a row of control.def in place of that of every solve; NULL: as the model has them */
+    bool has_gain;
+    double gain[3];            /* of the row `pid`, if has_gain */
 } NdeAlternative;
 
 typedef struct NdeComparison {

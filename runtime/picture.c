@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* In pixels. A panel is a frame with its labels to the left and below, and the names of its curves to the right. */
-enum { LEFT = 78, TOP = 40, FRAME = 340, HIGH = 300, NAMES = 190, BOTTOM = 56, PANELS = 3 };
+enum { LEFT = 78, TOP = 40, FRAME = 340, HIGH = 300, NAMES = 190, BOTTOM = 56, PANELS = 4 };
 enum { PANEL_WIDE = LEFT + FRAME + NAMES, PANEL_HIGH = TOP + HIGH + BOTTOM, ACROSS = 2 };
 
 /* Colours that are told apart by most eyes (Okabe & Ito 2008); further curves repeat them in dashes. */
@@ -40,28 +40,19 @@ static double gradient_error(const NdeFinding *at)
     return at->gradient_error;
 }
 
-static bool is_method(const NdeAlternative *own, const NdeAlternative *row)
-{
-    return !strcmp(own->adjoint, row->adjoint) && !strcmp(own->batching, row->batching);
-}
-
-/* The file's method with an adjoint and a batching. */
-static bool is_gradient(const NdeAlternative *own, const NdeAlternative *row)
-{
-    return !strcmp(own->method, row->method);
-}
-
+/* A panel shows the rows that differ from the file in one choice: in a or in b. */
 static const struct Panel {
     const char *title, *across, *up;
     NumberOf *x, *y;
-    bool (*has)(const NdeAlternative *own, const NdeAlternative *row);
-    bool names_method;
+    NdeChoice a, b;
 } panel[PANELS] = {
     {"methods: error and evaluations", "evaluations of the right-hand side", "relative error", evaluations, error,
-     is_method, true},
-    {"methods: error and time", "time of the solve, ms", "relative error", forward, error, is_method, true},
+     NDE_METHOD, NDE_METHOD},
+    {"methods: error and time", "time of the solve, ms", "relative error", forward, error, NDE_METHOD, NDE_METHOD},
     {"adjoints and batchings: gradient", "time forwards and in reverse, ms", "relative error of the gradient",
-     both_ways, gradient_error, is_gradient, false},
+     both_ways, gradient_error, NDE_ADJOINT, NDE_BATCHING},
+    {"controllers: error and evaluations", "evaluations of the right-hand side", "relative error", evaluations, error,
+     NDE_CONTROLLER, NDE_CONTROLLER},
 };
 
 typedef struct Axis { /* whole decades */
@@ -89,7 +80,8 @@ static void put_text(FILE *to, const char *text)
 
 static bool is_shown(const Picture *p, int row)
 {
-    return p->panel->has(p->f->at[0].row, p->f->at[row].row) && !p->f->at[row].refusal[0];
+    bool has_row = nde_differs_in(p->f, row, p->panel->a) || nde_differs_in(p->f, row, p->panel->b);
+    return has_row && !p->f->at[row].refusal[0];
 }
 
 /* The point of a row at a level; false if it has none on logarithmic axes. */
@@ -181,10 +173,10 @@ static void draw_name(const Picture *p, int row, int k)
     fprintf(p->to, "<path d=\"M%.1f %.1fh24\" stroke=\"%s\" stroke-width=\"2\" stroke-dasharray=\"%s\"/>\n", x, y,
             colour[k % COLOURS], dash[k / COLOURS % DASHES]);
     fprintf(p->to, "<text x=\"%.1f\" y=\"%.1f\">", x + 30, y + 4);
-    put_text(p->to, p->panel->names_method ? at->method : at->adjoint);
-    if (!p->panel->names_method) {
+    put_text(p->to, at->choice[p->panel->a]);
+    if (p->panel->b != p->panel->a) {
         fputs(", ", p->to);
-        put_text(p->to, at->batching);
+        put_text(p->to, at->choice[p->panel->b]);
     }
     fputs("</text>\n", p->to);
 }
@@ -207,14 +199,23 @@ static void draw_curve(const Picture *p, int row, int k)
                     colour[k % COLOURS]);
 }
 
-/* False if the panel has no point. */
-static bool draw_panel(Picture *p)
+static int count_names(const Picture *p)
 {
-    if (!find_axes(p))
-        return false;
     int names = 0;
     for (int row = 0; row < p->f->n_row; row++)
         names += is_shown(p, row);
+    return names;
+}
+
+/* Has the panel a point? The file's controller alone is the curve of its method. */
+static bool has_content(Picture *p)
+{
+    return count_names(p) > (p->panel->a == NDE_CONTROLLER) && find_axes(p);
+}
+
+static void draw_panel(Picture *p)
+{
+    int names = count_names(p);
     p->line = fmin(18, (HIGH + BOTTOM) / fmax(1, names));
     draw_grid(p);
     draw_labels(p);
@@ -223,12 +224,17 @@ static bool draw_panel(Picture *p)
             draw_curve(p, row, k);
             draw_name(p, row, k++);
         }
-    return true;
 }
 
 void nde_findings_svg(const NdeFindings *f, FILE *to)
 {
-    int rows = f->has_gradient ? 2 : 1, wide = ACROSS * PANEL_WIDE, high = 30 + rows * PANEL_HIGH, shown = 0;
+    Picture shown[PANELS];
+    int n = 0;
+    for (int i = 0; i < PANELS; i++) {
+        shown[n] = (Picture){.f = f, .to = to, .panel = &panel[i]};
+        n += has_content(&shown[n]);
+    }
+    int wide = ACROSS * PANEL_WIDE, high = 30 + (n + ACROSS - 1) / ACROSS * PANEL_HIGH;
     fprintf(to,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
             "font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"%d\" height=\"%d\" fill=\"white\"/>\n",
@@ -237,11 +243,10 @@ void nde_findings_svg(const NdeFindings *f, FILE *to)
     put_text(to, f->model->file);
     fprintf(to, ", %s, %d samples; one point for each %s</text>\n", f->model->is_double ? "float64" : "float32",
             f->batch, f->level_name);
-    for (int i = 0; i < PANELS; i++) {
-        Picture p = {.f = f, .to = to, .panel = &panel[i]};
-        p.left = (shown % ACROSS) * PANEL_WIDE + LEFT;
-        p.top = 30 + (shown / ACROSS) * PANEL_HIGH + TOP;
-        shown += draw_panel(&p);
+    for (int i = 0; i < n; i++) {
+        shown[i].left = (i % ACROSS) * PANEL_WIDE + LEFT;
+        shown[i].top = 30 + (i / ACROSS) * PANEL_HIGH + TOP;
+        draw_panel(&shown[i]);
     }
     fputs("</svg>\n", to);
 }

@@ -328,6 +328,7 @@ struct NdeEngine {
     Real *param;
     double *setting;
     double *plain; /* the settings, while times are drawn: see steer.c */
+    const NdeControl *control; /* in place of that of every solve; NULL: none is */
     NdeRef *data, *sample;
     long solves; /* solves and reverses so far: see NdeFrame.is_fresh */
     NdeTrace *trace;
@@ -424,7 +425,7 @@ static inline int nde_result_quantity(const NdeSolve *s, int q)
 /* Solves by the latency form if there is one and the batch is one sample whose steps nobody asks for. False: it was not
  * done, and out may hold anything. */
 bool nde_latency_solve(NdeEngine *e, const NdeSolve *s, const NdeRef *in, const NdeRef *out);
-/* The controller that the model chose, with its gains if they are settings. */
+/* The controller that the model chose, with its gains if they are settings; the engine's own, if it has one. */
 NdeControl nde_solve_control(const NdeEngine *e, const NdeSolve *s);
 /* A row of control.def, whose numbers are those of norms, as numbers of log2 of squared norms. */
 void nde_latency_control(NdeLatency *at, const NdeControl *row, int order, int embedded);

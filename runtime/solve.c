@@ -395,6 +395,8 @@ static void finish(Flight *w)
 
 NdeControl nde_solve_control(const NdeEngine *e, const NdeSolve *s)
 {
+    if (e->control)
+        return *e->control;
     const double *gain = s->set_pid < 0 ? NULL : e->setting + s->set_pid;
     return gain ? nde_control_pid(gain[0], gain[1], gain[2]) : *nde_control_find(s->controller);
 }

@@ -135,6 +135,18 @@ static int open_folder(NdeTrainer *t)
                     t->dir, t->dir);
 }
 
+static int say_interrupted(NdeTrainer *t)
+{
+    const NdeOptions *o = t->session.options;
+    char dir[NDE_PATH], data[NDE_PATH] = "";
+    nde_shell_word(t->dir, dir, sizeof dir);
+    if (o->data)
+        nde_shell_word(o->data, data, sizeof data);
+    return nde_fail(t->session.error, NDE_EXIT_INTERRUPTED,
+                    "interrupted after step %ld; everything is saved. To go on:\n  %s train --resume %s%s%s", t->step,
+                    o->program, dir, o->data ? " --data " : "", data);
+}
+
 /* ---- one step ---- */
 
 int nde_trainer_batch(NdeTrainer *t)
@@ -311,10 +323,7 @@ static int run(NdeTrainer *t)
     if (status)
         return status;
     if (is_interrupted)
-        return nde_fail(t->session.error, NDE_EXIT_INTERRUPTED,
-                        "interrupted after step %ld; everything is saved. To go on:\n  %s train --resume %s%s%s",
-                        t->step, t->session.options->program, t->dir, t->session.options->data ? " --data " : "",
-                        t->session.options->data ? t->session.options->data : "");
+        return say_interrupted(t);
     char text[32];
     snprintf(text, sizeof text, "%.1f", nde_report_seconds(&t->report));
     nde_report_say(&t->report, "done in %s s: %s", text, t->dir);

@@ -119,6 +119,15 @@ void nde_trial_close(NdeTrial *t)
     free(t->setting);
 }
 
+void nde_trial_control(NdeTrial *t, const NdeAlternative *row)
+{
+    const double *g = row->gain;
+    if (!row->control)
+        return;
+    t->control = row->has_gain ? nde_control_pid(g[0], g[1], g[2]) : *nde_control_find(row->control);
+    t->engine.control = &t->control;
+}
+
 /* ---- runs ---- */
 
 static int predict(NdeTrial *t)

@@ -8,6 +8,7 @@
 
 #define nde_trial_open NDE_NAME(nde_trial_open)
 #define nde_trial_close NDE_NAME(nde_trial_close)
+#define nde_trial_control NDE_NAME(nde_trial_control)
 #define nde_trial_level NDE_NAME(nde_trial_level)
 #define nde_trial_adapts NDE_NAME(nde_trial_adapts)
 #define nde_trial_set NDE_NAME(nde_trial_set)
@@ -24,12 +25,15 @@ typedef struct NdeTrial {
     NdeEngine engine;
     NdeGradient gradient;
     NdeOutputs outputs;
-    double *setting; /* as the file and --set say: those of other levels follow from it */
+    NdeControl control; /* what a row has in place of the model's */
+    double *setting;    /* as the file and --set say: those of other levels follow from it */
 } NdeTrial;
 
 /* Engine, batch, weights and memory for the results. Close it in any case. */
 int nde_trial_open(NdeTrial *t, const NdeModel *m, const NdeProblem *p, NdeError *e);
 void nde_trial_close(NdeTrial *t);
+/* Takes the row's controller, before the first run. */
+void nde_trial_control(NdeTrial *t, const NdeAlternative *row);
 /* Has a solve adaptive steps? */
 bool nde_trial_adapts(const NdeModel *m);
 /* The relative tolerance of the first solve that has one; where all steps are fixed, the first one's step size. */

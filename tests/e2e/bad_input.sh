@@ -13,13 +13,58 @@ ends 2 'a model that is not there' "none.nde" "$ndec" check none.nde
 ends 2 'an unknown command' "did you mean 'check'|Did you mean 'check'" "$ndec" chek wrong.nde
 ends 2 'an unknown option' "hasty" "$ndec" check wrong.nde --hasty
 ends 2 'no command' "ndec --help" "$ndec"
+ends 2 'an option for the program' 'behind --, as in  ndec run FILE -- train --set' "$ndec" run wrong.nde --set train.steps=3
+ends 2 'a command for the program' 'behind --, as in  ndec run FILE -- eval' "$ndec" run wrong.nde eval
+ends 2 'two files' 'one file at a time.*other.nde' "$ndec" check wrong.nde other.nde
 ends 2 '--draft with another command' 'belongs to build, run' "$ndec" check --draft wrong.nde
 ends 2 'no place for the program' "no/such/folder" "$ndec" build "$examples/lorenz.nde" -o no/such/folder/lorenz
+passes 'emit makes its folder' "$ndec" emit "$examples/lorenz.nde" -o made
+passes 'and takes one that is there' "$ndec" emit "$examples/lorenz.nde" -o made/
+if [ -s made/lorenz.c ]; then ok 'the C file is there'; else fail 'there is no made/lorenz.c'; fi
+ends 2 'no place for the folder' "no/such': the folder that it belongs into is not there" "$ndec" emit "$examples/lorenz.nde" -o no/such
+ends 2 'a file in place of the folder' "wrong.nde': there is a file" "$ndec" emit "$examples/lorenz.nde" -o wrong.nde
 ends 2 'no C compiler' "C compiler" env PATH=/nowhere "$ndec" build "$examples/lorenz.nde"
 ends 2 'a C compiler that is not there' "gcc-0" env CC=gcc-0 "$ndec" build "$examples/lorenz.nde"
 ends 2 'a full standard output' "standard output" sh -c "'$ndec' explain '$examples/lorenz.nde' >/dev/full"
 ends 1 'a folder for a model, or a file of zeros' 'error' sh -c "head -c 100 /dev/zero >zeros.nde; '$ndec' check zeros.nde"
+if [ "$(grep -c error: err)" -eq 1 ] && grep -q 'zero byte' err; then ok 'one message for what is no text'; else fail 'what is no text has another message'; fi
+cp "$examples/lorenz.nde" bare
+ends 2 'a program in place of its model' "bare' is the model itself" "$ndec" build bare
+cp bare bare.c
+ends 2 'a C file in place of its model' "bare.c' is the model itself" "$ndec" emit bare.c
+same 'the model is as it was' bare "$examples/lorenz.nde"
+same 'so is the other one' bare.c bare
+
+# A C compiler that cannot do its work: the reason is named, the fault is not ours, and nothing is left.
+mkdir fresh
+printf '#!/bin/sh\necho "$SAYS" >&2\nexit 1\n' >says
+chmod +x says
+sed -n 's/^TROUBLE("\([^"]*\)", "\([^"(:]*\).*/\1|\2/p' "$root/compiler/trouble.def" >rows
+while IFS='|' read -r said meaning; do
+    ends 2 "a compiler that says '$said'" "$meaning" env SAYS="ld: $said" CC=./says TMPDIR="$work/fresh" "$ndec" build bare -o b
+done <rows
+holds 'all rows of trouble.def' "$(wc -l <rows) == $(grep -c '^TROUBLE(' "$root/compiler/trouble.def")"
+if [ -z "$(ls fresh)" ]; then ok 'no folder is left'; else fail "left: $(ls fresh)"; fi
+ends 70 'a compiler that says something else' 'our fault' env SAYS='ld: oh' CC=./says TMPDIR="$work/fresh" "$ndec" build bare -o b
+# A build that is stopped: its compilers end, and nothing is left.
+printf '#!/bin/sh\necho $$ >>started\nexec sleep 100\n' >slow
+chmod +x slow
+rm -rf fresh/* # of the one that was our fault
+CC=./slow TMPDIR=$work/fresh "$ndec" build bare -o b 2>err &
+pid=$!
+i=0
+until [ -s started ] || [ "$i" -gt 300 ]; do i=$((i + 1)); sleep 0.05; done
+kill -TERM "$pid"
+code=0
+wait "$pid" || code=$?
+holds 'a build that is stopped' "$code == 143"
+rest=
+while read -r compiler; do ! kill -0 "$compiler" 2>/dev/null || rest="$rest $compiler"; done <started
+if [ -z "$rest$(ls fresh)" ] && [ ! -s err ]; then ok 'leaves nothing'; else fail "left: $rest $(ls fresh)"; fi
 passes 'help' "$ndec" --help
+cp out helped
+passes 'help as a command' "$ndec" help
+same 'the same help' helped out
 passes 'version' "$ndec" --version
 
 # ---- a program: its command line and its data ----
@@ -46,6 +91,8 @@ cp -r run before
 unchanged() { if diff -r run before >/dev/null; then ok "$1: older results are as they were"; else fail "$1: older results changed"; fi; }
 ends 2 'a folder that holds a run' "holds a run already" ./line train --out run
 unchanged 'a second run'
+ends 2 'two folders for a run' 'leave --out out' ./line train --resume run --out run2
+ends 2 'too many threads' 'a whole number up to 4096' ./line train --threads 100000 --out run2
 ends 2 'an unknown word' "did you mean 'train'" ./line trian
 ends 2 'an unknown option of a program' "did you mean '--seed'" ./line train --seeed 3
 ends 2 'an unknown key' "did you mean 'train.steps'" ./line train --set train.step=3
@@ -92,9 +139,13 @@ passes 'predict to a file' ./line predict --weights run/weights.safetensors -o o
 cp out.csv old.csv
 i=0
 while [ "$i" -lt 3000 ]; do echo "$i,1"; i=$((i + 1)); done >many.csv
-ends 2 'no room for the result' "out.csv" sh -c 'trap "" XFSZ; ulimit -f 8; ./line predict --weights run/weights.safetensors -i many.csv -o out.csv'
+ends 2 'no room for the result' "out.csv" sh -c 'ulimit -f 8; ./line predict --weights run/weights.safetensors -i many.csv -o out.csv'
 same 'the old result' out.csv old.csv
 if ls | grep -q 'out.csv.'; then fail 'a part of a file is left behind'; else ok 'nothing is left behind'; fi
+
+blocks=$(($(wc -c <line) / 1024)) # half of the program
+ends 2 'no room for the program' 'larger than the shell allows' sh -c "ulimit -f $blocks; '$ndec' build line.nde -o line2"
+if ls | grep -q '^line2'; then fail "left: $(ls | grep '^line2')"; else ok 'nothing is left of the program'; fi
 
 # ---- killed in the middle ----
 passes 'build digits' "$ndec" build "$examples/digits_ode.nde" -o digits
@@ -109,6 +160,23 @@ passes "a killed run goes on (it was at step $at)" ./digits train --quiet --data
     --set train.steps=$((at + 20)) --set train.evaluate=5 --threads 1
 steps=$(sed -n 's/.*"step":\([0-9]*\),"loss":[^,]*,"reg".*/\1/p' killed/log.jsonl | awk '$1 != ++n { print "gap"; exit }')
 if [ -z "$steps" ]; then ok 'its log has every step once'; else fail 'its log has gaps or doubles'; fi
+
+# ---- a terminal that goes away; what a program that `ndec run` has started says of how to go on ----
+export XDG_CACHE_HOME=$work/cache
+mkdir 'a b'
+good >'a b/points.csv'
+cp line.nde "a b/it's a line.nde"
+"$ndec" run "a b/it's a line.nde" --draft -- train --quiet --set train.steps=100000000 >out 2>err &
+pid=$!
+i=0
+until [ -s runs/0001/log.jsonl ] || [ "$i" -gt 600 ]; do i=$((i + 1)); sleep 0.05; done
+kill -HUP "$pid"
+code=0
+wait "$pid" || code=$?
+holds 'a hang-up is an interruption' "$code == 5"
+sed -n 's/^  //p' err >call
+passes 'the call that it names goes on' sh -c "$(cat call) --set train.steps=1"
+if grep -q 'nothing is left to do' out && grep -q '^[^ ]*ndec run ' call; then ok 'and is one of ndec'; else fail "it is $(cat call)"; fi
 
 # ---- numerical failures ----
 cat >explode.nde <<'END'
