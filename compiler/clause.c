@@ -136,7 +136,7 @@ static void read_save(Block *k, Node *node)
 {
     Check *c = k->c;
     Value v = eval(c, k->outer, k->main, node);
-    if (is_of_sample(k, &v, 1)) {
+    if (is_of_sample(k, &v, 1) || save_is_shared(c, &v)) {
         Type t;
         value_type(c, &v, &t);
         k->info->save = v;
@@ -192,6 +192,10 @@ static void check_end(Block *k, const Node *clause)
     if (!k->solve->is_steered || info->from.kind != VALUE_number || info->to.kind != VALUE_number ||
         info->is_save_wrong)
         return;
+    if (k->solve->n_save > 0 && info->save.kind != VALUE_array) {
+        DIAG_PLAIN(k->c->diags, STEER_SAVES, clause->span);
+        return;
+    }
     double b = k->c->model->settings.at[k->solve->set_steer].value, start = rat_to_double(info->from.num);
     double before = start;
     for (int i = 0; i <= k->solve->n_save; i++) {

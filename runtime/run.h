@@ -224,7 +224,7 @@ struct NdeFlow {
     void *latency_work;
     NdeSpan bounds;     /* of this flight */
     const double *save; /* [n_save]: saved times of this flight, where the batch has one step size: settings, or */
-    double *part;       /* the parts of a learned span at which they are */
+    double *part;       /* values of the program, or the parts of a learned span at which they are */
     double broken_h;    /* the last attempt from the tape's end whose error was not finite; 0: there was none */
     NdeLanes *lanes;    /* of a solve in which each sample has its own steps (lanes.h), or NULL */
     int lane;           /* of the sample that t, h and the counts are of; -1: they are of all */
@@ -412,9 +412,13 @@ static inline int nde_result_saved(const NdeSolve *s, int state)
 {
     return s->n_state + state;
 }
+static inline int nde_result_saved_rate(const NdeSolve *s, int state)
+{
+    return 2 * s->n_state + state;
+}
 static inline int nde_result_drawn(const NdeSolve *s, int draw)
 {
-    return s->n_state * (s->n_save ? 2 : 1) + draw * (s->n_state + 3);
+    return s->n_state * (1 + (s->n_save > 0) + (s->dense_rate != NULL)) + draw * (s->n_state + 3);
 }
 static inline int nde_result_quantity(const NdeSolve *s, int q)
 {

@@ -435,16 +435,20 @@ int nde_flight_prepare(NdeFlight *w)
     return 0;
 }
 
-/* Saved times are constants of the derivative, as parts of the span: see compiler/span.c for what that leaves out. */
-static void place_saves(NdeEngine *e, NdeFlow *f)
+/* Settings are constants of the derivative, as parts of a span: see compiler/span.c for what that leaves out; values of
+ * the program are not (compiler/save.c). Those of each sample are read elsewhere (solve_sample.c). */
+static void place_saves(NdeEngine *e, NdeFlow *f, const NdeRef *arg)
 {
     const NdeSolve *s = f->solve;
-    f->save = s->n_save && s->set_save >= 0 ? e->setting + s->set_save : NULL;
-    if (!s->is_learned || !f->save)
+    bool is_set = s->set_save >= 0;
+    f->save = s->n_save && is_set ? e->setting + s->set_save : NULL;
+    if (s->n_save == 0 || (is_set ? !s->is_learned : s->is_per_sample))
         return;
-    for (int i = 0; i < s->n_save; i++)
-        f->part[i] = (f->save[i] - f->bounds.start) / f->bounds.length;
-    if (e->run.is_holding)
+    for (int i = 0; i < s->n_save; i++) {
+        double time = is_set ? f->save[i] : nde_value_get(e, s->arg[s->arg_save], arg[s->arg_save], 0, i);
+        f->part[i] = (time - f->bounds.start) / f->bounds.length;
+    }
+    if (is_set && e->run.is_holding)
         nde_hold(&e->run, -1, f->part, (size_t)s->n_save, true);
     f->save = f->part;
 }
@@ -460,7 +464,7 @@ int nde_flight_open(NdeFlight *w, int sample)
                         s->name, span.start, span.length);
     w->unit = nde_span_unit(span);
     w->f->bounds = span;
-    place_saves(w->e, w->f);
+    place_saves(w->e, w->f, w->in + w->s->n_state);
     return nde_flight_prepare(w);
 }
 
