@@ -297,7 +297,7 @@ Val span_part(Check *c, Builder *b, const Clock *clock, Val time);
 bool span_depends(Check *c, const Value *v);
 /* A value held constant by the derivative. */
 Val span_held(Check *c, Builder *b, Val v);
-/* The saved series of a state whose times are constants, with the gradient that it has for the bounds. */
+/* The saved series of a state with the gradient that it has for the bounds, if times are constants and steps joint. */
 Val span_series(Check *c, const SolveInfo *info, int state, Val series);
 /* The internals of a step by the model's time. */
 Internals span_internals(Check *c, Builder *b, const Internals *in);

@@ -220,7 +220,7 @@ static void read_time(Block *k, Node *clause)
             Node *at = clause->kid[g]->kid[i];
             if (at->kind == NODE_SPAN) {
                 read_span(k, at);
-            } else if (k->info->clock && (clause_is_word(at, "count") || clause_is_word(at, "end"))) {
+            } else if (k->info->clock && clause_is_word(at, "end")) {
                 DIAG_AT(c->diags, SPAN_LEARNED, at->span, at->text);
             } else if (clause_is_word(at, "save") && at->n)
                 read_save(k, at->kid[0]);
@@ -461,8 +461,6 @@ bool clause_check(Block *k)
     if (s->set_limit < 0)
         s->set_limit = preset(k, "step.limit", 10000);
     check_sample_times(k);
-    if (s->is_per_sample && k->info->clock && s->n_save > 0)
-        clause_not_yet(k, k->time, "saved times in a learned span with 'batching sample'");
     if (s->is_per_sample && s->set_memory >= 0)
         clause_not_yet(k, k->node, "'memory' with 'batching sample'");
     if (s->is_per_sample && s->is_initial_warm)

@@ -22,12 +22,14 @@ bool save_is_shared(const Check *c, const Value *v)
 int save_key(Block *k, Keys *keys)
 {
     Check *c = k->c;
+    Solve *s = k->solve;
     Value v = k->info->save;
-    bool is_shared = save_is_shared(c, &v);
-    if (!is_shared && !value_is_of_sample(c, &v))
+    bool is_shared = save_is_shared(c, &v), is_static = !is_shared && !value_is_of_sample(c, &v);
+    bool is_moved = k->info->clock && (s->is_per_sample || !is_static); /* as part of the span; for others see span.c */
+    s->saves_rates = c->training && s->n_save > 0 && (is_moved || span_depends(c, &v));
+    if (is_static)
         return -1;
-    k->solve->saves_rates = c->training && (k->info->clock || span_depends(c, &v)); /* parts move with the bounds */
-    if (is_shared && k->solve->is_per_sample)
+    if (is_shared && s->is_per_sample)
         v = value_val(k->main, fn_op1(c->module, k->main->fn, OP_bcast, build_val(c, k->main, &v)));
     return build_key(c, keys, &v);
 }
@@ -51,12 +53,28 @@ Fn *save_rate(Check *c, const Solve *s)
     return module_add(m, canon(m, to));
 }
 
+/* The saved times as a vector; the settings that they are if they are static. */
+static Val times(Check *c, const SolveInfo *info)
+{
+    Builder *b = info->home;
+    const Solve *s = info->solve;
+    if (s->set_save0 < 0)
+        return build_val(c, b, &info->save);
+    Val *entry = ARENA_NEW(c->arena, Val, s->n_save);
+    for (int i = 0; i < s->n_save; i++) {
+        Val number = build_val(c, b, &(Value){.kind = VALUE_setting, .index = s->set_save0 + i});
+        Imm imm = {.to = type_real(false, 1, (int[]){1})};
+        entry[i] = fn_op(c->module, b->fn, OP_reshape, 1, &number, imm, s->span);
+    }
+    return fn_op(c->module, b->fn, OP_concat, s->n_save, entry, (Imm){.axis = 0}, s->span);
+}
+
 Val save_series(Check *c, const SolveInfo *info, int state, Val series)
 {
     Builder *b = info->home;
     Module *m = c->module;
     Type t = fn_type(b->fn, series);
-    Val time = build_val(c, b, &info->save);
+    Val time = times(c, info);
     Val rate = fn_result(m, b->fn, info->ins, solve_saved_rate(info->solve, state), t);
     if (info->clock)
         time = span_part(c, b, info->clock, time);

@@ -101,18 +101,18 @@ Val span_rate(Check *c, Builder *b, const Clock *clock, Val rate)
     return clock ? op2(c, b, OP_mul, build_val(c, b, &clock->length), rate) : rate;
 }
 
-Val span_part(Check *c, Builder *b, const Clock *clock, Val time)
-{
-    Val from = op2(c, b, OP_sub, time, build_val(c, b, &clock->start));
-    return op2(c, b, OP_div, from, build_val(c, b, &clock->length));
-}
-
 /* The length, and 1 in place of 0: in a span without length all rates are 0. */
 static Val divisor(Check *c, Builder *b, const Clock *clock)
 {
     Val length = build_val(c, b, &clock->length), one = fn_const(c->module, b->fn, 1);
     Val is_empty = op2(c, b, OP_eq, length, fn_const(c->module, b->fn, 0));
     return build_op(c, b, OP_where, 3, (Val[]){is_empty, one, length}, (Imm){0}, b->fn->span);
+}
+
+Val span_part(Check *c, Builder *b, const Clock *clock, Val time)
+{
+    Val from = op2(c, b, OP_sub, time, build_val(c, b, &clock->start));
+    return op2(c, b, OP_div, from, build_val(c, b, &clock->length));
 }
 
 Val span_unit(Check *c, Builder *b, const Clock *clock)

@@ -174,9 +174,10 @@ static int check_saves(const NdeEngine *e, const NdeFlow *f, double t0, double t
         if (time != t0 && nde_where(t0, t1, time) == NDE_ELSEWHERE) {
             NdeSpan span = f->bounds;
             bool is_file = !s->is_learned && s->set_save >= 0;
+            double given = s->set_save >= 0 ? e->setting[s->set_save + i] : span.start + span.length * time;
             return nde_fail(e->error, is_file ? NDE_EXIT_FILE : NDE_EXIT_NUMERICAL,
-                            "save time %g of '%s' is outside of its span %g .. %g", span.start + span.length * time,
-                            s->name, span.start + span.length * t0, span.start + span.length * t1);
+                            "save time %g of '%s' is outside of its span %g .. %g", given, s->name,
+                            span.start + span.length * t0, span.start + span.length * t1);
         }
     }
     return 0;

@@ -37,6 +37,7 @@
 #define nde_solve NDE_NAME(nde_solve)
 #define nde_solve_vjp NDE_NAME(nde_solve_vjp)
 #define nde_flight_open NDE_NAME(nde_flight_open)
+#define nde_flight_time NDE_NAME(nde_flight_time)
 #define nde_flight_first NDE_NAME(nde_flight_first)
 #define nde_flight_choose NDE_NAME(nde_flight_choose)
 #define nde_flight_propose NDE_NAME(nde_flight_propose)
@@ -253,6 +254,9 @@ NdeSpan nde_span_now(const NdeEngine *e, const NdeFlow *f);
 /* The numbers of the clauses; of `prepare` all but those of the span, which is given. 0 or an exit code. */
 int nde_flight_open(NdeFlight *w, int sample);
 int nde_flight_prepare(NdeFlight *w);
+/* Where the model's time is that a value of the program gives. Such a time is as exact as Real: one that is a bound but
+ * for rounding is that bound. */
+double nde_flight_time(const NdeFlight *w, double time);
 /* The size of the first step, positive; 0: it is to be guessed. */
 double nde_flight_first(const NdeFlight *w);
 /* Sets `end` of the next attempt: the wanted step cut to a stop, or stretched so that no sliver is left. */

@@ -435,20 +435,34 @@ int nde_flight_prepare(NdeFlight *w)
     return 0;
 }
 
-/* Settings are constants of the derivative, as parts of a span: see compiler/span.c for what that leaves out; values of
- * the program are not (compiler/save.c). Those of each sample are read elsewhere (solve_sample.c). */
-static void place_saves(NdeEngine *e, NdeFlow *f, const NdeRef *arg)
+/* No number in a span without length, where a saved time would have no gradient for the bounds. */
+static double part_of(NdeSpan span, double time)
 {
-    const NdeSolve *s = f->solve;
+    return (time - span.start) / span.length;
+}
+
+double nde_flight_time(const NdeFlight *w, double time)
+{
+    Real part = (Real)part_of(w->f->bounds, time);
+    return part == (Real)w->t1 ? w->t1 : part == (Real)w->t0 ? w->t0 : part_of(w->f->bounds, time);
+}
+
+/* Settings are constants of the derivative, as parts of a span, where save.c of the compiler does not see to it: see
+ * span.c there for what that leaves out. Values of each sample are read elsewhere (solve_sample.c). */
+static void place_saves(const NdeFlight *w)
+{
+    NdeEngine *e = w->e;
+    NdeFlow *f = w->f;
+    const NdeSolve *s = w->s;
+    const NdeRef *arg = w->in + s->n_state;
     bool is_set = s->set_save >= 0;
     f->save = s->n_save && is_set ? e->setting + s->set_save : NULL;
     if (s->n_save == 0 || (is_set ? !s->is_learned : s->is_per_sample))
         return;
-    for (int i = 0; i < s->n_save; i++) {
-        double time = is_set ? f->save[i] : nde_value_get(e, s->arg[s->arg_save], arg[s->arg_save], 0, i);
-        f->part[i] = (time - f->bounds.start) / f->bounds.length;
-    }
-    if (is_set && e->run.is_holding)
+    for (int i = 0; i < s->n_save; i++)
+        f->part[i] = is_set ? part_of(f->bounds, f->save[i])
+                            : nde_flight_time(w, nde_value_get(e, s->arg[s->arg_save], arg[s->arg_save], 0, i));
+    if (is_set && !s->is_per_sample && e->run.is_holding)
         nde_hold(&e->run, -1, f->part, (size_t)s->n_save, true);
     f->save = f->part;
 }
@@ -464,7 +478,7 @@ int nde_flight_open(NdeFlight *w, int sample)
                         s->name, span.start, span.length);
     w->unit = nde_span_unit(span);
     w->f->bounds = span;
-    place_saves(w->e, w->f, w->in + w->s->n_state);
+    place_saves(w);
     return nde_flight_prepare(w);
 }
 

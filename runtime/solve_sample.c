@@ -56,21 +56,15 @@ static int fails(Rows *r, int lane, NdeOutcome why)
 
 /* ---- what differs between samples ---- */
 
-/* A time from data is as exact as Real: one that is a bound but for rounding is that bound. */
-static double rounded_time(const NdeFlight *w, Real time)
-{
-    return time == (Real)w->t1 ? w->t1 : time == (Real)w->t0 ? w->t0 : (double)time;
-}
-
-/* Times with a gradient are no data that could be wrong. */
 static int check_save(const Rows *r, const NdeCourse *c, int sample, int i)
 {
-    int code = r->s->dense_rate ? NDE_EXIT_NUMERICAL : NDE_EXIT_DATA;
+    int code = r->s->dense_rate || r->s->is_learned ? NDE_EXIT_NUMERICAL : NDE_EXIT_DATA; /* it need not be the data */
+    NdeSpan span = r->f->bounds;
     const char *name = r->s->name;
     const NdeFlight *w = &c->w;
     double time = c->save[i];
     long row = r->e->row[sample];
-    if (isnan(time))
+    if (isnan(time) && !r->s->is_learned)
         return nde_fail(r->e->error, code,
                         "sample %ld of the data: entry %d of the save times of '%s' is not a number\n  try: a count "
                         "of those that are times, `save … count …`",
@@ -79,12 +73,13 @@ static int check_save(const Rows *r, const NdeCourse *c, int sample, int i)
         return nde_fail(r->e->error, code,
                         "sample %ld of the data: entry %d of the save times of '%s' is %g, outside of the span %g .. "
                         "%g",
-                        row, i, name, time, w->t0, w->t1);
+                        row, i, name, span.start + span.length * time, span.start + span.length * w->t0,
+                        span.start + span.length * w->t1);
     if (i > 0 && (time - c->save[i - 1]) * w->way < 0)
         return nde_fail(r->e->error, code,
                         "sample %ld of the data: entry %d of the save times of '%s' is %g, but the one before it is "
                         "%g: they follow the direction of the span",
-                        row, i, name, time, c->save[i - 1]);
+                        row, i, name, span.start + span.length * time, span.start + span.length * c->save[i - 1]);
     return 0;
 }
 
@@ -108,11 +103,11 @@ static int read_saves(const Rows *r, NdeCourse *c, int sample)
     c->save = c->w.save;
     c->n_save = s->n_save;
     int status = s->arg_count < 0 ? 0 : read_count(r, c, sample);
-    if (s->arg_save >= 0) {
-        for (int i = 0; i < s->n_save; i++) {
-            NdeRef from = r->in[s->n_state + s->arg_save];
-            save[i] = rounded_time(&c->w, (Real)nde_value_get(r->e, s->arg[s->arg_save], from, sample, i));
-        }
+    for (int i = 0; i < s->n_save && (s->arg_save >= 0 || s->is_learned); i++) {
+        const NdeRef *arg = r->in + s->n_state;
+        save[i] = s->arg_save < 0
+                      ? c->w.save[i] /* the sample's own part of its span */
+                      : nde_flight_time(&c->w, nde_value_get(r->e, s->arg[s->arg_save], arg[s->arg_save], sample, i));
         c->save = save;
     }
     for (int i = 0; !status && i < c->n_save; i++)

@@ -92,6 +92,8 @@ let each = sums(0.3 * sigmoid(gap(x)))
 let down = 1 - shared
 let two = [each[0:2], -99 * scale[0]]
 let number = 2 + 0 * x[0]
+let onset = 0.05 * first * (1 + 0.2 * x[0])
+let last = T + 0.1 * x[1]
 END
     solve one shared '  method bosh3
   regularize error, unbiased, through state, weight 0.1
@@ -115,6 +117,8 @@ END
   batching sample'
     solve span shared '  regularize error, unbiased, through state, weight 0.1' first-0.05 T
     solve spans 'shared exactly' '  step max 0.2' first-0.05 T
+    solve mine 'each count number' '  batching sample' onset last
+    solve known '[0.25,0.5] exactly' '  batching sample' onset last
     solve stop 'shared exactly' ''
     solve stops 'each exactly' '  batching sample'
     solve undone shared '  method reversible_heun
@@ -157,11 +161,13 @@ END
 cut -d, -f1 points.csv >column.csv
 leaves '[0.5, 1.25]' '' >beyond.nde
 leaves '[0.5, 0.25]' '  batching sample' >order.nde
-for name in beyond order; do
+leaves '[0.05, 0.1]' '' | sed 's/0 .. 1/0 .. 0.1/' >rounded.nde # 0.1 as a float32 is more
+for name in beyond order rounded; do
     passes "$name: build" "$ndec" build --draft $name.nde -o $name
 done
 ends 3 'a time outside of the span' "save time 1.25 of 'flow' is outside of its span 0 .. 1" ./beyond train
 ends 3 'times that go back' "entry 1 of the save times of 'flow' is 0.25, but the one before it is 0.5" ./order train
+passes 'a time that is the end but for rounding' ./rounded gradient -o rounded.safetensors
 
 # ---- where exp(-t) is seen: in float32, from far away ----
 cat >found.nde <<END
