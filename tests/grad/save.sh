@@ -91,6 +91,7 @@ let shared = sums(scale)
 let each = sums(0.3 * sigmoid(gap(x)))
 let down = 1 - shared
 let two = [each[0:2], -99 * scale[0]]
+let twice = [0, 0, each[0], each[0], 1]
 let number = 2 + 0 * x[0]
 let onset = 0.05 * first * (1 + 0.2 * x[0])
 let last = T + 0.1 * x[1]
@@ -107,6 +108,7 @@ END
   regularize error, global(mean), weight 0.2
   regularize kinetic of z, weight 0.1'
     solve some 'two count number' '  batching sample'
+    solve same twice '  batching sample'
     solve both shared '  batching sample
   method heun
   regularize error, biased, at accepted, weight 0.1'
