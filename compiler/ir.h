@@ -153,7 +153,7 @@ struct Solve {
     bool is_per_sample; /* each sample has its own time, step size and error: t, h, err, q and counts are per sample */
     bool saves_dense;   /* each step keeps d, because times are saved */
     bool saves_exactly;
-    bool saves_rates;                 /* in training: the saved times depend on parameters */
+    bool saves_rates;                 /* in training: the saved times have a gradient */
     int arg_save, arg_count, arg_end; /* which p is the saved times, of the batch or (is_per_sample) of each sample;
                                        * how many of them count in each sample, the end of its span; -1: settings */
     int quantity_how[8];              /* for each q: 0 sum, 1 mean, 2 max over accepted steps */

@@ -209,8 +209,6 @@ static const char *refusal_before(const Model *model, const Solve *s)
         return "a sample has the same bits in every batch";
     if (s->is_learned && s->n_save > 0)
         return "it saves times in a learned span";
-    if (s->n_save > 0 && s->set_save0 < 0)
-        return "its saved times are no constants";
     if (s->n_draw > 0 || s->n_quantity > 0)
         return "it has quantities or drawn times";
     if (weights_of(s) > LATENCY_WEIGHTS)

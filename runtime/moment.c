@@ -227,20 +227,17 @@ static int fetch(NdeEngine *e, NdeFlow *f, NdeWhere where, double time, const Nd
     return interpolate(e, f, (time - f->t) / f->h, to);
 }
 
-/* How the state at saved time i changes with it, as the step's interpolant says. The start belongs to the first step.
- */
+/* How the state at saved time i changes with it, by the step's interpolant. The first step has the start too. */
 static int fetch_rate(NdeEngine *e, NdeFlow *f, int i, NdeWhere where, const NdeRef *out, bool *has_dense)
 {
     const NdeSolve *s = f->solve;
     double time = f->save[i], theta = where == NDE_AT_END ? 1 : (time - f->t) / f->h;
-    bool is_start = f->tape.n == 0 && time == f->t;
-    if (!s->dense_rate || (where == NDE_ELSEWHERE && !is_start))
+    bool is_here = where != NDE_ELSEWHERE || (f->tape.n == 0 && time == f->t);
+    if (!s->dense_rate || !is_here || !saved_entry(e, f, i, out + nde_result_saved_rate(s, 0), f->call_out))
         return 0;
     int status = *has_dense ? 0 : nde_dense_again(e, f);
     *has_dense = true;
-    if (status || !saved_entry(e, f, i, out + nde_result_saved_rate(s, 0), f->call_out))
-        return status;
-    return run_dense(e, f, s->dense_rate, f->tape.n, f->dense, theta, f->call_out);
+    return status ? status : run_dense(e, f, s->dense_rate, f->tape.n, f->dense, theta, f->call_out);
 }
 
 static int fetch_saves(NdeEngine *e, NdeFlow *f, double end, const NdeRef *out, bool *has_dense)

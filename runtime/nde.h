@@ -196,8 +196,8 @@ static inline NdeValue nde_user_state(const NdeSolve *s, int i)
 }
 
 /* Called from shared parts. in: u0.., p..; out: one for each result of the solve (order in compiler/ir.h: ends; saved
- * series, and their rates if there is dense_rate; for each draw the states, then t, time left, h; quantities; evaluations, accepted, rejected; executed, if
- * is_per_sample).
+ * series, then their rates if there is dense_rate; for each draw the states, then t, time left, h; quantities;
+ * evaluations, accepted, rejected; executed, if is_per_sample).
  * Return 0 or an exit code; the message is in the run. */
 int NDE_NAME(nde_solve)(NdeRun *run, const NdeSolve *solve, const NdeRef *in, const NdeRef *out);
 /* seed: one for each seeded result; out: one for each wanted operand, set. */

@@ -37,6 +37,7 @@
 #define nde_solve NDE_NAME(nde_solve)
 #define nde_solve_vjp NDE_NAME(nde_solve_vjp)
 #define nde_flight_open NDE_NAME(nde_flight_open)
+#define nde_flight_saves NDE_NAME(nde_flight_saves)
 #define nde_flight_time NDE_NAME(nde_flight_time)
 #define nde_flight_first NDE_NAME(nde_flight_first)
 #define nde_flight_choose NDE_NAME(nde_flight_choose)
@@ -257,6 +258,8 @@ int nde_flight_prepare(NdeFlight *w);
 /* Where the model's time is that a value of the program gives. Such a time is as exact as Real: one that is a bound but
  * for rounding is that bound. */
 double nde_flight_time(const NdeFlight *w, double time);
+/* The saved times of the flight, when its span is known, to the flow; not those that are values of each sample. */
+void nde_flight_saves(const NdeFlight *w);
 /* The size of the first step, positive; 0: it is to be guessed. */
 double nde_flight_first(const NdeFlight *w);
 /* Sets `end` of the next attempt: the wanted step cut to a stop, or stretched so that no sliver is left. */

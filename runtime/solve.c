@@ -447,9 +447,9 @@ double nde_flight_time(const NdeFlight *w, double time)
     return part == (Real)w->t1 ? w->t1 : part == (Real)w->t0 ? w->t0 : part_of(w->f->bounds, time);
 }
 
-/* Settings are constants of the derivative, as parts of a span, where save.c of the compiler does not see to it: see
- * span.c there for what that leaves out. Values of each sample are read elsewhere (solve_sample.c). */
-static void place_saves(const NdeFlight *w)
+/* Settings are constants of the derivative, as parts of a span, where compiler/save.c does not see to it: see
+ * compiler/span.c for what that leaves out. */
+void nde_flight_saves(const NdeFlight *w)
 {
     NdeEngine *e = w->e;
     NdeFlow *f = w->f;
@@ -478,7 +478,7 @@ int nde_flight_open(NdeFlight *w, int sample)
                         s->name, span.start, span.length);
     w->unit = nde_span_unit(span);
     w->f->bounds = span;
-    place_saves(w);
+    nde_flight_saves(w);
     return nde_flight_prepare(w);
 }
 
