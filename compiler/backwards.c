@@ -179,10 +179,11 @@ static Solve *make_solve(System *s)
     back->name = str_format(s->c->arena, "%s_adjoint", s->of->name);
     back->n_state = back->n_carry = back->n_quantity = back->n_dense = back->n_save = back->n_draw = back->n_unbiased =
         0;
-    back->has_differences = back->saves_exactly = back->is_initial_warm = false;
+    back->has_differences = back->saves_exactly = back->saves_rates = back->is_initial_warm = false;
     back->saves_dense = s->of->adjoint == ADJOINT_quadrature;
-    back->init = back->guess = back->step = back->step_keep = back->dense = back->scaled = back->lift = NULL;
-    back->set_initial = back->set_save0 = back->set_memory = -1;
+    back->init = back->guess = back->step = back->step_keep = back->dense = back->dense_rate = back->scaled =
+        back->lift = NULL;
+    back->set_initial = back->set_save0 = back->set_memory = back->arg_save = -1;
     back->backward = NULL;
     back->adjoint = ADJOINT_discrete;
     return back;

@@ -35,6 +35,11 @@ bool clause_positive(Block *k, Node *node, int setting);
 /* After both bounds: the clock of the solve, if one of them is learned. */
 void span_clock(Block *k);
 
+/* ---- save.c ---- */
+/* The argument of the solve that is its saved times, of each sample if samples have their own steps; -1: they are
+ * static, or none. When the equations are read; says whether the solve has rates. */
+int save_key(Block *k, Keys *keys);
+
 /* ---- adjoint.c ---- */
 void adjoint_read(Block *k, Node *clause);
 /* After all clauses: do they go with the adjoint? */

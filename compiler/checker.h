@@ -102,8 +102,8 @@ struct SolveInfo {
     Solve *solve;
     Val ins; /* OP_solve in `home` */
     Builder *home;
-    Value from, to, save; /* values of the bounds and of the saved times (poison: none): static, or the last
-                           * two of each sample, or bounds that are learned: */
+    Value from, to, save; /* values of the bounds and of the saved times (poison: none): static, of the whole batch,
+                           * or of each sample; of bounds that are learned: */
     Clock *clock;         /* or NULL */
     Fn *field;            /* as written, */
     Keys keys;            /* and its keys */
@@ -293,10 +293,24 @@ Val span_time(Check *c, Builder *b, const Clock *clock, Val part);
 Val span_rate(Check *c, Builder *b, const Clock *clock, Val rate);
 /* How long the span is, positive: what step sizes and rates of what is integrated are turned by. */
 Val span_unit(Check *c, Builder *b, const Clock *clock);
-/* The saved series of a state whose times are constants, with the gradient that it has for the bounds. */
+/* The part of the span at which a time of the model is. */
+Val span_part(Check *c, Builder *b, const Clock *clock, Val time);
+/* Does a value depend on a parameter? */
+bool span_depends(Check *c, const Value *v);
+/* A value held constant by the derivative. */
+Val span_held(Check *c, Builder *b, Val v);
+/* The saved series of a state with the gradient that it has for the bounds, if times are constants and steps joint. */
 Val span_series(Check *c, const SolveInfo *info, int state, Val series);
 /* The internals of a step by the model's time. */
 Internals span_internals(Check *c, Builder *b, const Internals *in);
+
+/* ---- save.c: saved times that are values of the program ---- */
+/* A vector of the whole batch that is not static? */
+bool save_is_shared(const Check *c, const Value *v);
+/* The derivative of the solve's interpolant with respect to the time (dense_rate). */
+Fn *save_rate(Check *c, const Solve *s);
+/* The series of an integrated state with the gradient that it has for its times, if the solve has rates. */
+Val save_series(Check *c, const SolveInfo *info, int state, Val series);
 
 /* ---- step.c: one step of a method as IR ---- */
 /* What the change of a field needs to know of where a step starts and what is costly to form there: residuals that a step

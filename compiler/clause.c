@@ -136,7 +136,7 @@ static void read_save(Block *k, Node *node)
 {
     Check *c = k->c;
     Value v = eval(c, k->outer, k->main, node);
-    if (is_of_sample(k, &v, 1)) {
+    if (is_of_sample(k, &v, 1) || save_is_shared(c, &v)) {
         Type t;
         value_type(c, &v, &t);
         k->info->save = v;
@@ -192,6 +192,10 @@ static void check_end(Block *k, const Node *clause)
     if (!k->solve->is_steered || info->from.kind != VALUE_number || info->to.kind != VALUE_number ||
         info->is_save_wrong)
         return;
+    if (k->solve->n_save > 0 && info->save.kind != VALUE_array) {
+        DIAG_PLAIN(k->c->diags, STEER_SAVES, clause->span);
+        return;
+    }
     double b = k->c->model->settings.at[k->solve->set_steer].value, start = rat_to_double(info->from.num);
     double before = start;
     for (int i = 0; i <= k->solve->n_save; i++) {
@@ -216,7 +220,7 @@ static void read_time(Block *k, Node *clause)
             Node *at = clause->kid[g]->kid[i];
             if (at->kind == NODE_SPAN) {
                 read_span(k, at);
-            } else if (k->info->clock && (clause_is_word(at, "count") || clause_is_word(at, "end"))) {
+            } else if (k->info->clock && clause_is_word(at, "end")) {
                 DIAG_AT(c->diags, SPAN_LEARNED, at->span, at->text);
             } else if (clause_is_word(at, "save") && at->n)
                 read_save(k, at->kid[0]);
@@ -439,8 +443,6 @@ bool clause_check(Block *k)
     if (s->set_limit < 0)
         s->set_limit = preset(k, "step.limit", 10000);
     check_sample_times(k);
-    if (s->is_per_sample && k->info->clock && s->n_save > 0)
-        clause_not_yet(k, k->time, "saved times in a learned span with 'batching sample'");
     if (s->is_per_sample && s->set_memory >= 0)
         clause_not_yet(k, k->node, "'memory' with 'batching sample'");
     if (s->is_per_sample && s->is_initial_warm)

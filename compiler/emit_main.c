@@ -157,9 +157,13 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
     text_line(e->to, ".step = %s, .step_keep = %s,", whole_ref(e, s->step), whole_ref(e, s->step_keep));
     text_line(e->to, ".dense = %s, .scaled = %s,", whole_ref(e, s->dense), whole_ref(e, s->scaled));
     text_line(e->to, ".lift = %s, .inverse = %s,", whole_ref(e, s->lift), whole_ref(e, s->inverse));
+    if (s->dense_rate)
+        text_line(e->to, ".dense_rate = %s,", whole_ref(e, s->dense_rate));
     if (s->is_per_sample)
         text_line(e->to, ".is_per_sample = true, .arg_save = %d, .arg_count = %d, .arg_end = %d,", s->arg_save,
                   s->arg_count, s->arg_end);
+    else if (s->arg_save >= 0)
+        text_line(e->to, ".arg_save = %d,", s->arg_save);
     text_line(e->to, ".record = %s, .again = %s, .n_residual = %d, .residual = %s,", whole_ref(e, v ? v->record : NULL),
               whole_ref(e, v ? v->again : NULL), v ? v->n_residual : 0, residual);
     text_line(e->to, ".records_dense = %s, .is_read_back = %s,", truth(v && (v->seed_dense || s->saves_dense)), back);

@@ -266,7 +266,7 @@ void declare_solve(Check *c, Scope *s, Builder *b, Node *node)
             p.field = p.reduction->field;
             start_reduced(&k, p.reduction);
         }
-        solve->arg_save = sample_key(c, keys, &info->save);
+        solve->arg_save = save_key(&k, keys);
         solve->arg_count = sample_key(c, keys, &info->count);
         solve->arg_end = info->clock ? -1 : sample_key(c, keys, &info->to);
         if (info->clock) {
@@ -274,6 +274,7 @@ void declare_solve(Check *c, Scope *s, Builder *b, Node *node)
             solve->arg_length = build_key(c, keys, &info->clock->length);
         }
         step_functions(c, &p, keys, b, s, &k.terms);
+        solve->dense_rate = solve->saves_rates ? save_rate(c, solve) : NULL;
         add_solve(&k, &p, keys);
     }
     if (c->training) /* where regularize clauses are read too */
@@ -306,6 +307,8 @@ static Val given(Check *c, const SolveInfo *info, int index, int state)
     Type t = region_type(c->module, fn, &fn->ins.at[info->ins], index);
     Val v = fn_result(c->module, fn, info->ins, index, t);
     bool is_series = state >= 0 && t.rank > info->solve->state_type[state].rank;
+    if (is_series && info->solve->saves_rates)
+        v = save_series(c, info, state, v);
     if (info->reduction && state >= 0) {
         const Val *z = reduce_origin(c, info->home, info->reduction);
         v = (is_series ? reduce_lift_series : reduce_lift)(c, info->home, info->reduction, state, z, v);
@@ -322,7 +325,8 @@ Val solve_result(Check *c, const SolveInfo *info, int index, int state)
 {
     Val v = given(c, info, index, state);
     bool is_series = state >= 0 && info->solve->n_save > 0 && index == solve_saved(info->solve, state);
-    return is_series && info->clock && c->training ? span_series(c, info, state, v) : v;
+    bool is_placed = info->clock && !info->solve->saves_rates && c->training;
+    return is_series && is_placed ? span_series(c, info, state, v) : v;
 }
 
 static Value result(Check *c, const SolveInfo *info, int index, int state)

@@ -72,9 +72,14 @@ int solve_saved(const Solve *s, int state)
     return s->n_state + state;
 }
 
+int solve_saved_rate(const Solve *s, int state)
+{
+    return 2 * s->n_state + state;
+}
+
 static int first_draw(const Solve *s)
 {
-    return s->n_state * (s->n_save > 0 ? 2 : 1);
+    return s->n_state * (1 + (s->n_save > 0) + s->saves_rates);
 }
 
 int solve_drawn(const Solve *s, int draw, int state)
@@ -132,7 +137,7 @@ static Type solve_type(const Solve *s, int index)
     if (index < s->n_state)
         return s->state_type[index];
     if (index < first_draw(s)) {
-        Type t = s->state_type[index - s->n_state];
+        Type t = s->state_type[index % s->n_state];
         int dim[MAX_RANK + 1] = {s->n_save};
         for (int i = 0; i < t.rank; i++)
             dim[i + 1] = t.dim[i];

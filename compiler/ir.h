@@ -126,6 +126,7 @@ typedef struct Direction {
  *   step      (u.., c.., t, h, p..)       -> u1.., c1.., err, q..
  *   step_keep (u.., c.., t, h, p..)       -> u1.., c1.., err, q.., d..    d: what dense needs (stage derivatives)
  *   dense     (u.., u1.., d.., h, theta)  -> u(t + theta h)..
+ *   dense_rate (u.., u1.., d.., h, theta) -> u'(t + theta h).. of the model's states, if saves_rates
  *   scaled    (u.., c.., t, h, p..)       -> the local error of each measured state as written, over its tolerance
  *   lift      (u.., p..)                  -> the states the user wrote (NULL: they are u)
  *   inverse   (u1.., c1.., t, h, p..)     -> u.., c..         from the end of a step of h at t to its start; or NULL
@@ -152,10 +153,11 @@ struct Solve {
     bool is_per_sample; /* each sample has its own time, step size and error: t, h, err, q and counts are per sample */
     bool saves_dense;   /* each step keeps d, because times are saved */
     bool saves_exactly;
-    int arg_save, arg_count, arg_end; /* is_per_sample: which p is each sample's saved times, how many of them count,
-                                       * the end of its span; -1: settings */
+    bool saves_rates;                 /* in training: the saved times have a gradient */
+    int arg_save, arg_count, arg_end; /* which p is the saved times, of the batch or (is_per_sample) of each sample;
+                                       * how many of them count in each sample, the end of its span; -1: settings */
     int quantity_how[8];              /* for each q: 0 sum, 1 mean, 2 max over accepted steps */
-    Fn *init, *guess, *step, *step_keep, *dense, *scaled, *lift, *inverse;
+    Fn *init, *guess, *step, *step_keep, *dense, *dense_rate, *scaled, *lift, *inverse;
     /* Settings (index into the settings table, -1: not given). */
     Tolerance atol, rtol;
     int set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save0,
@@ -180,6 +182,7 @@ struct Solve {
 /* Operands of OP_solve: u0.., p...  Results, in this order (each one OP_result with imm.index):
  *   n_state   states at the end of the span
  *   n_state   saved series [n_save, shape..]                       (only if n_save > 0)
+ *   n_state   their rates at these times, constants of the derivative       (only if saves_rates)
  *   n_draw x (n_state states at the drawn time, then t, then the time left (t1 - t, signed), then h of the step that
  *             contains t)                                                        scalars after the states
  *   n_quantity accumulated quantities                              scalars
@@ -191,6 +194,7 @@ int solve_written(const Solve *s);  /* states of the model */
 int solve_measured(const Solve *s); /* those and integrals: the states in the error norm */
 int solve_end(const Solve *s, int state);
 int solve_saved(const Solve *s, int state);
+int solve_saved_rate(const Solve *s, int state);
 int solve_drawn(const Solve *s, int draw, int state);
 int solve_drawn_time(const Solve *s, int draw);
 int solve_drawn_left(const Solve *s, int draw);

@@ -492,6 +492,7 @@ Plan *plan_build(const Model *model)
         plan_whole(p, s->step);
         plan_whole(p, s->step_keep);
         plan_whole(p, s->dense);
+        plan_whole(p, s->dense_rate);
         plan_whole(p, s->scaled);
         plan_whole(p, s->inverse);
         plan_whole(p, s->lift);

@@ -51,11 +51,10 @@ static Value bound(const Value *v, int set)
     return v->kind == VALUE_number ? (Value){.kind = VALUE_setting, .index = set} : *v;
 }
 
-/* Does the end of each sample depend on a parameter? If not it is data, which the runtime reads as it is. */
-static bool is_made_of_parameters(Check *c, const Value *v)
+bool span_depends(Check *c, const Value *v)
 {
     if (v->kind != VALUE_tensor)
-        return false;
+        return v->kind == VALUE_param;
     const Fn *fn = v->home->fn;
     bool *is_asked = ARENA_NEW(c->arena, bool, v->val + 1);
     is_asked[v->val] = true;
@@ -76,7 +75,8 @@ void span_clock(Block *k)
     Solve *s = k->solve;
     if (info->from.kind == VALUE_poison || info->to.kind == VALUE_poison)
         return;
-    if (value_is_static(&info->from) && !span_is_learned(c, &info->to) && !is_made_of_parameters(c, &info->to))
+    /* An end of each sample that depends on no parameter is data, which the runtime reads as it is. */
+    if (value_is_static(&info->from) && !span_is_learned(c, &info->to) && !span_depends(c, &info->to))
         return;
     Clock *clock = info->clock = ARENA_NEW(c->arena, Clock, 1);
     clock->start = bound(&info->from, s->set_t0);
@@ -109,6 +109,12 @@ static Val divisor(Check *c, Builder *b, const Clock *clock)
     return build_op(c, b, OP_where, 3, (Val[]){is_empty, one, length}, (Imm){0}, b->fn->span);
 }
 
+Val span_part(Check *c, Builder *b, const Clock *clock, Val time)
+{
+    Val from = op2(c, b, OP_sub, time, build_val(c, b, &clock->start));
+    return op2(c, b, OP_div, from, build_val(c, b, &clock->length));
+}
+
 Val span_unit(Check *c, Builder *b, const Clock *clock)
 {
     return clock ? fn_op1(c->module, b->fn, OP_abs, divisor(c, b, clock)) : fn_const(c->module, b->fn, 1);
@@ -133,9 +139,10 @@ Internals span_internals(Check *c, Builder *b, const Internals *in)
 }
 
 /* ---- saved times ----
- * A saved time s is the part x = (s - t0) / (t1 - t0) of the span. The solve takes x for a constant; what that leaves
- * out of the gradient is dz/dx dx, with dz/dx from the equation: z + (x - [x]) [dz/dx], [ ] being held constant. */
-static Val held(Check *c, Builder *b, Val v)
+ * A saved time s that is a constant is the part x = (s - t0) / (t1 - t0) of the span. The solve takes x for a constant;
+ * what that leaves out of the gradient is dz/dx dx, with dz/dx from the equation: z + (x - [x]) [dz/dx], [ ] being held
+ * constant. */
+Val span_held(Check *c, Builder *b, Val v)
 {
     return fn_op(c->module, b->fn, OP_detach, 1, &v, (Imm){.index = c->module->n_detach++}, b->fn->span);
 }
@@ -163,15 +170,14 @@ static Val moved(Check *c, const SolveInfo *info, int state, int i, Type series)
     for (int j = 0; j < s->n_state; j++)
         u[j] = entry_of(c, b, solve_series(c, info, j), i);
     Value time = {.kind = VALUE_setting, .index = s->set_save0 + i};
-    Val from = op2(c, b, OP_sub, build_val(c, b, &time), build_val(c, b, &info->clock->start));
-    Val part = op2(c, b, OP_div, from, build_val(c, b, &info->clock->length));
+    Val part = span_part(c, b, info->clock, build_val(c, b, &time));
     Val *arg = ARENA_NEW(c->arena, Val, info->keys.at.n + 1);
     Problem p = {.solve = info->solve, .field = info->field, .arg = arg};
     p.n_arg = build_keys(c, b, &info->keys, arg);
     step_field(c, b, &p, u, part, rate);
-    Val way = op2(c, b, OP_sub, part, held(c, b, part));
+    Val way = op2(c, b, OP_sub, part, span_held(c, b, part));
     series.dim[0] = 1;
-    return shaped(c, b, op2(c, b, OP_mul, way, held(c, b, rate[state])), series.rank, series.dim);
+    return shaped(c, b, op2(c, b, OP_mul, way, span_held(c, b, rate[state])), series.rank, series.dim);
 }
 
 Val span_series(Check *c, const SolveInfo *info, int state, Val series)

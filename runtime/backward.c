@@ -273,6 +273,7 @@ int nde_backward(NdeEngine *e, const NdeSolveVjp *vjp, const NdeRef *in, const N
     b.w = (NdeFlight){.e = e, .f = f, .s = vjp->backward, .unit = nde_span_unit(from->bounds)};
     b.path = (NdePath){.of = from, .slot = from->tape.n - 1, .formed = -1};
     f->path = b.of->forgets_steps ? NULL : &b.path;
+    f->bounds = from->bounds;
     e->solves++;
     e->replay.mode = NDE_LIVE; /* it takes steps of its own, whatever the solve repeats */
     e->run.is_holding = false;

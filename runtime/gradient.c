@@ -53,7 +53,7 @@ static void add_solve(Sheet *sheet, const NdeEngine *e, const NdeFlow *f)
     double *drawn = own(sheet, nde_allocate((size_t)s->n_draw, sizeof *drawn, sheet->error));
     if (sheet->is_short)
         return;
-    NdeSpan span = nde_span_now(e, f); /* of the model's time */
+    NdeSpan span = f->bounds; /* of the model's time */
     double end = s->set_t1 < 0 ? 1 : e->setting[s->set_t1];
     for (int i = n - 1; i >= 0; i--) {
         NdePoint p = f->tape.ring ? nde_solve_before(e, f, end) : f->tape.point[i];

@@ -58,13 +58,15 @@ bool nde_latency_solve(NdeEngine *e, const NdeSolve *s, const NdeRef *in, const 
     }
     at->t0 = setting(e, s->set_t0, 0);
     at->t1 = setting(e, s->set_t1, 1);
-    double unit = nde_span_unit(nde_span_of(e, s, in + s->n_state, 0));
+    f->bounds = nde_span_of(e, s, in + s->n_state, 0);
+    nde_flight_saves(&(NdeFlight){.e = e, .f = f, .s = s, .in = in, .t0 = at->t0, .t1 = at->t1});
+    double unit = nde_span_unit(f->bounds);
     at->least = fabs(setting(e, s->set_min, 0)) / unit;
     at->most = fabs(setting(e, s->set_max, HUGE_VAL)) / unit;
     at->fixed = fabs(setting(e, s->set_fixed, 0)) / unit;
     at->initial = setting(e, s->set_initial, 0) / unit;
     at->limit = (long)setting(e, s->set_limit, 10000);
-    at->save = s->n_save ? e->setting + s->set_save : NULL;
+    at->save = f->save;
     at->work = f->latency_work;
     if (!isfinite(at->t0) || !isfinite(at->t1) || !isfinite(unit) || (s->set_fixed >= 0 && !(at->fixed > 0)))
         return false;

@@ -1,8 +1,9 @@
 /* moment.c: states at times inside a solve: saved times, times drawn for local regularisers, traces.
  *
  * Needs: accepted steps with their d.. (run once more where the solve does not keep them). Gives: saved series, drawn
- * states, rows of a trace. A time that is an end of a step gets the state itself, any other the interpolant.
- * Elsewhere: the loop (solve.c), their cotangents (adjoint.c). */
+ * states, rows of a trace. A time that is an end of a step gets the state itself, any other the interpolant. Where
+ * saved times have a gradient, each has the rate of that interpolant beside its state: at an end of a step that of this
+ * step. Elsewhere: the loop (solve.c), their cotangents (adjoint.c). */
 #include "lanes.h"
 #include "rng.h"
 #include "run.h"
@@ -37,7 +38,8 @@ int nde_dense_again(NdeEngine *e, NdeFlow *f)
     return nde_frame_run(e, s->step_keep, f->step_in, f->step_out);
 }
 
-int nde_dense_at(NdeEngine *e, NdeFlow *f, int slot, const NdeRef *d, double theta, const NdeRef *to)
+static int run_dense(NdeEngine *e, NdeFlow *f, const NdeFn *fn, int slot, const NdeRef *d, double theta,
+                     const NdeRef *to)
 {
     const NdeSolve *s = f->solve;
     int k = 0;
@@ -50,7 +52,12 @@ int nde_dense_at(NdeEngine *e, NdeFlow *f, int slot, const NdeRef *d, double the
     f->theta = theta;
     f->call_in[k++] = (NdeRef){&f->h, 0};
     f->call_in[k++] = (NdeRef){&f->theta, 0};
-    return nde_frame_run(e, s->dense, f->call_in, to);
+    return nde_frame_run(e, fn, f->call_in, to);
+}
+
+int nde_dense_at(NdeEngine *e, NdeFlow *f, int slot, const NdeRef *d, double theta, const NdeRef *to)
+{
+    return run_dense(e, f, f->solve->dense, slot, d, theta, to);
 }
 
 /* u at fraction theta of the step from the tape's last slot to the one after it. */
@@ -66,13 +73,13 @@ static void copy_states(NdeEngine *e, NdeFlow *f, int slot, const NdeRef *to)
             nde_value_copy(e, f->solve->state[i], to[i], nde_tape_state(&f->tape, slot, i));
 }
 
-/* References to entry i of the saved series, or false if nobody wants any. */
-static bool saved_entry(NdeEngine *e, NdeFlow *f, int i, const NdeRef *out, NdeRef *to)
+/* References to entry i of the series whose results begin at `first`, or false if nobody wants any. */
+static bool saved_entry(NdeEngine *e, NdeFlow *f, int i, const NdeRef *first, NdeRef *to)
 {
     const NdeSolve *s = f->solve;
     bool is_wanted = false;
     for (int k = 0; k < s->n_state; k++) {
-        NdeRef series = out[nde_result_saved(s, k)];
+        NdeRef series = first[k];
         to[k] = series.at ? nde_saved_ref(e, s->state[k], series, i) : (NdeRef){0};
         is_wanted = is_wanted || series.at;
     }
@@ -166,9 +173,11 @@ static int check_saves(const NdeEngine *e, const NdeFlow *f, double t0, double t
         double time = f->save[i];
         if (time != t0 && nde_where(t0, t1, time) == NDE_ELSEWHERE) {
             NdeSpan span = f->bounds;
-            return nde_fail(e->error, s->is_learned ? NDE_EXIT_NUMERICAL : NDE_EXIT_FILE,
-                            "save time %g of '%s' is outside of its span %g .. %g", e->setting[s->set_save + i],
-                            s->name, span.start + span.length * t0, span.start + span.length * t1);
+            bool is_file = !s->is_learned && s->set_save >= 0;
+            double given = s->set_save >= 0 ? e->setting[s->set_save + i] : span.start + span.length * time;
+            return nde_fail(e->error, is_file ? NDE_EXIT_FILE : NDE_EXIT_NUMERICAL,
+                            "save time %g of '%s' is outside of its span %g .. %g", given, s->name,
+                            span.start + span.length * t0, span.start + span.length * t1);
         }
     }
     return 0;
@@ -194,8 +203,11 @@ int nde_moments_at_start(NdeEngine *e, NdeFlow *f, const NdeRef *out)
     const NdeSolve *s = f->solve;
     double t0 = nde_tape_point(&f->tape, 0)->t;
     for (int i = 0; i < s->n_save; i++)
-        if (f->save[i] == t0 && saved_entry(e, f, i, out, f->call_out))
+        if (f->save[i] == t0 && saved_entry(e, f, i, out + nde_result_saved(s, 0), f->call_out))
             copy_states(e, f, 0, f->call_out);
+    for (int i = 0; s->dense_rate && i < s->n_state; i++) /* in a span without length there is no step */
+        if (out[nde_result_saved_rate(s, i)].at)
+            nde_value_zero(e, (NdeValue){s->state[i].n * s->n_save, true}, out[nde_result_saved_rate(s, i)]);
     return is_traced(e, f) ? trace_slot(e, f, 0, t0) : 0;
 }
 
@@ -213,6 +225,34 @@ static int fetch(NdeEngine *e, NdeFlow *f, NdeWhere where, double time, const Nd
         *has_dense = true;
     }
     return interpolate(e, f, (time - f->t) / f->h, to);
+}
+
+/* How the state at saved time i changes with it, by the step's interpolant. The first step has the start too. */
+static int fetch_rate(NdeEngine *e, NdeFlow *f, int i, NdeWhere where, const NdeRef *out, bool *has_dense)
+{
+    const NdeSolve *s = f->solve;
+    double time = f->save[i], theta = where == NDE_AT_END ? 1 : (time - f->t) / f->h;
+    bool is_here = where != NDE_ELSEWHERE || (f->tape.n == 0 && time == f->t);
+    if (!s->dense_rate || !is_here || !saved_entry(e, f, i, out + nde_result_saved_rate(s, 0), f->call_out))
+        return 0;
+    int status = *has_dense ? 0 : nde_dense_again(e, f);
+    *has_dense = true;
+    return status ? status : run_dense(e, f, s->dense_rate, f->tape.n, f->dense, theta, f->call_out);
+}
+
+static int fetch_saves(NdeEngine *e, NdeFlow *f, double end, const NdeRef *out, bool *has_dense)
+{
+    const NdeSolve *s = f->solve;
+    int status = 0;
+    for (int i = 0; i < s->n_save && !status; i++) {
+        double time = f->save[i];
+        NdeWhere where = nde_where(f->t, end, time);
+        if (where != NDE_ELSEWHERE && saved_entry(e, f, i, out + nde_result_saved(s, 0), f->call_out))
+            status = fetch(e, f, where, time, f->call_out, has_dense);
+        if (!status)
+            status = fetch_rate(e, f, i, where, out, has_dense);
+    }
+    return status;
 }
 
 static int fetch_draws(NdeEngine *e, NdeFlow *f, double end, const NdeRef *out, bool *has_dense)
@@ -238,18 +278,10 @@ static int fetch_draws(NdeEngine *e, NdeFlow *f, double end, const NdeRef *out, 
 
 int nde_moments_in_step(NdeEngine *e, NdeFlow *f, double end, const NdeRef *out)
 {
-    const NdeSolve *s = f->solve;
-    bool has_dense = s->keeps_dense;
-    for (int i = 0; i < s->n_save; i++) {
-        double time = f->save[i];
-        NdeWhere where = nde_where(f->t, end, time);
-        if (where == NDE_ELSEWHERE || !saved_entry(e, f, i, out, f->call_out))
-            continue;
-        int status = fetch(e, f, where, time, f->call_out, &has_dense);
-        if (status)
-            return status;
-    }
-    int status = fetch_draws(e, f, end, out, &has_dense);
+    bool has_dense = f->solve->keeps_dense;
+    int status = fetch_saves(e, f, end, out, &has_dense);
+    if (!status)
+        status = fetch_draws(e, f, end, out, &has_dense);
     if (!status && is_traced(e, f))
         status = trace_step(e, f, end, &has_dense);
     return status;

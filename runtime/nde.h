@@ -119,6 +119,7 @@ typedef bool NdeLatencySolve(const NdeRun *run, const NdeRef *in, const NdeRef *
  *   init (u.., t, p..) -> c..          guess (u.., c.., t, span, p..) -> h      (both may be NULL)
  *   step (u.., c.., t, h, p..) -> u1.., c1.., err, q..
  *   step_keep: the same, then d..      dense (u.., u1.., d.., h, theta) -> u(t + theta h)..
+ *   dense_rate: the same -> u'(t + theta h)..   (where saved times have a gradient, or NULL)
  *   scaled (u.., c.., t, h, p..) -> err..      lift (u.., p..) -> user's u..
  *   inverse (u1.., c1.., t, h, p..) -> u.., c..   (of the step of h from t; or NULL)
  * span and h are signed. err is the scaled error norm: accept if err <= 1. */
@@ -132,9 +133,10 @@ typedef struct NdeSolve {
     const char *const *state_name;
     const NdeValue *state, *carry, *arg, *dense_value;
     const int *quantity_how;   /* 0 sum, 1 mean, 2 max */
-    const NdeFn *init, *guess, *step, *step_keep, *dense;
+    const NdeFn *init, *guess, *step, *step_keep, *dense, *dense_rate;
     int arg_save, arg_count, arg_end; /* which p has each sample's save times, how many of them count, the end of its span;
-                                       * -1: the settings say */
+                                       * -1: the settings say. In a batch with one step size arg_save has its save times
+                                       * if they are no settings */
     const NdeFn *scaled;       /* the local error of the user's states, the first ones, over the tolerance, for messages; or NULL */
     const NdeFn *lift;         /* the user's states, where others are integrated in their place; or NULL */
     const NdeFn *inverse;      /* a solve whose reverse undoes its steps instead of keeping states; or NULL */
@@ -194,8 +196,8 @@ static inline NdeValue nde_user_state(const NdeSolve *s, int i)
 }
 
 /* Called from shared parts. in: u0.., p..; out: one for each result of the solve (order in compiler/ir.h: ends; saved
- * series; for each draw the states, then t, time left, h; quantities; evaluations, accepted, rejected; executed, if
- * is_per_sample).
+ * series, then their rates if there is dense_rate; for each draw the states, then t, time left, h; quantities;
+ * evaluations, accepted, rejected; executed, if is_per_sample).
  * Return 0 or an exit code; the message is in the run. */
 int NDE_NAME(nde_solve)(NdeRun *run, const NdeSolve *solve, const NdeRef *in, const NdeRef *out);
 /* seed: one for each seeded result; out: one for each wanted operand, set. */

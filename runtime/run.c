@@ -186,7 +186,7 @@ static void lay_flow(NdeEngine *e, Room *room, NdeFlow *f, const NdeSolve *s)
     g.sum = take(room, (size_t)s->n_quantity, sizeof(double));
     g.most = take(room, (size_t)s->n_quantity, sizeof(int));
     g.drawn = take(room, (size_t)s->n_draw, sizeof(NdeDrawn));
-    g.part = take(room, s->is_learned ? (size_t)s->n_save : 0, sizeof *g.part);
+    g.part = take(room, s->is_learned || s->set_save < 0 ? (size_t)s->n_save : 0, sizeof *g.part);
     g.latency_work = take(room, 1, s->latency_bytes);
     g.kept_dense = take(room, (size_t)s->n_dense, sizeof *g.kept_dense);
     g.extra_in = take_values(e, room, s->n_extra, s->extra);

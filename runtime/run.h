@@ -37,6 +37,8 @@
 #define nde_solve NDE_NAME(nde_solve)
 #define nde_solve_vjp NDE_NAME(nde_solve_vjp)
 #define nde_flight_open NDE_NAME(nde_flight_open)
+#define nde_flight_saves NDE_NAME(nde_flight_saves)
+#define nde_flight_time NDE_NAME(nde_flight_time)
 #define nde_flight_first NDE_NAME(nde_flight_first)
 #define nde_flight_choose NDE_NAME(nde_flight_choose)
 #define nde_flight_propose NDE_NAME(nde_flight_propose)
@@ -224,7 +226,7 @@ struct NdeFlow {
     void *latency_work;
     NdeSpan bounds;     /* of this flight */
     const double *save; /* [n_save]: saved times of this flight, where the batch has one step size: settings, or */
-    double *part;       /* the parts of a learned span at which they are */
+    double *part;       /* values of the program, or the parts of a learned span at which they are */
     double broken_h;    /* the last attempt from the tape's end whose error was not finite; 0: there was none */
     NdeLanes *lanes;    /* of a solve in which each sample has its own steps (lanes.h), or NULL */
     int lane;           /* of the sample that t, h and the counts are of; -1: they are of all */
@@ -253,6 +255,11 @@ NdeSpan nde_span_now(const NdeEngine *e, const NdeFlow *f);
 /* The numbers of the clauses; of `prepare` all but those of the span, which is given. 0 or an exit code. */
 int nde_flight_open(NdeFlight *w, int sample);
 int nde_flight_prepare(NdeFlight *w);
+/* Where the model's time is that a value of the program gives. Such a time is as exact as Real: one that is a bound but
+ * for rounding is that bound. */
+double nde_flight_time(const NdeFlight *w, double time);
+/* The saved times of the flight, when its span is known, to the flow; not those that are values of each sample. */
+void nde_flight_saves(const NdeFlight *w);
 /* The size of the first step, positive; 0: it is to be guessed. */
 double nde_flight_first(const NdeFlight *w);
 /* Sets `end` of the next attempt: the wanted step cut to a stop, or stretched so that no sliver is left. */
@@ -413,9 +420,13 @@ static inline int nde_result_saved(const NdeSolve *s, int state)
 {
     return s->n_state + state;
 }
+static inline int nde_result_saved_rate(const NdeSolve *s, int state)
+{
+    return 2 * s->n_state + state;
+}
 static inline int nde_result_drawn(const NdeSolve *s, int draw)
 {
-    return s->n_state * (s->n_save ? 2 : 1) + draw * (s->n_state + 3);
+    return s->n_state * (1 + (s->n_save > 0) + (s->dense_rate != NULL)) + draw * (s->n_state + 3);
 }
 static inline int nde_result_quantity(const NdeSolve *s, int q)
 {

@@ -437,16 +437,34 @@ int nde_flight_prepare(NdeFlight *w)
     return 0;
 }
 
-/* Saved times are constants of the derivative, as parts of the span: see compiler/span.c for what that leaves out. */
-static void place_saves(NdeEngine *e, NdeFlow *f)
+/* No number in a span without length, where a saved time would have no gradient for the bounds. */
+static double part_of(NdeSpan span, double time)
 {
-    const NdeSolve *s = f->solve;
-    f->save = s->n_save && s->set_save >= 0 ? e->setting + s->set_save : NULL;
-    if (!s->is_learned || !f->save)
+    return (time - span.start) / span.length;
+}
+
+double nde_flight_time(const NdeFlight *w, double time)
+{
+    Real part = (Real)part_of(w->f->bounds, time);
+    return part == (Real)w->t1 ? w->t1 : part == (Real)w->t0 ? w->t0 : part_of(w->f->bounds, time);
+}
+
+/* Settings are constants of the derivative, as parts of a span, where compiler/save.c does not see to it: see
+ * compiler/span.c for what that leaves out. */
+void nde_flight_saves(const NdeFlight *w)
+{
+    NdeEngine *e = w->e;
+    NdeFlow *f = w->f;
+    const NdeSolve *s = w->s;
+    const NdeRef *arg = w->in + s->n_state;
+    bool is_set = s->set_save >= 0;
+    f->save = s->n_save && is_set ? e->setting + s->set_save : NULL;
+    if (s->n_save == 0 || (is_set ? !s->is_learned : s->is_per_sample))
         return;
     for (int i = 0; i < s->n_save; i++)
-        f->part[i] = (f->save[i] - f->bounds.start) / f->bounds.length;
-    if (e->run.is_holding)
+        f->part[i] = is_set ? part_of(f->bounds, f->save[i])
+                            : nde_flight_time(w, nde_value_get(e, s->arg[s->arg_save], arg[s->arg_save], 0, i));
+    if (is_set && !s->is_per_sample && e->run.is_holding)
         nde_hold(&e->run, -1, f->part, (size_t)s->n_save, true);
     f->save = f->part;
 }
@@ -462,7 +480,7 @@ int nde_flight_open(NdeFlight *w, int sample)
                         s->name, span.start, span.length);
     w->unit = nde_span_unit(span);
     w->f->bounds = span;
-    place_saves(w->e, w->f);
+    nde_flight_saves(w);
     return nde_flight_prepare(w);
 }
 

@@ -56,33 +56,30 @@ static int fails(Rows *r, int lane, NdeOutcome why)
 
 /* ---- what differs between samples ---- */
 
-/* A time from data is as exact as Real: one that is a bound but for rounding is that bound. */
-static double rounded_time(const NdeFlight *w, Real time)
-{
-    return time == (Real)w->t1 ? w->t1 : time == (Real)w->t0 ? w->t0 : (double)time;
-}
-
 static int check_save(const Rows *r, const NdeCourse *c, int sample, int i)
 {
+    int code = r->s->dense_rate || r->s->is_learned ? NDE_EXIT_NUMERICAL : NDE_EXIT_DATA; /* it need not be the data */
+    NdeSpan span = r->f->bounds;
     const char *name = r->s->name;
     const NdeFlight *w = &c->w;
     double time = c->save[i];
     long row = r->e->row[sample];
-    if (isnan(time))
-        return nde_fail(r->e->error, NDE_EXIT_DATA,
+    if (isnan(time) && !r->s->is_learned)
+        return nde_fail(r->e->error, code,
                         "sample %ld of the data: entry %d of the save times of '%s' is not a number\n  try: a count "
                         "of those that are times, `save … count …`",
                         row, i, name);
     if (time != w->t0 && nde_where(w->t0, w->t1, time) == NDE_ELSEWHERE)
-        return nde_fail(r->e->error, NDE_EXIT_DATA,
+        return nde_fail(r->e->error, code,
                         "sample %ld of the data: entry %d of the save times of '%s' is %g, outside of the span %g .. "
                         "%g",
-                        row, i, name, time, w->t0, w->t1);
+                        row, i, name, span.start + span.length * time, span.start + span.length * w->t0,
+                        span.start + span.length * w->t1);
     if (i > 0 && (time - c->save[i - 1]) * w->way < 0)
-        return nde_fail(r->e->error, NDE_EXIT_DATA,
+        return nde_fail(r->e->error, code,
                         "sample %ld of the data: entry %d of the save times of '%s' is %g, but the one before it is "
                         "%g: they follow the direction of the span",
-                        row, i, name, time, c->save[i - 1]);
+                        row, i, name, span.start + span.length * time, span.start + span.length * c->save[i - 1]);
     return 0;
 }
 
@@ -106,11 +103,11 @@ static int read_saves(const Rows *r, NdeCourse *c, int sample)
     c->save = c->w.save;
     c->n_save = s->n_save;
     int status = s->arg_count < 0 ? 0 : read_count(r, c, sample);
-    if (s->arg_save >= 0) {
-        for (int i = 0; i < s->n_save; i++) {
-            NdeRef from = r->in[s->n_state + s->arg_save];
-            save[i] = rounded_time(&c->w, (Real)nde_value_get(r->e, s->arg[s->arg_save], from, sample, i));
-        }
+    for (int i = 0; i < s->n_save && (s->arg_save >= 0 || s->is_learned); i++) {
+        const NdeRef *arg = r->in + s->n_state;
+        save[i] = s->arg_save < 0
+                      ? c->w.save[i] /* the sample's own part of its span */
+                      : nde_flight_time(&c->w, nde_value_get(r->e, s->arg[s->arg_save], arg[s->arg_save], sample, i));
         c->save = save;
     }
     for (int i = 0; !status && i < c->n_save; i++)
@@ -225,20 +222,26 @@ static int first_sizes(Rows *r)
 
 /* ---- states that are wanted ---- */
 
+/* A value for each state, in `lane` of `from`, goes to the results from `first` on: to an entry of series, or -1. */
+static void deliver_entry(Rows *r, int lane, int first, int entry, const NdeRef *from)
+{
+    const NdeSolve *s = r->s;
+    for (int i = 0; i < s->n_state; i++) {
+        NdeRef to = r->out[first + i];
+        if (to.at)
+            nde_lane_copy(r->e, s->state[i], entry >= 0 ? nde_saved_ref(r->e, s->state[i], to, entry) : to,
+                          r->l->who[lane], from[i], lane);
+    }
+}
+
 /* The wanted state is in `lane` of `from`. */
 static int deliver(Rows *r, int lane, const NdeMoment *m, const NdeRef *from)
 {
-    const NdeSolve *s = r->s;
-    int sample = r->l->who[lane];
     if (m->wish == NDE_WISH_TRACE)
         return nde_trace_row(r->e, r->f, m->time, from, lane);
-    for (int i = 0; i < s->n_state; i++) {
-        bool is_save = m->wish == NDE_WISH_SAVE;
-        NdeRef to = r->out[is_save ? nde_result_saved(s, i) : nde_result_drawn(s, m->index) + i];
-        if (to.at)
-            nde_lane_copy(r->e, s->state[i], is_save ? nde_saved_ref(r->e, s->state[i], to, m->index) : to, sample,
-                          from[i], lane);
-    }
+    bool is_save = m->wish == NDE_WISH_SAVE;
+    deliver_entry(r, lane, is_save ? nde_result_saved(r->s, 0) : nde_result_drawn(r->s, m->index),
+                  is_save ? m->index : -1, from);
     return 0;
 }
 
@@ -312,6 +315,45 @@ static int deliver_inside(Rows *r)
                 status = deliver(r, lane, &course_in(r, lane)->moment, l->inside);
         if (status)
             return status;
+    }
+    return 0;
+}
+
+/* The saved time whose rate is the n-th of the lane's accepted step, or -1: its end belongs to it, and the start of the
+ * span to the first one. */
+static int rate_entry(const Rows *r, int lane, int n)
+{
+    const NdeCourse *c = course_in(r, lane);
+    int i = (c->accepted ? c->first : 0) + n;
+    return c->is_accepted && i < c->n_save && (c->save[i] - c->w.end) * c->w.way <= 0 ? i : -1;
+}
+
+static double rate_theta(const NdeCourse *c, int i)
+{
+    return c->save[i] == c->w.end ? 1 : (c->save[i] - c->w.t) / c->h;
+}
+
+/* How saved states change with their times, as the interpolants say: each run of `dense_rate` is for one of each
+ * sample. */
+static int deliver_rates(Rows *r)
+{
+    const NdeSolve *s = r->s;
+    for (int n = 0, any = 1; s->dense_rate && any; n++) {
+        any = 0;
+        for (int lane = 0; lane < r->l->n; lane++) {
+            int i = rate_entry(r, lane, n);
+            any |= i >= 0;
+            *nde_lane_number(r->e, r->l->theta, lane) = i >= 0 ? (Real)rate_theta(course_in(r, lane), i) : 0;
+        }
+        nde_lanes_dense(r->f);
+        int status = any ? nde_frame_run(r->e, s->dense_rate, r->f->call_in, r->l->inside) : 0;
+        if (status)
+            return status;
+        for (int lane = 0; any && lane < r->l->n; lane++) {
+            int i = rate_entry(r, lane, n);
+            if (i >= 0)
+                deliver_entry(r, lane, nde_result_saved_rate(s, 0), i, r->l->inside);
+        }
     }
     return 0;
 }
@@ -514,6 +556,8 @@ static int run_row(Rows *r)
         status = judge(r, lane);
     if (!status)
         status = deliver_inside(r);
+    if (!status)
+        status = deliver_rates(r);
     for (int lane = 0; !status && lane < r->l->n; lane++) {
         r->l->takes[lane] = course_in(r, lane)->is_accepted;
         if (course_in(r, lane)->is_accepted)
@@ -524,12 +568,24 @@ static int run_row(Rows *r)
     return status ? status : finish_arrived(r);
 }
 
+/* The series of saved states and of their rates, in the order of the results behind the ends. */
+static int n_series(const NdeSolve *s)
+{
+    return nde_result_drawn(s, 0) - s->n_state;
+}
+
+static NdeValue series_value(const NdeSolve *s, int series)
+{
+    return (NdeValue){s->state[series % s->n_state].n * s->n_save, true};
+}
+
 /* Saved states behind the last are 0; lanes behind the last sample repeat it. */
 static void clear_saved(Rows *r)
 {
-    for (int i = 0; r->s->n_save && i < r->s->n_state; i++)
-        if (r->out[nde_result_saved(r->s, i)].at)
-            nde_value_zero(r->e, (NdeValue){r->s->state[i].n * r->s->n_save, true}, r->out[nde_result_saved(r->s, i)]);
+    const NdeRef *out = r->out + r->s->n_state;
+    for (int i = 0; i < n_series(r->s); i++)
+        if (out[i].at)
+            nde_value_zero(r->e, series_value(r->s, i), out[i]);
 }
 
 static void pad_results(Rows *r)
@@ -538,8 +594,8 @@ static void pad_results(Rows *r)
     int k = 0;
     for (; k < s->n_state; k++)
         nde_lanes_pad(r->e, s->state[k], r->out[k]);
-    for (int i = 0; s->n_save && i < s->n_state; i++)
-        nde_lanes_pad(r->e, (NdeValue){s->state[i].n * s->n_save, true}, r->out[k++]);
+    for (int i = 0; i < n_series(s); i++)
+        nde_lanes_pad(r->e, series_value(s, i), r->out[k++]);
     for (int i = 0; i < s->n_draw * (s->n_state + 3); i++) {
         int state = i % (s->n_state + 3);
         nde_lanes_pad(r->e, state < s->n_state ? s->state[state] : (NdeValue){1, true}, r->out[k++]);
@@ -572,7 +628,7 @@ int nde_solve_lanes(NdeEngine *e, NdeFlow *f, const NdeRef *in, const NdeRef *ou
     const NdeSolve *s = f->solve;
     Rows r = {.e = e, .f = f, .s = s, .l = f->lanes, .in = in, .out = out};
     r.is_traced = e->trace && !strcmp(e->trace->solve, s->name);
-    r.keeps = s->keeps_dense || s->n_unbiased > 0 || (r.is_traced && e->trace->points);
+    r.keeps = s->keeps_dense || s->dense_rate || s->n_unbiased > 0 || (r.is_traced && e->trace->points);
     r.records = (e->is_taping && !s->forgets_steps) || s->n_unbiased < s->n_draw;
     f->evaluations = s->evaluations_init;
     int status = begin(&r);
