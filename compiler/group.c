@@ -148,7 +148,7 @@ static void place_ins(Grouping *s, Val v)
     }
 }
 
-/* The last operand that is made in the part; NO_VAL if there is none. */
+/* The last of what the part makes for the operands of v; NO_VAL if it makes nothing, or not in a group. */
 static Val last_operand(const Grouping *s, Val v)
 {
     const PlanFn *f = s->f;
@@ -157,8 +157,13 @@ static Val last_operand(const Grouping *s, Val v)
     for (int k = 0; k < ins->n_arg; k++) {
         int offset;
         Val a = plan_base(f, ins->arg[k], &offset);
-        if (f->in_part[a] == s->part && plan_has_group(f, a) && (last == NO_VAL || a > last))
-            last = a;
+        if (f->fn->ins.at[a].op == OP_result)
+            a = f->fn->ins.at[a].arg[0];
+        if (plan_is_leaf(f, a) || f->in_part[a] != s->part)
+            continue;
+        if (!plan_has_group(f, a))
+            return NO_VAL;
+        last = last == NO_VAL || a > last ? a : last;
     }
     return last;
 }

@@ -240,6 +240,26 @@ START_TEST(nothing_that_lives_at_once_shares_memory)
 }
 END_TEST
 
+/* An output that nobody reads stands with its last operand, which may be what a call gives. */
+START_TEST(outputs_are_made_behind_their_operands)
+{
+    Fn *callee = field(5), *fn = fn_new(m, "outputs", (Span){0});
+    Val u = fn_input(m, fn, vector(true, 5), "u"), w = fn_input(m, fn, fn_type(callee, 1), "W");
+    Val square = fn_op1(m, fn, OP_square, u);
+    Val k = fn_result(m, fn, fn_call(m, fn, callee, 2, (Val[]){square, w}, fn->span), 0, fn_type(fn, u));
+    Val next = fn_result(m, fn, fn_call(m, fn, callee, 2, (Val[]){k, w}, fn->span), 0, fn_type(fn, u));
+    fn_out(m, fn, fn_op2(m, fn, OP_mul, square, k), "y");
+    fn_out(m, fn, next, "next");
+    PlanFn *f = planned(fn);
+    check_order(f);
+    const Part *part = &f->part[1];
+    ck_assert_int_eq(part->groups.n, 4);
+    ck_assert_int_eq(part->groups.at[1]->kind, GROUP_call);
+    ck_assert_int_eq(part->groups.at[2]->kind, GROUP_loop); /* y, not behind the second call */
+    ck_assert_int_eq(part->groups.at[3]->kind, GROUP_call);
+}
+END_TEST
+
 START_TEST(a_plan_can_be_read)
 {
     Fn *fn = fn_new(m, "small", (Span){0});
@@ -260,6 +280,7 @@ int main(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, a_stage_sum_is_one_loop);
     tcase_add_test(tc, outer_products_are_summed_at_once);
+    tcase_add_test(tc, outputs_are_made_behind_their_operands);
     tcase_add_test(tc, a_sum_over_the_batch_ends_a_phase);
     tcase_add_test(tc, only_what_needs_the_whole_batch_is_expanded);
     tcase_add_loop_test(tc, nothing_that_lives_at_once_shares_memory, 0, 60);
