@@ -183,6 +183,7 @@ static Solve *make_solve(System *s)
     back->saves_dense = s->of->adjoint == ADJOINT_quadrature;
     back->init = back->guess = back->step = back->step_keep = back->dense = back->dense_rate = back->scaled =
         back->lift = NULL;
+    back->lifted = NULL;
     back->set_initial = back->set_save0 = back->set_memory = back->arg_save = -1;
     back->backward = NULL;
     back->adjoint = ADJOINT_discrete;

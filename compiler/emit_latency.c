@@ -278,21 +278,27 @@ static void emit_step(Form *f)
     text_close(&f->body, "}");
 }
 
+static void put_end(Form *f, int result, const Rep *u, int n)
+{
+    text_open(&f->body, "if (out[%d].at) {", result);
+    for (int e = 0; u->kind == REP_scalars && e < n; e++)
+        text_line(&f->body, "l_put(&out[%d], %d, %s);", result, e, u->element[e]);
+    if (u->kind == REP_array) {
+        text_open(&f->body, "for (int i = 0; i < %d; i++)", n);
+        text_line(&f->body, "l_put(&out[%d], i, ELEMENT(%s, i));", result, u->name);
+        f->body.depth--;
+    }
+    text_close(&f->body, "}");
+}
+
 static void put_ends(Form *f)
 {
-    for (int i = 0; i < f->s->n_state; i++) {
-        int n = type_size(f->s->state_type[i]);
-        const Rep *u = &f->state[i];
-        text_open(&f->body, "if (out[%d].at) {", i);
-        for (int e = 0; u->kind == REP_scalars && e < n; e++)
-            text_line(&f->body, "l_put(&out[%d], %d, %s);", i, e, u->element[e]);
-        if (u->kind == REP_array) {
-            text_open(&f->body, "for (int i = 0; i < %d; i++)", n);
-            text_line(&f->body, "l_put(&out[%d], i, ELEMENT(%s, i));", i, u->name);
-            f->body.depth--;
-        }
-        text_close(&f->body, "}");
-    }
+    const Solve *s = f->s;
+    for (int i = 0; i < s->n_state; i++)
+        put_end(f, i, &f->state[i], type_size(s->state_type[i]));
+    for (int i = 0; s->lifted && i < s->n_state; i++)
+        if (s->lifted[i] >= 0)
+            put_end(f, solve_lifted(s, i), &f->state[s->n_state + s->lifted[i]], type_size(s->user_type[i]));
 }
 
 static void emit_weights(Form *f, const char *name)

@@ -106,6 +106,14 @@ static const char *state_names(Emit *e, const Solve *s)
     return table(e, "char *const", str_format(e->a, "%s_states", emit_solve_name(e, s)), s->n_state, item);
 }
 
+static const char *lifted_table(Emit *e, const Solve *s)
+{
+    const char **item = ARENA_NEW(e->a, const char *, s->n_state + 1);
+    for (int i = 0; i < s->n_state; i++)
+        item[i] = str_format(e->a, "%d", s->lifted ? s->lifted[i] : -1);
+    return table(e, "int", str_format(e->a, "%s_lifted", emit_solve_name(e, s)), s->lifted ? s->n_state : 0, item);
+}
+
 static int line_of(const Emit *e, Span span)
 {
     int line = 0, column = 0;
@@ -139,7 +147,7 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
     int before_dense = s->n_state + s->n_carry + 1 + s->n_quantity;
     const char *dense =
         s->step_keep ? value_table(e, s, "dense", s->step_keep, true, before_dense, s->n_dense) : "NULL";
-    const char *names = state_names(e, s), *how = quantity_table(e, s), *bytes;
+    const char *names = state_names(e, s), *how = quantity_table(e, s), *lifted = lifted_table(e, s), *bytes;
     const SolveVjp *v = plan_vjp_of(e->p->model, s);
     const char *back = read_back_table(e, s, v), *residual = "NULL";
     if (v && v->record)
@@ -157,6 +165,8 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
     text_line(e->to, ".step = %s, .step_keep = %s,", whole_ref(e, s->step), whole_ref(e, s->step_keep));
     text_line(e->to, ".dense = %s, .scaled = %s,", whole_ref(e, s->dense), whole_ref(e, s->scaled));
     text_line(e->to, ".lift = %s, .inverse = %s,", whole_ref(e, s->lift), whole_ref(e, s->inverse));
+    if (s->lifted)
+        text_line(e->to, ".lifted = %s,", lifted);
     if (s->dense_rate)
         text_line(e->to, ".dense_rate = %s,", whole_ref(e, s->dense_rate));
     if (s->is_per_sample)

@@ -301,6 +301,18 @@ static Val counted(Check *c, const SolveInfo *info, Val series)
     return fn_op(m, fn, OP_where, 3, (Val[]){counts, series, fn_const(m, fn, 0)}, (Imm){0}, info->solve->span);
 }
 
+/* A reduced state at the end as the user wrote it: the step has formed it for its error. Its derivative is that of v.
+ */
+static Val lifted(Check *c, const SolveInfo *info, int state, Val v)
+{
+    const Solve *s = info->solve;
+    Fn *fn = info->home->fn;
+    if (!s->lifted || s->lifted[state] < 0)
+        return v;
+    Val end = fn_result(c->module, fn, info->ins, solve_lifted(s, state), s->user_type[state]);
+    return fn_op2(c->module, fn, OP_instead, end, v);
+}
+
 static Val given(Check *c, const SolveInfo *info, int index, int state)
 {
     Fn *fn = info->home->fn;
@@ -312,6 +324,7 @@ static Val given(Check *c, const SolveInfo *info, int index, int state)
     if (info->reduction && state >= 0) {
         const Val *z = reduce_origin(c, info->home, info->reduction);
         v = (is_series ? reduce_lift_series : reduce_lift)(c, info->home, info->reduction, state, z, v);
+        v = index == solve_end(info->solve, state) ? lifted(c, info, state, v) : v;
     }
     return is_series && info->solve->arg_count >= 0 ? counted(c, info, v) : v;
 }

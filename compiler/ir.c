@@ -127,9 +127,14 @@ int solve_executed(const Solve *s)
     return s->is_per_sample ? solve_rejected(s) + 1 : solve_evaluations(s);
 }
 
+int solve_lifted(const Solve *s, int state)
+{
+    return solve_rejected(s) + 1 + s->is_per_sample + state;
+}
+
 int solve_n_result(const Solve *s)
 {
-    return solve_rejected(s) + 1 + s->is_per_sample;
+    return solve_lifted(s, s->lifted ? s->n_state : 0);
 }
 
 static Type solve_type(const Solve *s, int index)
@@ -143,6 +148,9 @@ static Type solve_type(const Solve *s, int index)
             dim[i + 1] = t.dim[i];
         return type_real(true, t.rank + 1, dim);
     }
+    int state = index - solve_lifted(s, 0);
+    if (state >= 0)
+        return s->lifted[state] >= 0 ? s->user_type[state] : s->state_type[state];
     int k = index - first_draw(s);
     if (index < solve_quantity(s, 0) && k % (s->n_state + 3) < s->n_state)
         return s->state_type[k % (s->n_state + 3)];

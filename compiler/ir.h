@@ -176,6 +176,7 @@ struct Solve {
     int set_steer;                /* b */
     const char *controller;       /* row of control.def */
     int set_pid;                  /* settings: gains of pid; -1: those of the row */
+    int *lifted; /* [n_state]: the carry that is the user's form of a reduced state, -1: not reduced; NULL: not given back */
     const char *reduction;        /* for `explain`: what reduce.c did, or why not */
     const char **state_reduction; /* the same for each state; NULL if it was not tried */
 };
@@ -188,13 +189,15 @@ struct Solve {
  *   n_quantity accumulated quantities                              scalars
  *   evaluations, accepted steps, rejected steps                    scalars
  * The scalars are shared, or per sample if is_per_sample; then there is one more, shared: the evaluations that were
- * executed, idle lanes counted, for each sample of the batch.
+ * executed, idle lanes counted, for each sample of the batch. Last, if lifted is there, the states at the end of the span
+ * as the user wrote them, n_state, of the reduced ones only; they have no derivative.
  * The helpers below give the index. */
 int solve_written(const Solve *s);  /* states of the model */
 int solve_measured(const Solve *s); /* those and integrals: the states in the error norm */
 int solve_end(const Solve *s, int state);
 int solve_saved(const Solve *s, int state);
 int solve_saved_rate(const Solve *s, int state);
+int solve_lifted(const Solve *s, int state);
 int solve_drawn(const Solve *s, int draw, int state);
 int solve_drawn_time(const Solve *s, int draw);
 int solve_drawn_left(const Solve *s, int draw);

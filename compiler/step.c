@@ -664,8 +664,13 @@ void step_functions(Check *c, const Problem *problem, Keys *keys, Builder *paren
     const Problem *p = &with_handed;
     Solve *solve = p->solve;
     solve->n_carry = n_k1(solve) + n_second(solve) + handed.n;
-    for (int j = 0; j < solve->n_state; j++)
+    solve->lifted = p->reduction && !solve->is_per_sample ? ARENA_NEW(c->arena, int, solve->n_state) : NULL;
+    int at = n_k1(solve) + n_second(solve);
+    for (int j = 0; j < solve->n_state; j++) {
         solve->n_carry += is_lifted(p, j);
+        if (solve->lifted)
+            solve->lifted[j] = is_lifted(p, j) ? at++ : -1;
+    }
     solve->n_dense = solve->n_state * (solve->method->all_stages + (!solve->method->degree && !solve->method->fsal));
     solve->step_keep = make_step(c, p, keys, parent, s, terms, true); /* first: it may add keys */
     solve->step = make_step(c, p, keys, parent, s, terms, false);

@@ -334,7 +334,7 @@ struct NdeEngine {
     Real *mask;      /* [tiles][TILE] */
     Real *param;
     double *setting;
-    double *plain; /* the settings, while times are drawn: see steer.c */
+    double *plain;             /* the settings, while times are drawn: see steer.c */
     const NdeControl *control; /* in place of that of every solve; NULL: none is */
     NdeRef *data, *sample;
     long solves; /* solves and reverses so far: see NdeFrame.is_fresh */
@@ -432,6 +432,10 @@ static inline int nde_result_quantity(const NdeSolve *s, int q)
 {
     return nde_result_drawn(s, s->n_draw) + q;
 }
+static inline int nde_result_lifted(const NdeSolve *s, int state)
+{
+    return nde_result_quantity(s, s->n_quantity) + 3 + s->is_per_sample + state;
+}
 
 /* Solves by the latency form if there is one and the batch is one sample whose steps nobody asks for. False: it was not
  * done, and out may hold anything. */
@@ -480,8 +484,8 @@ int nde_attempt_next(NdeEngine *e, NdeAttempt *attempt);
 
 /* The cotangent of a result in the seeds of a reverse, or no memory. */
 NdeRef nde_seed_of(const NdeSolveVjp *vjp, const NdeRef *seed, int result);
-/* Sets call_out to the results of step_vjp and init_vjp: cotangents of states and, if asked, of carries; then the wanted
- * arguments', which go to out, or to g_arg those of each sample. */
+/* Sets call_out to the results of step_vjp and init_vjp: cotangents of states and, if asked, of carries; then the
+ * wanted arguments', which go to out, or to g_arg those of each sample. */
 void nde_reverse_out(NdeFlow *f, const NdeSolveVjp *vjp, const NdeRef *lambda, bool with_carry, const NdeRef *g_arg,
                      const NdeRef *out);
 

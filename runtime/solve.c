@@ -383,6 +383,12 @@ static void finish(Flight *w)
     for (int i = 0; i < s->n_state; i++)
         if (out[i].at)
             nde_value_copy(w->e, s->state[i], out[i], nde_tape_state(&f->tape, f->tape.n, i));
+    for (int i = 0; s->lifted && i < s->n_state; i++) {
+        int k = s->n_state + s->lifted[i];
+        if (s->lifted[i] >= 0 && out[nde_result_lifted(s, i)].at)
+            nde_value_copy(w->e, nde_slot_value(s, k), out[nde_result_lifted(s, i)],
+                           nde_tape_state(&f->tape, f->tape.n, k));
+    }
     for (int i = 0; i < s->n_quantity; i++) {
         bool is_mean = s->quantity_how[i] == 1 && f->accepted > 0;
         put(out[nde_result_quantity(s, i)], is_mean ? f->sum[i] / f->accepted : f->sum[i]);

@@ -167,6 +167,9 @@ static Array *solve_results(Arena *to, const Run *r, const Ins *ins)
         out[i] = zero(to, region_type(module, NULL, ins, i));
     for (int j = 0; j < s->n_state; j++)
         out[solve_end(s, j)] = r->step[N_STEP - 1].out[j];
+    for (int j = 0; s->lifted && j < s->n_state; j++)
+        if (s->lifted[j] >= 0)
+            out[solve_lifted(s, j)] = r->step[N_STEP - 1].out[s->n_state + s->lifted[j]];
     for (int i = 0; i < s->n_save; i++)
         for (int j = 0; j < s->n_state; j++)
             put_row(&out[solve_saved(s, j)], s->n_save, i, &state_at(to, r, saved_time(s, i))[j]);
