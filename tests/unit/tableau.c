@@ -30,12 +30,17 @@ static const Rat *no_name(void *context, const char *name)
     return str_eq(name, "third") ? rat_div(arena, rat_int(arena, 1), rat_int(arena, 3)) : NULL;
 }
 
-static Node *parsed(const char *text)
+static Node *parsed_with(const char *text, Diags *d)
 {
     Source *source = ARENA_NEW(arena, Source, 1);
     *source = (Source){.name = "test.nde", .text = text, .n = strlen(text)};
+    return parse(arena, source, d);
+}
+
+static Node *parsed(const char *text)
+{
     Diags *d = diag_new(arena);
-    Node *file = parse(arena, source, d);
+    Node *file = parsed_with(text, d);
     if (diag_errors(d) > 0)
         diag_print(d, stderr, false);
     ck_assert_int_eq(diag_errors(d), 0);
@@ -53,9 +58,10 @@ static const Tableau *checked(const Node *node, Diags *d)
 static const char *complaint(const char *text)
 {
     Diags *d = diag_new(arena);
-    const Node *file = parsed(text);
+    const Node *file = parsed_with(text, d);
     ck_assert_int_eq(file->n, 1);
-    checked(file->kid[0], d);
+    if (diag_errors(d) == 0) /* what is written twice is no longer a block */
+        checked(file->kid[0], d);
     char *printed = NULL;
     size_t n = 0;
     FILE *to = open_memstream(&printed, &n);
@@ -468,8 +474,9 @@ static const struct {
      "test.nde:4:10: error: the row of stage 3 has length 1, not 2: one entry for each stage before it"},
     {"order 1\nc = 0, 1\na = 1\nb = 1, 0", "'a' is made of rows in brackets"},
     {"order 1\nc = 0\nb = 1\nstability -2", "ends at a positive distance from 0, not at -2"},
-    {"order 1\nc = 0\nb = 1\nstability 2, 3", "this line reads  stability 3.3  or  leave it out"},
-    {"order 1, 2\nc = 0\nb = 1", "this line reads  order 5  or  order 5 embedded 4 dense 4"},
+    {"order 1\nc = 0\nb = 1\nstability 2, 3", "'stability' has no place for this value beside the one before it"},
+    {"order 1\nc = 0\nb = 1\nstability", "this line reads  stability 3.3  or  leave it out"},
+    {"order 1, 2\nc = 0\nb = 1", "'order' has no place for this value beside the one before it"},
     {"order 1\nc = 0\nb = 1\ninterpolant = [2, -1]",
      "the interpolant of 'x' has no order: theta^1 has the factor 2 in sum b_i(theta), must be 1 (off by 1)"},
     {"order 1\nc = 0\nb = 1\ninterpolant = [1, 1]",
