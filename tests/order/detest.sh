@@ -1,6 +1,6 @@
 # Methods on the non-stiff problems of detest.nde beside SciPy's on the same problems (detest.csv): with the constants of
 # its controller the same method takes the same evaluations, and is as exact. At 1e-3 orbits are so far off that rounding
-# decides a step, so there only the mean is compared.
+# decides a step, so there errors are compared in the mean only, and evaluations where SciPy's result is not off by 1.
 . "$NDEC_ROOT/tests/case.sh"
 
 problems=$(sed -n 's/^solve \([a-z0-9]*\) .*/\1/p' "$root/tests/order/detest.nde")
@@ -32,7 +32,7 @@ while read -r method scipy tolerances; do
     for tolerance in $tolerances; do
         compare "$method" "$scipy" "$tolerance" >compared
         holds "$method at $tolerance: $(wc -l <compared) problems" "$(wc -l <compared) == 25"
-        awk '{ d = $2 / $3 - 1; if (d > 0.1 || d < -0.1) print }' compared >err
+        awk '$5 < 1 { d = $2 / $3 - 1; if (d > 0.1 || d < -0.1) print }' compared >err
         if [ -s err ]; then fail "$method at $tolerance: other evaluations than SciPy"; else
             ok "$method at $tolerance: the evaluations of SciPy"; fi
         mean=$(awk '{ a = $4 > 1e-13 ? $4 : 1e-13; b = $5 > 1e-13 ? $5 : 1e-13; s += log(a / b) }
