@@ -58,6 +58,8 @@ if ./ragged check-gradient >out 2>err; then ok "gradient: $(tail -n 1 out)"; els
 
 ./ragged train --quiet --set train.steps=1 --set train.optimizer.rate=1e-30 --out same >out 2>err || fail 'train'
 ./ragged predict --weights same/weights.safetensors -o out.csv >out 2>err || fail 'predict'
+./ragged predict --weights same/weights.safetensors --set train.batch=1 -o alone.csv >out 2>err || fail 'predict alone'
+same 'each of the thousand samples alone' out.csv alone.csv
 # The worst error: of interpolated values, of those at the ends of steps, of the end of the span, behind the last.
 awk -F, 'function off(x, y) { return x > y ? x - y : y - x }
     FILENAME == "sample.csv" { if (FNR > 1) { rate[FNR - 2] = $1; n[FNR - 2] = $2; last[FNR - 2] = $3 } next }
