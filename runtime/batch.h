@@ -8,6 +8,7 @@
 #define nde_session_open_any NDE_NAME(nde_session_open_any)
 #define nde_session_first NDE_NAME(nde_session_first)
 #define nde_session_chosen NDE_NAME(nde_session_chosen)
+#define nde_session_empty NDE_NAME(nde_session_empty)
 #define nde_session_close NDE_NAME(nde_session_close)
 #define nde_session_engine NDE_NAME(nde_session_engine)
 #define nde_batch_fill NDE_NAME(nde_batch_fill)
@@ -59,6 +60,8 @@ int nde_session_batch(const NdeSession *s, long count);
 long *nde_session_first(const NdeSession *s);
 /* The samples to predict for and to evaluate on: the test data, or all of the data where there is none. */
 const NdeSet *nde_session_chosen(const NdeSession *s);
+/* Fails: there are no samples in the set, by whatever name it has. The exit code. */
+int nde_session_empty(NdeError *e, const NdeSet *set);
 
 /* Which numbers the `sample` fields get: training steps and evaluations have streams of their own. */
 typedef enum NdeUse { NDE_FOR_TRAINING, NDE_FOR_EVALUATION } NdeUse;

@@ -116,7 +116,7 @@ static int open_predict(Row *r)
     NdeSession *s = &r->trainer.session;
     const NdeSet *set = nde_session_chosen(s);
     if (r->has_data && set->count < 1)
-        return nde_fail(s->error, NDE_EXIT_DATA, "the %s has no samples", set->name);
+        return nde_session_empty(s->error, set);
     r->batch = r->kind->samples ? r->kind->samples : nde_session_batch(s, set->count);
     int status = nde_session_engine(s, r->batch, false);
     if (status)

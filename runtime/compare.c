@@ -58,7 +58,7 @@ static int open_data(Compare *c)
     free(needs);
     const NdeSet *set = c->options->input ? &s->test : &s->train;
     if (!status && has_data && set->count < 1)
-        status = nde_fail(c->error, NDE_EXIT_DATA, "the %s has no samples", set->name);
+        status = nde_session_empty(c->error, set);
     if (status)
         return status;
     NdeProblem *p = &c->problem;

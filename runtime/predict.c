@@ -20,7 +20,7 @@ int nde_eval(const NdeModel *m, NdeOptions *o, NdeError *e)
         status = e->exit_code;
     const NdeSet *set = nde_session_chosen(&s);
     if (!status && set->count < 1)
-        status = nde_fail(e, NDE_EXIT_DATA, "the %s has no samples", set->name);
+        status = nde_session_empty(e, set);
     if (!status)
         status = nde_session_engine(&s, nde_session_batch(&s, set->count), true);
     if (!status)
@@ -183,7 +183,7 @@ int nde_predict(const NdeModel *m, NdeOptions *o, NdeError *e)
     int status = nde_session_open(&s, m, o, o->input ? NDE_DATA_INPUT : NDE_DATA_TEST, m->predict_needs, e);
     const NdeSet *set = nde_session_chosen(&s);
     if (!status && set->count < 1)
-        status = nde_fail(e, NDE_EXIT_DATA, "the %s has no samples", set->name);
+        status = nde_session_empty(e, set);
     if (!status)
         status = nde_session_engine(&s, nde_session_batch(&s, set->count), true);
     if (!status)

@@ -26,6 +26,13 @@ const NdeSet *nde_session_chosen(const NdeSession *s)
     return s->test.count ? &s->test : &s->train;
 }
 
+int nde_session_empty(NdeError *e, const NdeSet *set)
+{
+    if (!set->name)
+        return nde_fail(e, NDE_EXIT_DATA, "nothing of the data is used here, so there are no samples");
+    return nde_fail(e, NDE_EXIT_DATA, "the %s has no samples", set->name);
+}
+
 long *nde_session_first(const NdeSession *s)
 {
     long *order = nde_allocate((size_t)s->train.count, sizeof *order, s->error);

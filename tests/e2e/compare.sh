@@ -103,7 +103,8 @@ holds 'is that of the rows' "$(sed -n '/^tsit5/p' u.csv | head -n 1 | cut -d, -f
 passes 'the same program trains' ./all train --quiet --out run2
 passes 'too few steps' ./all compare --set flow.step.limit=5 --rounds 1
 if grep -q '^heun .*limit of steps' out; then ok 'a row that cannot be solved says why'; else fail 'no reason'; fi
-ends 5 'Ctrl-C' 'interrupted' timeout --preserve-status -s INT 2 ./all compare --rounds 1000000000 --csv i.csv --svg i.svg
+# --foreground: else the signal is sent twice, and the second ends the program at once.
+ends 5 'Ctrl-C' 'interrupted' timeout --foreground --preserve-status -s INT 2 ./all compare --rounds 1000000000 --csv i.csv --svg i.svg
 if ls | grep -q '^\.*i\.\(csv\|svg\)'; then fail "left behind: $(ls -a | grep 'i\.[cs]')"; else ok 'nothing is left behind'; fi
 ends 2 'a program for one method' 'ndec compare pair.nde' ./one compare
 ends 2 'no tolerance' '--tolerances takes numbers' ./all compare --tolerances 1e-3,x
