@@ -352,10 +352,15 @@ INLINE double l_sizes(const NdeLatency *s, Pace *p)
     return sum;
 }
 
-/* Accepts or rejects by the sum of the squares of scaled errors, sum / scale, and sets the next wanted step. scale is
- * there long before the sum. */
+/* Accepts or rejects by the sum of the squares of scaled errors, sum / scale, and sets the next wanted step. A scale
+ * that is too large or too small for a number, a product of squares, is left to the ordinary way. scale is there long
+ * before the sum. */
 INLINE bool l_judge(const NdeLatency *s, Pace *p, double sum, double scale)
 {
+    if (RARELY(!(scale >= DBL_MIN && scale * p->count <= DBL_MAX))) {
+        p->is_lost = true;
+        return false;
+    }
     if (RARELY(!(sum <= p->count * scale))) {
         l_reject(s, p, sum / (p->count * scale));
         return false;

@@ -72,6 +72,23 @@ START_TEST(steps_meet_the_end)
 }
 END_TEST
 
+/* Nothing is accepted by comparing infinities, zeros or what is left of a number below the least. */
+START_TEST(a_scale_that_is_no_number_is_left_to_the_ordinary_way)
+{
+    NdeLatency s = {.t0 = 0, .t1 = 1, .most = HUGE_VAL, .limit = 1000};
+    nde_latency_control(&s, nde_control_find("elementary"), 5, 4);
+    const double wrong[][2] = {{HUGE_VAL, HUGE_VAL}, {0, 0}, {1, HUGE_VAL}, {0, DBL_MIN / 4}, {1, (double)NAN}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        Pace p = l_begin(&s, 1, 2);
+        p.h = 0.1;
+        ck_assert(!l_judge(&s, &p, wrong[i][0], wrong[i][1]) && p.is_lost);
+    }
+    Pace p = l_begin(&s, 1, 2);
+    p.h = 0.1;
+    ck_assert(l_judge(&s, &p, DBL_MIN, DBL_MIN));
+}
+END_TEST
+
 START_TEST(powers_are_near)
 {
     for (double x = -10; x < 10; x += 0.0137) {
@@ -90,6 +107,7 @@ int main(void)
     TCase *tc = tcase_create("pace");
     tcase_add_loop_test(tc, factors_are_those_of_the_controller, 0, NAMES);
     tcase_add_loop_test(tc, steps_meet_the_end, 0, 2);
+    tcase_add_test(tc, a_scale_that_is_no_number_is_left_to_the_ordinary_way);
     tcase_add_test(tc, powers_are_near);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
