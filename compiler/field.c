@@ -11,7 +11,7 @@
 /* A field of more instructions times stages is called. */
 enum { MOST_WRITTEN = 1000 };
 
-void step_field(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Val *du)
+static void call_field(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Val *du)
 {
     int n = p->solve->n_state, n_arg = 0;
     Val *arg = ARENA_NEW(c->arena, Val, n + 1 + p->n_arg);
@@ -57,7 +57,7 @@ void field_value(const Field *f, Builder *b, const Problem *p, const Val *u, Val
     Check *c = f->c;
     int n = p->solve->n_state;
     if (!f->is_written) {
-        step_field(c, b, p, u, t, du);
+        call_field(c, b, p, u, t, du);
         return;
     }
     Val *map = ARENA_NEW(c->arena, Val, f->fn->ins.n + 1);
@@ -73,6 +73,12 @@ void field_value(const Field *f, Builder *b, const Problem *p, const Val *u, Val
     }
     for (int i = 0; i < p->field->out.n; i++)
         du[i] = map[f->fn->out.at[i]];
+}
+
+void step_field(Check *c, Builder *b, const Problem *p, const Val *u, Val t, Val *du)
+{
+    const Field f = field_open(c, p);
+    field_value(&f, b, p, u, t, NULL, du);
 }
 
 /* ---- changes ---- */
