@@ -230,7 +230,7 @@ static void emit_vjp_table(Emit *e, int index)
     text_line(e->to, "    &%s, %s, %s, %d, %s, %s, %s,", emit_solve_name(e, s), want, seed, n_seed, carry,
               truth(v->seed_dense), truth(plan_reads_dense(s, v)));
     text_line(e->to, "    %s, %s, %s, %s};", fn_ref(e, v->step_vjp, plan_step_vjp_set(s, v)),
-              whole_ref(e, v->dense_vjp), fn_ref(e, v->init_vjp, 0),
+              fn_ref(e, v->dense_vjp, 0), fn_ref(e, v->init_vjp, 0),
               s->backward ? str_format(e->a, "&%s", emit_solve_name(e, s->backward->solve)) : "NULL");
     text_add(e->to, "\n");
 }

@@ -506,7 +506,7 @@ Plan *plan_build(const Model *model)
         plan_top(p, v->step_vjp, plan_step_vjp_set(solve, v));
         plan_whole(p, v->record);
         plan_whole(p, v->again);
-        plan_whole(p, v->dense_vjp);
+        plan_top(p, v->dense_vjp, 0);
         plan_top(p, v->init_vjp, 0);
     }
     plan_whole(p, model->train);

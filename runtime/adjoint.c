@@ -78,11 +78,23 @@ static int begin_dense(Reverse *r)
     return r->vjp->reads_dense ? nde_dense_again(r->e, f) : 0;
 }
 
+void nde_dense_out(NdeFlow *f, const NdeRef *after)
+{
+    const NdeSolve *s = f->solve;
+    int o = 0;
+    for (int i = 0; i < s->n_state; i++)
+        f->call_out[o++] = f->extra[i];
+    for (int i = 0; i < s->n_state; i++)
+        f->call_out[o++] = after[i];
+    for (int i = 0; i < s->n_dense; i++)
+        f->call_out[o++] = f->g_dense[i];
+}
+
 static int add_through_dense(Reverse *r, Moment m, int slot, double theta)
 {
     NdeFlow *f = r->f;
     const NdeSolve *s = r->s;
-    int k = 0, o = 0;
+    int k = 0;
     for (int i = 0; i < s->n_state; i++)
         f->call_in[k++] = nde_tape_state(&f->tape, slot, i);
     for (int i = 0; i < s->n_state; i++)
@@ -100,22 +112,8 @@ static int add_through_dense(Reverse *r, Moment m, int slot, double theta)
         }
         f->call_in[k++] = seed;
     }
-    for (int i = 0; i < s->n_state; i++)
-        f->call_out[o++] = f->g_begin[i];
-    for (int i = 0; i < s->n_state; i++)
-        f->call_out[o++] = f->g_end[i];
-    for (int i = 0; i < s->n_dense; i++)
-        f->call_out[o++] = f->g_dense_new[i];
-    int status = nde_frame_run(r->e, r->vjp->dense_vjp, f->call_in, f->call_out);
-    if (status)
-        return status;
-    for (int i = 0; i < s->n_state; i++) {
-        nde_value_add(r->e, s->state[i], f->extra[i], f->g_begin[i]);
-        nde_value_add(r->e, s->state[i], r->after[i], f->g_end[i]);
-    }
-    for (int i = 0; i < s->n_dense; i++)
-        nde_value_add(r->e, s->dense_value[i], f->g_dense[i], f->g_dense_new[i]);
-    return 0;
+    nde_dense_out(f, r->after);
+    return nde_frame_run(r->e, r->vjp->dense_vjp, f->call_in, f->call_out);
 }
 
 /* One moment of the step from `slot`, at a time that `where` places in it. */

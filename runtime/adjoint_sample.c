@@ -143,24 +143,11 @@ static void begin_dense(Back *r)
 static int run_dense_vjp(Back *r)
 {
     NdeFlow *f = r->f;
-    const NdeSolve *s = r->s;
-    int k = nde_lanes_dense(f), o = 0;
-    for (int i = 0; i < s->n_state; i++)
+    int k = nde_lanes_dense(f);
+    for (int i = 0; i < r->s->n_state; i++)
         f->call_in[k++] = r->l->seed[i];
-    for (int i = 0; i < s->n_state; i++)
-        f->call_out[o++] = f->g_begin[i];
-    for (int i = 0; i < s->n_state; i++)
-        f->call_out[o++] = f->g_end[i];
-    for (int i = 0; i < s->n_dense; i++)
-        f->call_out[o++] = f->g_dense_new[i];
-    int status = nde_frame_run(r->e, r->vjp->dense_vjp, f->call_in, f->call_out);
-    for (int i = 0; !status && i < s->n_state; i++) {
-        nde_value_add(r->e, s->state[i], f->extra[i], f->g_begin[i]);
-        nde_value_add(r->e, s->state[i], r->after[i], f->g_end[i]);
-    }
-    for (int i = 0; !status && i < s->n_dense; i++)
-        nde_value_add(r->e, s->dense_value[i], f->g_dense[i], f->g_dense_new[i]);
-    return status;
+    nde_dense_out(f, r->after);
+    return nde_frame_run(r->e, r->vjp->dense_vjp, f->call_in, f->call_out);
 }
 
 /* The next wanted time inside the lane's step, and its cotangents as seeds; else seeds of 0. True: there is one. */

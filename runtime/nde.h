@@ -180,7 +180,7 @@ typedef struct NdeSolveVjp {
     int n_seed;
     const bool *seed_carry;    /* [n_carry] */
     bool seed_dense, reads_dense; /* reads_dense: dense_vjp needs the values of d */
-    const NdeFn *step_vjp, *dense_vjp, *init_vjp;
+    const NdeFn *step_vjp, *dense_vjp, *init_vjp; /* the last two add to their results */
     const NdeSolve *backward;  /* the adjoint system, which takes the place of all these; or NULL */
 } NdeSolveVjp;
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ALIGN = 64 };
+enum { ALIGN = 64, MOST_LANES = 16 }; /* bytes; numbers of float32 in the widest vector */
 
 /* The floating point operations from which threads pay: sharing work out and waiting for its end costs some 5
  * microseconds, in which one core does about this many. */
@@ -196,10 +196,7 @@ static void lay_flow(NdeEngine *e, Room *room, NdeFlow *f, const NdeSolve *s)
         g.lambda = take_state(e, room, s);
         g.lambda_new = take_state(e, room, s);
         g.extra = take_values(e, room, s->n_state, s->state);
-        g.g_begin = take_values(e, room, s->n_state, s->state);
-        g.g_end = take_values(e, room, s->n_state, s->state);
         g.g_dense = take_values(e, room, s->n_dense, s->dense_value);
-        g.g_dense_new = take_values(e, room, s->n_dense, s->dense_value);
     }
     if (s->is_per_sample)
         g.lanes = lay_lanes(e, room, s, g.spare);
@@ -341,13 +338,34 @@ static void zero_sums(NdeEngine *e, const NdeFn *fn, const NdePart *part, bool g
             memset(group_sum(e, fn, group) + part->sum[i].from, 0, sum_bytes(&part->sum[i]));
 }
 
+/* Halves are added to halves, which the C compiler makes vectors of: a number in place of `lanes` lets it. */
+static inline void halve_lanes(int n, const int lanes, const Real *from, Real *to, bool adds)
+{
+    Real part[MOST_LANES / 2];
+    for (int i = 0; i < n; i++, from += lanes) {
+        for (int l = 0; l < lanes / 2; l++)
+            part[l] = from[l] + from[l + lanes / 2];
+        for (int half = lanes / 4; half > 0; half /= 2)
+            for (int l = 0; l < half; l++)
+                part[l] += part[l + half];
+        to[i] = adds ? to[i] + part[0] : part[0];
+    }
+}
+
 static void add_lanes(const NdeSum *sum, const Real *from, Real *to, bool adds)
 {
-    for (int i = 0; i < sum->n; i++) {
-        Real total = 0;
-        for (int l = 0; l < sum->lanes; l++)
-            total += from[i * sum->lanes + l];
-        to[i] = adds ? to[i] + total : total;
+    switch (sum->lanes) {
+    case 2:
+        halve_lanes(sum->n, 2, from, to, adds);
+        break;
+    case 4:
+        halve_lanes(sum->n, 4, from, to, adds);
+        break;
+    case 8:
+        halve_lanes(sum->n, 8, from, to, adds);
+        break;
+    default:
+        halve_lanes(sum->n, sum->lanes, from, to, adds);
     }
 }
 

@@ -55,6 +55,7 @@
 #define nde_path_quadrature NDE_NAME(nde_path_quadrature)
 #define nde_seed_of NDE_NAME(nde_seed_of)
 #define nde_reverse_out NDE_NAME(nde_reverse_out)
+#define nde_dense_out NDE_NAME(nde_dense_out)
 #define nde_dense_at NDE_NAME(nde_dense_at)
 #define nde_value_add_times NDE_NAME(nde_value_add_times)
 #define nde_value_squares NDE_NAME(nde_value_squares)
@@ -205,9 +206,8 @@ struct NdeFlow {
     NdeRef *spare;              /* u1.., c1.. of a step that is run again only for its d.. */
     NdeRef *dense;              /* d.. */
     NdeRef *user;               /* the user's states, or their errors */
-    /* Reverse: cotangents of states and carries at the end and at the start of a step; of u through dense, and what
-     * one call of dense_vjp gives for u, u1, d; of d. */
-    NdeRef *lambda, *lambda_new, *extra, *g_begin, *g_end, *g_dense, *g_dense_new;
+    /* Reverse: cotangents of states and carries at the end and at the start of a step; of u through dense; of d. */
+    NdeRef *lambda, *lambda_new, *extra, *g_dense;
     /* Of an adjoint system: the path of the solve that it reverses; values of `extra`; of `rate`: at a node, and its
      * sums by two rules. */
     struct NdePath *path;
@@ -488,6 +488,9 @@ NdeRef nde_seed_of(const NdeSolveVjp *vjp, const NdeRef *seed, int result);
  * wanted arguments', which go to out, or to g_arg those of each sample. */
 void nde_reverse_out(NdeFlow *f, const NdeSolveVjp *vjp, const NdeRef *lambda, bool with_carry, const NdeRef *g_arg,
                      const NdeRef *out);
+/* Sets call_out to what dense_vjp adds to: the cotangents of the states at the start of the step (through dense, apart),
+ * at its end, and of d. */
+void nde_dense_out(NdeFlow *f, const NdeRef *after);
 
 /* ---- backward.c, path.c, quadrature.c: adjoint systems ---- */
 

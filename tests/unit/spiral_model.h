@@ -173,7 +173,7 @@ static int step_end(NdeFrame *f)
     return 0;
 }
 
-/* ---- dense (u, u1, k1..k4, h, theta) -> u(theta): cubic Hermite through u, k1, u1, k4; and its reverse ---- */
+/* ---- dense (u, u1, k1..k4, h, theta) -> u(theta): cubic Hermite through u, k1, u1, k4; and its reverse, which adds ---- */
 
 static void dense_tile(NdeTile *at)
 {
@@ -197,8 +197,6 @@ static void dense_vjp_tile(NdeTile *at)
                          h * x * x * (x - 1)};
     static const int to[4] = {0, 1, 2, 5};
     const Lanes *g = lanes(at, f->in[8]);
-    for (int k = 0; k < 6; k++)
-        memset(lanes(at, f->out[k]), 0, sizeof(Lanes));
     for (int k = 0; k < 4; k++)
         along(lanes(at, f->out[to[k]]), a[k], g, lanes(at, f->out[to[k]]));
 }
@@ -289,7 +287,7 @@ FN(guess, guess_part, 1, 5, 1, 1, 0, 0, 1)
 FN(step, step_part, 2, 5, 4, 4, sizeof(StepShared), sizeof(double), 2)
 FN(step_keep, step_keep_part, 2, 5, 8, 8, sizeof(StepShared), sizeof(double), 3)
 FN(dense, dense_part, 1, 8, 1, 1, 0, 0, 4)
-FN(dense_vjp, dense_vjp_part, 1, 9, 6, 6, 0, 0, 5)
+FN(dense_vjp, dense_vjp_part, 1, 9, 6, 0, 0, 0, 5)
 FN(step_vjp, step_vjp_part, 1, 11, 3, 2, 0, W_SIZE * sizeof(Real), 6)
 FN(init_vjp, init_vjp_part, 1, 4, 2, 0, 0, W_SIZE * sizeof(Real), 7)
 FN(scaled, scaled_part, 1, 5, 1, 1, 0, 0, 11)
