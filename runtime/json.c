@@ -36,6 +36,23 @@ static void whole_text(double x, char *out)
     *out = '\0';
 }
 
+/* A number with at most six digits behind its point, as %.15g writes it, since it has at most 15 in all: seconds in a log.
+ * False: it is no such number. */
+static bool short_text(double x, char *out)
+{
+    double millionths = fabs(x) * 1e6, whole = trunc(fabs(x));
+    if (!(fabs(x) >= 1e-4 && millionths < 1e15) || round(millionths) / 1e6 != fabs(x))
+        return false;
+    uint64_t rest = (uint64_t)(round(millionths) - whole * 1e6);
+    whole_text(copysign(whole, x), out);
+    out += strlen(out);
+    *out++ = '.';
+    for (uint64_t unit = 100000; rest > 0; rest %= unit, unit /= 10)
+        *out++ = (char)('0' + rest / unit);
+    *out = '\0';
+    return true;
+}
+
 /* A decimal of at most DIG digits survives the way through binary, so %.DIGg (which drops zeros at the end) is shortest
  * if it is exact at all. Numbers below the normal range have fewer digits, so the search starts at one. */
 void nde_number_text(double x, bool is_float, char out[NDE_NUMBER_TEXT])
@@ -48,6 +65,8 @@ void nde_number_text(double x, bool is_float, char out[NDE_NUMBER_TEXT])
         whole_text(x, out);
         return;
     }
+    if (!is_float && short_text(x, out))
+        return;
     locale_t before = plain_locale();
     int digits = is_float ? FLT_DIG : DBL_DIG;
     if (fabs(x) < (is_float ? (double)FLT_MIN : DBL_MIN))

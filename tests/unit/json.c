@@ -42,6 +42,21 @@ START_TEST(numbers_are_short)
 }
 END_TEST
 
+/* Those with few digits behind the point have a way of their own; the C library says what is right. */
+START_TEST(millionths_are_written_as_the_c_library_does)
+{
+    for (uint64_t i = 0; i < 100000; i++) {
+        uint64_t bits = nde_random_bits(5, 6, i);
+        double millionths = floor((double)(bits >> 14) / (double)(1ULL << (bits & 31)));
+        double x = (bits & 32 ? -millionths : millionths) / 1e6;
+        char want[NDE_NUMBER_TEXT];
+        snprintf(want, sizeof want, "%.15g", x);
+        if (strtod(want, NULL) == x)
+            assert_text(x, false, want);
+    }
+}
+END_TEST
+
 START_TEST(numbers_survive_the_way_through_text)
 {
     for (uint64_t i = 0; i < 20000; i++) {
@@ -152,6 +167,7 @@ int main(void)
     Suite *s = suite_create("json");
     TCase *t = tcase_create("json");
     tcase_add_test(t, numbers_are_short);
+    tcase_add_test(t, millionths_are_written_as_the_c_library_does);
     tcase_add_test(t, numbers_survive_the_way_through_text);
     tcase_add_test(t, only_decimal_numbers_are_numbers);
     tcase_add_test(t, a_line_is_read_back_by_another_parser);
