@@ -1,5 +1,5 @@
 """The spiral's training loop in PyTorch: Dormand-Prince 5(4) with one step size for the batch, snippets by the continuous
-extension, gradients by backpropagation through the accepted steps. spiral.py SPIRAL.npz ITERATIONS prints iterations a
+extension, gradients by backpropagation through the accepted steps. spiral.py SPIRAL.csv ITERATIONS prints iterations a
 second, evaluations of an iteration, and the last loss."""
 import sys
 import time
@@ -70,13 +70,13 @@ class Spiral:
 
 
 def main():
-    data, iterations = np.load(sys.argv[1]), int(sys.argv[2])
-    start, path = torch.tensor(data["start"]).float(), torch.tensor(data["path"]).float()
+    data, iterations = torch.tensor(np.loadtxt(sys.argv[1], delimiter=",")).float(), int(sys.argv[2])
+    start, path = data[:, :2], data[:, 2:].reshape(-1, 10, 2)
     torch.set_num_threads(1)
     torch.manual_seed(0)
     field = torch.nn.Sequential(torch.nn.Linear(2, 50), torch.nn.Tanh(), torch.nn.Linear(50, 2))
     rule = torch.optim.RMSprop(field.parameters(), lr=1e-3)
-    spiral, times = Spiral(field), np.linspace(0, 0.25, 10)
+    spiral, times = Spiral(field), np.linspace(0, 25 * 9 / 999, 10)
     began = None
     for i in range(iterations + 1):
         if i == 1:  # the first one sets things up
