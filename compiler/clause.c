@@ -235,6 +235,8 @@ static void read_time(Block *k, Node *clause)
             else
                 DIAG_AT(c->diags, CLAUSE_VALUE, at->span, "time", "time 0 .. 1");
         }
+    if (k->solve->saves_exactly && k->solve->n_save == 0 && !k->info->is_save_wrong)
+        DIAG_AT(c->diags, CLAUSE_VALUE, clause->span, "time", "time 0 .. 1 save [0.5, 1] exactly");
     check_end(k, clause);
 }
 
@@ -271,6 +273,8 @@ static void read_step(Block *k, Node *clause)
                {"min", &s->set_min},
                {"max", &s->set_max},
                {"limit", &s->set_limit}};
+    if (clause->n == 0)
+        DIAG_AT(k->c->diags, CLAUSE_VALUE, clause->span, "step", "step fixed 0.01");
     for (int g = 0; g < clause->n; g++)
         for (int i = 0; i < clause->kid[g]->n; i++) {
             Node *at = clause->kid[g]->kid[i];

@@ -58,6 +58,8 @@ static Tolerance read_tolerance(Block *k, Node *node, const char *name)
 void tolerance_read(Block *k, Node *clause)
 {
     Solve *s = k->solve;
+    if (clause->n == 0)
+        DIAG_AT(k->c->diags, CLAUSE_VALUE, clause->span, "tolerance", "tolerance 1e-4");
     for (int g = 0; g < clause->n; g++)
         for (int i = 0; i < clause->kid[g]->n; i++) {
             Node *at = clause->kid[g]->kid[i];
