@@ -5,6 +5,7 @@
  * Elsewhere: the instructions themselves (ir.c). */
 #include "checker.h"
 
+#include <math.h>
 #include <string.h>
 
 Value value_poison(void)
@@ -200,6 +201,13 @@ Fn *build_finish(Check *c, Builder *b)
 }
 
 /* ---- instructions ---- */
+bool build_fits(Check *c, double size, Span span)
+{
+    if (size > MAX_SIZE)
+        DIAG_AT(c->diags, SIZE_RANGE, span, (long)fmin(size, 0x1p62));
+    return size <= MAX_SIZE;
+}
+
 Val build_op(Check *c, Builder *b, Op op, int n, const Val *arg, Imm imm, Span span)
 {
     return fn_op(c->module, b->fn, op, n, arg, imm, span);

@@ -161,12 +161,7 @@ static void read_save(Block *k, Node *node)
     k->info->is_save_wrong = false;
     k->info->save = v;
     k->solve->n_save = v.type.dim[0];
-    for (int i = 0; i < v.type.dim[0]; i++) {
-        int at =
-            setting_add(c, str_format(c->arena, "%s.save.%d", k->solve->name, i + 1), v.array[i], false, node->span);
-        if (i == 0)
-            k->solve->set_save0 = at;
-    }
+    k->solve->set_save0 = setting_add_entries(c, clause_key(k, "save"), v.type.dim[0], v.array, node->span);
 }
 
 /* end uniform(b): STEER (Ghosh et al. 2020). */

@@ -29,6 +29,16 @@ int setting_add(Check *c, const char *name, double value, bool is_default, Span 
     return c->model->settings.n - 1;
 }
 
+int setting_add_entries(Check *c, const char *name, int n, const double *x, Span span)
+{
+    int before = c->model->settings.n;
+    int first = setting_add(c, str_format(c->arena, "%s.1", name), x[0], false, span);
+    for (int i = 1; i < n && first == before; i++)
+        list_push(c->arena, c->model->settings,
+                  ((Setting){str_format(c->arena, "%s.%d", name, i + 1), x[i], false, span}));
+    return first;
+}
+
 /* ---- sources ---- */
 static Node *given(Node *call, const char *name)
 {

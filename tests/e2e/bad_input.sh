@@ -28,6 +28,15 @@ ends 2 'a C compiler that is not there' "gcc-0" env CC=gcc-0 "$ndec" build "$exa
 ends 2 'a full standard output' "standard output" sh -c "'$ndec' explain '$examples/lorenz.nde' >/dev/full"
 ends 1 'a folder for a model, or a file of zeros' 'error' sh -c "head -c 100 /dev/zero >zeros.nde; '$ndec' check zeros.nde"
 if [ "$(grep -c error: err)" -eq 1 ] && grep -q 'zero byte' err; then ok 'one message for what is no text'; else fail 'what is no text has another message'; fi
+# Each of these took hours or forever.
+{ echo 'train'; head -c 4000000 /dev/zero | tr '\0' '\n'; echo '{'; } >lines.nde
+ends 1 'a brace behind four million lines' "lines.nde:4000002:1: error: '{' belongs" timeout 300 "$ndec" check lines.nde
+times() { # N FORMAT: the format for 0 .. N - 1
+    awk -v n="$1" -v format="$2\n" 'BEGIN { for (i = 0; i < n; i++) printf format, i, i, i }'
+}
+{ printf 'data x : real[2]\nsolve s {\n'; times 400 '  dz%d = -z%d dt\n  z%d(0) = x'
+  printf '  time 0 .. 1 save linspace(0, 1, 100000)\n}\noutput s.z0(1)\n'; } >wide.nde
+passes 'four hundred states that are vectors, a hundred thousand times' timeout 300 "$ndec" check wide.nde
 cp "$examples/lorenz.nde" bare
 ends 2 'a program in place of its model' "bare' is the model itself" "$ndec" build bare
 cp bare bare.c
