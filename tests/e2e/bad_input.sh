@@ -177,6 +177,8 @@ passes 'build digits' "$ndec" build "$examples/digits_ode.nde" -o digits
 pid=$!
 i=0
 until [ -s killed/checkpoint.safetensors ] || [ "$i" -gt 300 ]; do i=$((i + 1)); sleep 0.05; done
+ends 2 'a run that goes on is not resumed beside it' 'another program is training in killed' \
+    ./digits train --quiet --data "$examples" --resume killed --threads 1
 kill -KILL "$pid"
 wait "$pid" 2>/dev/null || true
 at=$(grep -c '"loss".*"reg"' killed/log.jsonl)
