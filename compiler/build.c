@@ -208,6 +208,18 @@ bool build_fits(Check *c, double size, Span span)
     return size <= MAX_SIZE;
 }
 
+bool build_too_many(Check *c, Node *node, long calls)
+{
+    enum { DEPTH = 100, MOST = 100000 };
+    bool is_reported = c->calls > MOST;
+    if (c->depth >= DEPTH)
+        DIAG_AT(c->diags, TOO_DEEP, check_span(c, node), DEPTH);
+    c->calls += is_reported ? 0 : calls;
+    if (c->calls > MOST && !is_reported)
+        DIAG_AT(c->diags, TOO_MANY, check_span(c, node), MOST);
+    return c->depth >= DEPTH || c->calls > MOST;
+}
+
 Val build_op(Check *c, Builder *b, Op op, int n, const Val *arg, Imm imm, Span span)
 {
     return fn_op(c->module, b->fn, op, n, arg, imm, span);

@@ -184,6 +184,9 @@ int build_key(Check *c, Keys *keys, const Value *v);
 int build_keys(Check *c, Builder *b, const Keys *keys, Val *arg);
 /* Has a value of so many elements room? Reports it otherwise. */
 bool build_fits(Check *c, double size, Span span);
+/* Are that too many calls within calls, or in all? So many more are expanded, here or by those who need a function
+ * without calls (fn_flat). Reports it once. */
+bool build_too_many(Check *c, Node *node, long calls);
 Val build_op(Check *c, Builder *b, Op op, int n, const Val *arg, Imm imm, Span span);
 Val build_map(Check *c, Builder *b, Op op, Val a, Val b2, Span span);
 /* The mean over the batch of a scalar of each sample; a shared one is itself. */

@@ -238,19 +238,6 @@ static Value run_body(Check *c, Scope *body, Builder *b, const char *name, Node 
     return out;
 }
 
-/* calls: so many more are expanded, here or by those who need a function without calls (fn_flat). */
-static bool too_many(Check *c, Node *node, long calls)
-{
-    enum { DEPTH = 100, MOST = 100000 };
-    bool is_reported = c->calls > MOST;
-    if (c->depth >= DEPTH)
-        DIAG_AT(c->diags, TOO_DEEP, check_span(c, node), DEPTH);
-    c->calls += is_reported ? 0 : calls;
-    if (c->calls > MOST && !is_reported)
-        DIAG_AT(c->diags, TOO_MANY, check_span(c, node), MOST);
-    return c->depth >= DEPTH || c->calls > MOST;
-}
-
 /* ---- functions ---- */
 static Instance *instance_of(Check *c, Symbol *fn, int n, const Value *arg, const Type *type)
 {
@@ -299,7 +286,7 @@ static Value call_instance(Check *c, Builder *b, Symbol *fn, const Value *arg, N
     for (int k = 0; k < n; k++)
         value_type(c, &arg[k], &type[k]);
     Instance *instance = instance_of(c, fn, n, arg, type);
-    if (!instance->fn || too_many(c, call, instance->calls))
+    if (!instance->fn || build_too_many(c, call, instance->calls))
         return value_poison();
     Val *val = ARENA_NEW(c->arena, Val, n + instance->keys->at.n + 1);
     for (int k = 0; k < n; k++)
@@ -315,7 +302,7 @@ Value call_fn(Check *c, Scope *s, Builder *b, Symbol *fn, Node *call)
     bool is_inlined = fn->node->span.source->is_prelude || is_static_head(head) || !b;
     Scope *body = scope_new(c, fn->scope, SCOPE_body);
     Value *arg = ARENA_NEW(c->arena, Value, head->n + 1);
-    if (too_many(c, call, 1) || !bind_arguments(c, s, b, fn->name, head, call, body, arg))
+    if (build_too_many(c, call, 1) || !bind_arguments(c, s, b, fn->name, head, call, body, arg))
         return value_poison();
     if (!is_inlined)
         return call_instance(c, b, fn, arg, call);
@@ -386,7 +373,7 @@ Value call_layer(Check *c, Scope *s, Builder *b, const Value *layer, Node *call)
         DIAG_PLAIN(c->diags, NOT_STATIC, check_span(c, call));
         return value_poison();
     }
-    if (too_many(c, call, 1) || !bind_arguments(c, s, b, name, decl->kid[1], call, body, NULL))
+    if (build_too_many(c, call, 1) || !bind_arguments(c, s, b, name, decl->kid[1], call, body, NULL))
         return value_poison();
     Body saved = enter(c, decl, check_span(c, call), str_format(c->arena, "%s.", layer->path));
     c->is_frozen |= layer->is_frozen;
