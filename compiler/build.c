@@ -5,6 +5,7 @@
  * Elsewhere: the instructions themselves (ir.c). */
 #include "checker.h"
 
+#include <math.h>
 #include <string.h>
 
 Value value_poison(void)
@@ -200,6 +201,25 @@ Fn *build_finish(Check *c, Builder *b)
 }
 
 /* ---- instructions ---- */
+bool build_fits(Check *c, double size, Span span)
+{
+    if (size > MAX_SIZE)
+        DIAG_AT(c->diags, SIZE_RANGE, span, (long)fmin(size, 0x1p62));
+    return size <= MAX_SIZE;
+}
+
+bool build_too_many(Check *c, Node *node, long calls)
+{
+    enum { DEPTH = 100, MOST = 100000 };
+    bool is_reported = c->calls > MOST;
+    if (c->depth >= DEPTH)
+        DIAG_AT(c->diags, TOO_DEEP, check_span(c, node), DEPTH);
+    c->calls += is_reported ? 0 : calls;
+    if (c->calls > MOST && !is_reported)
+        DIAG_AT(c->diags, TOO_MANY, check_span(c, node), MOST);
+    return c->depth >= DEPTH || c->calls > MOST;
+}
+
 Val build_op(Check *c, Builder *b, Op op, int n, const Val *arg, Imm imm, Span span)
 {
     return fn_op(c->module, b->fn, op, n, arg, imm, span);

@@ -397,6 +397,8 @@ static Value builtin_stack(Args *a)
         }
         v[i] = form(a, OP_reshape, v[i], type_real(false, t.rank + 1, dim)).val;
     }
+    if (!build_fits(a->c, (double)a->n * type_size(first), check_span(a->c, a->call)))
+        return value_poison();
     return value_val(a->b, build_op(a->c, a->b, OP_concat, a->n, v, (Imm){.axis = 0}, check_span(a->c, a->call)));
 }
 

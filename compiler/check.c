@@ -133,7 +133,7 @@ static void walk(Check *c, Node *file, bool training)
     c->file = scope_new(c, c->prelude, SCOPE_file);
     c->main = build_new(c, training ? "train" : "eval", file->span, NULL, NULL);
     c->path = "";
-    c->turns = 0;
+    c->turns = c->calls = 0;
     c->losses.n = c->penalties.n = c->metrics.n = c->outputs.n = c->solves.n = 0;
     for (int i = 0; i < file->n; i++)
         walk_item(c, file->kid[i]);

@@ -120,6 +120,7 @@ typedef struct Instance { /* a fn for given argument types */
     bool training;
     Fn *fn;
     Keys *keys;
+    long calls; /* in it, if all were expanded */
 } Instance;
 
 struct Check {
@@ -136,7 +137,7 @@ struct Check {
     const char *setting;                    /* if set, number literals become settings of that name */
     int n_setting_literal, setting_literal; /* in this clause: how many, how many seen */
     bool no_reduce, no_difference;          /* --no-reduce, --no-difference */
-    long turns;                             /* of all loops */
+    long turns, calls;                      /* of all loops, of everything that is expanded */
     int depth; /* of calls being inlined: there is no recursion, but a message is better than a crash */
     LIST(Instance *) instances;
     LIST(SolveInfo *) solves;
@@ -181,6 +182,11 @@ Fn *build_finish(Check *c, Builder *b);
 int build_key(Check *c, Keys *keys, const Value *v);
 /* The values of the keys in b, appended to arg. */
 int build_keys(Check *c, Builder *b, const Keys *keys, Val *arg);
+/* Has a value of so many elements room? Reports it otherwise. */
+bool build_fits(Check *c, double size, Span span);
+/* Are that too many calls within calls, or in all? So many more are expanded, here or by those who need a function
+ * without calls (fn_flat). Reports it once. */
+bool build_too_many(Check *c, Node *node, long calls);
 Val build_op(Check *c, Builder *b, Op op, int n, const Val *arg, Imm imm, Span span);
 Val build_map(Check *c, Builder *b, Op op, Val a, Val b2, Span span);
 /* The mean over the batch of a scalar of each sample; a shared one is itself. */
@@ -313,8 +319,8 @@ Fn *save_rate(Check *c, const Solve *s);
 Val save_series(Check *c, const SolveInfo *info, int state, Val series);
 
 /* ---- step.c: one step of a method as IR ---- */
-/* What the change of a field needs to know of where a step starts and what is costly to form there: residuals that a step
- * hands to the next one, which starts where its last stage lies. */
+/* What the change of a field needs to know of where a step starts and what is costly to form there: residuals that a
+ * step hands to the next one, which starts where its last stage lies. */
 typedef struct Handed {
     int n;
     int *residual;
@@ -427,6 +433,8 @@ Val integral_value(Check *c, const SolveInfo *info, const Term *term);
 /* ---- training.c ---- */
 void declare_train(Check *c, Scope *s, Node *node);
 int setting_add(Check *c, const char *name, double value, bool is_default, Span span);
+/* NAME.1, NAME.2, ..: the index of the first. */
+int setting_add_entries(Check *c, const char *name, int n, const double *x, Span span);
 void train_hyper(Check *c);
 
 #endif

@@ -161,12 +161,7 @@ static void read_save(Block *k, Node *node)
     k->info->is_save_wrong = false;
     k->info->save = v;
     k->solve->n_save = v.type.dim[0];
-    for (int i = 0; i < v.type.dim[0]; i++) {
-        int at =
-            setting_add(c, str_format(c->arena, "%s.save.%d", k->solve->name, i + 1), v.array[i], false, node->span);
-        if (i == 0)
-            k->solve->set_save0 = at;
-    }
+    k->solve->set_save0 = setting_add_entries(c, clause_key(k, "save"), v.type.dim[0], v.array, node->span);
 }
 
 /* end uniform(b): STEER (Ghosh et al. 2020). */
@@ -235,6 +230,8 @@ static void read_time(Block *k, Node *clause)
             else
                 DIAG_AT(c->diags, CLAUSE_VALUE, at->span, "time", "time 0 .. 1");
         }
+    if (k->solve->saves_exactly && k->solve->n_save == 0 && !k->info->is_save_wrong)
+        DIAG_AT(c->diags, CLAUSE_VALUE, clause->span, "time", "time 0 .. 1 save [0.5, 1] exactly");
     check_end(k, clause);
 }
 
@@ -271,6 +268,8 @@ static void read_step(Block *k, Node *clause)
                {"min", &s->set_min},
                {"max", &s->set_max},
                {"limit", &s->set_limit}};
+    if (clause->n == 0)
+        DIAG_AT(k->c->diags, CLAUSE_VALUE, clause->span, "step", "step fixed 0.01");
     for (int g = 0; g < clause->n; g++)
         for (int i = 0; i < clause->kid[g]->n; i++) {
             Node *at = clause->kid[g]->kid[i];

@@ -238,14 +238,6 @@ static Value run_body(Check *c, Scope *body, Builder *b, const char *name, Node 
     return out;
 }
 
-static bool too_deep(Check *c, Node *node)
-{
-    if (c->depth < 100)
-        return false;
-    DIAG_AT(c->diags, TOO_DEEP, check_span(c, node), 100);
-    return true;
-}
-
 /* ---- functions ---- */
 static Instance *instance_of(Check *c, Symbol *fn, int n, const Value *arg, const Type *type)
 {
@@ -258,7 +250,7 @@ static Instance *instance_of(Check *c, Symbol *fn, int n, const Value *arg, cons
             return at;
     }
     Instance *at = ARENA_NEW(c->arena, Instance, 1);
-    *at = (Instance){fn, n, ARENA_NEW(c->arena, Type, n + 1), c->training, NULL, ARENA_NEW(c->arena, Keys, 1)};
+    *at = (Instance){fn, n, ARENA_NEW(c->arena, Type, n + 1), c->training, NULL, ARENA_NEW(c->arena, Keys, 1), 1};
     memcpy(at->type, type, sizeof(Type) * (size_t)n);
     list_push(c->arena, c->instances, at);
     Builder *b = build_new(c, fn->name, fn->node->span, NULL, at->keys);
@@ -272,9 +264,13 @@ static Instance *instance_of(Check *c, Symbol *fn, int n, const Value *arg, cons
             return at;
         scope_add(c, body, head->kid[k]->text, head->kid[k]->name, v, "argument");
     }
+    long calls = c->calls;
+    c->calls = 0;
     Body saved = enter(c, fn->node, fn->node->span, str_format(c->arena, "%s.", fn->name));
     Value out = run_body(c, body, b, fn->name, fn->node, 1);
     leave(c, saved);
+    at->calls += c->calls;
+    c->calls = calls;
     Type t;
     if (out.kind == VALUE_poison || !value_type(c, &out, &t))
         return at;
@@ -290,7 +286,7 @@ static Value call_instance(Check *c, Builder *b, Symbol *fn, const Value *arg, N
     for (int k = 0; k < n; k++)
         value_type(c, &arg[k], &type[k]);
     Instance *instance = instance_of(c, fn, n, arg, type);
-    if (!instance->fn)
+    if (!instance->fn || build_too_many(c, call, instance->calls))
         return value_poison();
     Val *val = ARENA_NEW(c->arena, Val, n + instance->keys->at.n + 1);
     for (int k = 0; k < n; k++)
@@ -306,7 +302,7 @@ Value call_fn(Check *c, Scope *s, Builder *b, Symbol *fn, Node *call)
     bool is_inlined = fn->node->span.source->is_prelude || is_static_head(head) || !b;
     Scope *body = scope_new(c, fn->scope, SCOPE_body);
     Value *arg = ARENA_NEW(c->arena, Value, head->n + 1);
-    if (too_deep(c, call) || !bind_arguments(c, s, b, fn->name, head, call, body, arg))
+    if (build_too_many(c, call, 1) || !bind_arguments(c, s, b, fn->name, head, call, body, arg))
         return value_poison();
     if (!is_inlined)
         return call_instance(c, b, fn, arg, call);
@@ -377,7 +373,7 @@ Value call_layer(Check *c, Scope *s, Builder *b, const Value *layer, Node *call)
         DIAG_PLAIN(c->diags, NOT_STATIC, check_span(c, call));
         return value_poison();
     }
-    if (too_deep(c, call) || !bind_arguments(c, s, b, name, decl->kid[1], call, body, NULL))
+    if (build_too_many(c, call, 1) || !bind_arguments(c, s, b, name, decl->kid[1], call, body, NULL))
         return value_poison();
     Body saved = enter(c, decl, check_span(c, call), str_format(c->arena, "%s.", layer->path));
     c->is_frozen |= layer->is_frozen;

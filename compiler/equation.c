@@ -116,6 +116,21 @@ static void add_integrals(Block *k)
     }
 }
 
+/* Has each series of saved states room? It has one more axis. */
+static bool do_saves_fit(Block *k)
+{
+    const Solve *s = k->solve;
+    bool ok = true;
+    for (int j = 0; j < s->n_state && ok && s->n_save > 0; j++)
+        if (s->state_type[j].rank < MAX_RANK)
+            ok = build_fits(k->c, (double)s->n_save * type_size(s->state_type[j]), k->time->span);
+        else {
+            DIAG_AT(k->c->diags, RANK_RANGE, k->time->span, MAX_RANK + 1, MAX_RANK);
+            ok = false;
+        }
+    return ok;
+}
+
 static bool read_integrals(Block *k, Val *drift, Val t)
 {
     Check *c = k->c;
@@ -253,7 +268,7 @@ void declare_solve(Check *c, Scope *s, Builder *b, Node *node)
     bool ok = clause_check(&k) && read_states(&k) && read_starts(&k);
     if (ok)
         add_integrals(&k);
-    ok = ok && tolerance_fits(&k);
+    ok = ok && tolerance_fits(&k) && do_saves_fit(&k);
     Fn *field = ok ? read_equations(&k, keys) : NULL;
     if (field) {
         solve->saves_dense = solve->n_save > 0 && !solve->saves_exactly;

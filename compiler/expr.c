@@ -205,6 +205,9 @@ static Value eval_product(Check *c, Builder *b, const Value *arg, Node *node)
         DIAG_AT(c->diags, PRODUCT_SIZES, check_span(c, node), value_text(c, &arg[0]), value_text(c, &arg[1]), why);
         return value_poison();
     }
+    double rows = is_row ? t[0].dim[1] : t[0].dim[0], columns = t[1].rank > 1 ? t[1].dim[1] : 1;
+    if (!build_fits(c, rows * columns, check_span(c, node)))
+        return value_poison();
     Val left = build_val(c, b, &arg[is_row]), right = build_val(c, b, &arg[!is_row]);
     return value_val(b, build_op(c, b, op, 2, (Val[]){left, right}, (Imm){0}, check_span(c, node)));
 }
@@ -271,6 +274,7 @@ Value concat_values(Check *c, Builder *b, int n, Value *entry, Node *node)
 {
     bool all_static = true;
     Type shape = type_real(false, 1, (int[]){1}), t;
+    double size = 0;
     for (int i = 0; i < n; i++) {
         if (entry[i].kind == VALUE_poison)
             return entry[i];
@@ -279,9 +283,12 @@ Value concat_values(Check *c, Builder *b, int n, Value *entry, Node *node)
             return value_poison();
         }
         all_static &= value_is_static(&entry[i]) && t.rank <= 1;
+        size += type_size(t);
         if (t.rank > 0)
             shape = t;
     }
+    if (!build_fits(c, size, check_span(c, node)))
+        return value_poison();
     if (all_static)
         return concat_static(c, n, entry);
     if (!b) {

@@ -393,12 +393,13 @@ Latency latency_of(const Model *model, const Solve *s)
     square_error(m, s, &l);
     split_error(model, s, &l);
     l.dense = l.needs_dense ? flat(m, s->dense) : NULL;
-    int code = code_of(model, l.step);
+    const Fn *live = canon(m, l.step); /* a fraction that was begun and given up is not written out */
+    int code = code_of(model, live);
     if (code > LATENCY_CODE)
         l.refusal = str_format(m->arena, "a step of %d operations is too long to be written out", code);
-    else if (numbers_of(l.step) + numbers_of(l.start) > LATENCY_NUMBERS)
+    else if (numbers_of(live) + numbers_of(l.start) > LATENCY_NUMBERS)
         l.refusal = "its arrays are too large to be local variables";
-    else if (has_long_permutation(l.step))
+    else if (has_long_permutation(live))
         l.refusal = "it permutes a large array";
     return l;
 }

@@ -349,11 +349,12 @@ static void explain(Reduce *r, const Choice *most, double before, bool is_done)
 
 static bool decide(Reduce *r)
 {
+    enum { MOST_TRIED = 32 }; /* states: more are reduced all or not at all */
     bool *allowed = ARENA_NEW(r->c->arena, bool, r->n);
     double before = choose(r, allowed).cost;
     for (int i = 0; i < r->n; i++)
         allowed[i] = r->solve->state_type[i].rank == 1;
-    Choice most = choose(r, allowed), best = cheapest(r, most);
+    Choice most = choose(r, allowed), best = before > 0 && r->n <= MOST_TRIED ? cheapest(r, most) : most;
     bool any = false;
     for (int i = 0; i < r->n; i++) {
         any |= best.is_reduced[i];

@@ -69,8 +69,9 @@ static bool is_of_a_sample(const Value *v)
 
 static void report_unknown(Check *c, Scope *s, const char *name, Span span)
 {
+    enum { FEW = 100 }; /* errors; who has more will not read them all */
     LIST(const char *) names = {0};
-    for (; s; s = s->parent)
+    for (; s && diag_errors(c->diags) < FEW; s = s->parent)
         for (int i = 0; i < s->symbols.n; i++)
             list_push(c->arena, names, s->symbols.at[i]->name);
     DIAG_AT(c->diags, NO_SUCH_NAME, span, name);

@@ -94,12 +94,112 @@ void syntax_next(Parse *p, const Nodes *before, const Node *node)
         }
 }
 
-static const Node *find_word(const Nodes *parts, const char *text)
+/* Words of a clause that say the same thing, or what only one of can hold; "": a value without a word. */
+static const struct {
+    const char *head, *word, *other;
+} apart[] = {
+    {"step", "fixed", "adaptive"}, {"step", "fixed", "initial"},    {"step", "fixed", "min"},
+    {"step", "fixed", "max"},      {"tolerance", "", "abs"},        {"tolerance", "", "rel"},
+    {"evaluate", "", "every"},     {"batching", "joint", "sample"},
+};
+
+static const char *word_of(const Node *part)
 {
-    for (int i = 0; i < parts->n; i++)
-        if (parts->at[i]->kind == NODE_WORD && str_eq(parts->at[i]->text, text))
-            return parts->at[i];
-    return NULL;
+    return part->kind == NODE_WORD ? part->text : "";
+}
+
+/* Does the first part of the clause leave no place for the second? */
+static bool excludes(const char *head, const Node *first, const Node *second)
+{
+    const char *a = word_of(first), *b = word_of(second);
+    if (*a && str_eq(a, b))
+        return true;
+    for (size_t i = 0; i < sizeof apart / sizeof *apart; i++)
+        if (str_eq(apart[i].head, head) && ((str_eq(apart[i].word, a) && str_eq(apart[i].other, b)) ||
+                                            (str_eq(apart[i].word, b) && str_eq(apart[i].other, a))))
+            return true;
+    return false;
+}
+
+static void report_excluded(Parse *p, const Node *first, const Node *second)
+{
+    const char *a = word_of(first), *b = word_of(second);
+    if (*a && *b && !str_eq(a, b)) {
+        DIAG_AT(p->diags, WORD_BESIDE, second->name, b, a);
+        diag_note(p->diags, first->name, "which stands here");
+        return;
+    }
+    DIAG_AT(p->diags, GIVEN_TWICE, *b ? second->name : second->span, *b ? b : a);
+    diag_note(p->diags, *a ? first->name : first->span, "first given here");
+}
+
+/* "adaptive" and "adaptive 3" are one to the grammar. */
+static bool takes_value(const char *word)
+{
+    static const char *const row[] = {"save", "count",   "end", "until", "abs",         "rel",    "fixed",
+                                      "min",  "initial", "max", "limit", "checkpoints", "memory", "weight",
+                                      "of",   "every",   "and", "dense", "embedded"};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+        if (str_eq(row[i], word))
+            return true;
+    return false;
+}
+
+/* Two words that are one choice: neither stands alone. */
+static const struct {
+    const char *first, *second;
+} phrase[] = {{"through", "state"}, {"at", "accepted"}, {"hold", "slope"}, {"initial", "auto"}, {"initial", "warm"}};
+enum { PHRASES = sizeof phrase / sizeof *phrase };
+
+/* Is part i a word that should have another before it or behind it? */
+static bool is_half(Parse *p, const Nodes *parts, int i)
+{
+    const Node *at = parts->at[i];
+    const char *before = i > 0 && !parts->at[i - 1]->n ? word_of(parts->at[i - 1]) : "";
+    const char *behind = i + 1 < parts->n ? word_of(parts->at[i + 1]) : "", *wanted = NULL;
+    bool is_first = false, is_whole = false;
+    for (int k = 0; k < PHRASES && at->kind == NODE_WORD && !at->n; k++) {
+        bool is_second = str_eq(at->text, phrase[k].second);
+        is_first |= str_eq(at->text, phrase[k].first);
+        is_whole |= str_eq(is_second ? before : behind, is_second ? phrase[k].first : phrase[k].second);
+        wanted = is_second ? phrase[k].first : wanted;
+    }
+    if (is_whole || (!is_first && !wanted))
+        return false;
+    if (!parse_may_report(p))
+        return true;
+    if (wanted)
+        DIAG_AT(p->diags, WORD_BEHIND, at->name, at->text, wanted);
+    else
+        DIAG_AT(p->diags, MISSING_AFTER, at->name, at->text);
+    return true;
+}
+
+/* Is part i wrong where it stands? values: how many stand before it; most: how many may. */
+static bool is_refused(Parse *p, const Node *clause, const Nodes *parts, int i, int values, int most)
+{
+    const Node *at = parts->at[i], *value = NULL;
+    for (int k = 0; k < i; k++) {
+        value = parts->at[k]->kind == NODE_WORD ? value : parts->at[k];
+        if (!excludes(clause->text, parts->at[k], at))
+            continue;
+        if (parse_may_report(p))
+            report_excluded(p, parts->at[k], at);
+        return true;
+    }
+    if (at->kind != NODE_WORD && values == most) {
+        if (!parse_may_report(p))
+            return true;
+        DIAG_AT(p->diags, VALUE_TWICE, at->span, clause->text);
+        if (value)
+            diag_note(p->diags, value->span, "this one");
+        return true;
+    }
+    if (at->kind != NODE_WORD || !at->n || takes_value(at->text))
+        return is_half(p, parts, i);
+    if (parse_may_report(p))
+        DIAG_AT(p->diags, WORD_VALUE, at->kid[0]->span, at->text);
+    return true;
 }
 
 void syntax_clause(Parse *p, const Node *clause)
@@ -110,24 +210,8 @@ void syntax_clause(Parse *p, const Node *clause)
     for (int g = 0; g < clause->n; g++)
         for (int i = 0; i < clause->kid[g]->n; i++)
             list_push(p->arena, parts, clause->kid[g]->kid[i]);
-    const Node *value = NULL;
-    for (int i = 0; i < parts.n; i++) {
-        const Node *at = parts.at[i], *first = at->kind == NODE_WORD ? find_word(&parts, at->text) : at;
-        values += at->kind != NODE_WORD;
-        if (first == at && values <= most) {
-            value = at->kind == NODE_WORD ? value : at;
-            continue;
-        }
-        if (!parse_may_report(p))
-            return;
-        if (first != at) {
-            report_twice(p, at, first);
-            return;
-        }
-        DIAG_AT(p->diags, VALUE_TWICE, at->span, clause->text);
-        diag_note(p->diags, value->span, "this one");
-        return;
-    }
+    for (int i = 0; i < parts.n && !is_refused(p, clause, &parts, i, values, most); i++)
+        values += parts.at[i]->kind != NODE_WORD;
 }
 
 void syntax_chain(Parse *p, Span chain)

@@ -32,14 +32,12 @@ static Tolerance read_entries(Block *k, Node *node, const char *name)
         return out;
     }
     out.n = v.type.dim[0];
-    for (int i = 0; i < out.n; i++) {
+    for (int i = 0; i < out.n; i++)
         if (!(v.array[i] > 0)) {
             DIAG_AT(c->diags, NOT_POSITIVE, node->span, num_text(c->arena, v.array[i], false));
             return (Tolerance){.set = -1};
         }
-        int set = setting_add(c, str_format(c->arena, "%s.%d", name, i + 1), v.array[i], false, node->span);
-        out.set = i == 0 ? set : out.set;
-    }
+    out.set = setting_add_entries(c, name, out.n, v.array, node->span);
     return out;
 }
 
@@ -58,6 +56,8 @@ static Tolerance read_tolerance(Block *k, Node *node, const char *name)
 void tolerance_read(Block *k, Node *clause)
 {
     Solve *s = k->solve;
+    if (clause->n == 0)
+        DIAG_AT(k->c->diags, CLAUSE_VALUE, clause->span, "tolerance", "tolerance 1e-4");
     for (int g = 0; g < clause->n; g++)
         for (int i = 0; i < clause->kid[g]->n; i++) {
             Node *at = clause->kid[g]->kid[i];

@@ -4,6 +4,8 @@
  * Elsewhere: reading the data and the loop over steps (runtime/). */
 #include "checker.h"
 
+#include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +29,16 @@ int setting_add(Check *c, const char *name, double value, bool is_default, Span 
     return c->model->settings.n - 1;
 }
 
+int setting_add_entries(Check *c, const char *name, int n, const double *x, Span span)
+{
+    int before = c->model->settings.n;
+    int first = setting_add(c, str_format(c->arena, "%s.1", name), x[0], false, span);
+    for (int i = 1; i < n && first == before; i++)
+        list_push(c->arena, c->model->settings,
+                  ((Setting){str_format(c->arena, "%s.%d", name, i + 1), x[i], false, span}));
+    return first;
+}
+
 /* ---- sources ---- */
 static Node *given(Node *call, const char *name)
 {
@@ -43,10 +55,12 @@ static void read_option(Check *c, Scope *s, Node *at, const char *key, DataSourc
     if (str_eq(at->text, "scale"))
         source->set_scale = clause_setting(c, s, at->kid[0], str_format(c->arena, "train.%s.scale", key), "a scale");
     else if (str_eq(at->text, "rows") && str_eq(source->kind, "csv")) {
-        if (eval_int(c, s, at->kid[0], "a number of rows", &rows))
+        if (!eval_int(c, s, at->kid[0], "a number of rows", &rows))
+            return;
+        if (rows < 1 || rows > INT_MAX)
+            DIAG_AT(c->diags, SIZE_RANGE, at->kid[0]->span, rows);
+        else
             source->rows = (int)rows;
-        if (source->rows < 1)
-            DIAG_AT(c->diags, NOT_POSITIVE, at->kid[0]->span, str_format(c->arena, "%d", source->rows));
     } else
         DIAG_AT(c->diags, NO_SUCH_ARGUMENT, at->span, source->kind, at->text);
 }
@@ -59,7 +73,7 @@ static bool read_source(Check *c, Scope *s, Node *call, const char *clause, cons
         if (str_eq(call->kid[0]->text, kinds[i]))
             source->kind = kinds[i];
     if (!source->kind) {
-        DIAG_AT(c->diags, CLAUSE_VALUE, call->span, clause, "data csv(\"file.csv\")");
+        DIAG_AT(c->diags, CLAUSE_VALUE, call->span, clause, str_format(c->arena, "%s csv(\"file.csv\")", clause));
         return false;
     }
     bool bad = false;
@@ -83,6 +97,9 @@ static void read_sources(Check *c, Scope *s, Node *clause)
 {
     Train *t = c->model->train_block;
     int n = 0;
+    if (clause->n == 0)
+        DIAG_AT(c->diags, CLAUSE_VALUE, clause->span, clause->text,
+                str_format(c->arena, "%s csv(\"file.csv\")", clause->text));
     for (int g = 0; g < clause->n; g++)
         for (int i = 0; i < clause->kid[g]->n; i++) {
             DataSource source;
@@ -103,14 +120,16 @@ static void read_number(Check *c, Scope *s, Node *clause, int *set, bool is_whol
     if (at && at->kind == NODE_WORD) /* evaluate every 500 */
         at = at->n ? at->kid[0] : NULL;
     if (!at) {
-        DIAG_AT(c->diags, CLAUSE_VALUE, clause->span, clause->text, str_format(c->arena, "%s 500", clause->text));
+        const char *example = is_whole ? "500" : "0.8";
+        DIAG_AT(c->diags, CLAUSE_VALUE, clause->span, clause->text,
+                str_format(c->arena, "%s %s", clause->text, example));
         return;
     }
     *set = clause_setting(c, s, at, str_format(c->arena, "train.%s", clause->text), clause->text);
     if (*set < 0)
         return;
     double x = c->model->settings.at[*set].value;
-    if (is_whole && x != (double)(long)x)
+    if (is_whole && (x != floor(x) || x > 0x1p53)) /* above, doubles have gaps */
         DIAG_AT(c->diags, NOT_WHOLE, at->span, clause->text);
     if (x < 0 || (x == 0 && !str_eq(clause->text, "seed")))
         DIAG_AT(c->diags, NOT_POSITIVE, at->span, num_text(c->arena, x, false));
@@ -247,6 +266,8 @@ void declare_train(Check *c, Scope *s, Node *node)
             read_sources(c, s, at);
         if (str_eq(at->text, "optimizer") && at->n && at->kid[0]->n)
             c->optimizer = at->kid[0]->kid[0];
+        else if (str_eq(at->text, "optimizer"))
+            DIAG_AT(c->diags, CLAUSE_VALUE, at->span, at->text, "optimizer adam(0.001)");
         for (size_t r = 0; r < sizeof row / sizeof *row; r++)
             if (str_eq(at->text, row[r].name))
                 read_number(c, s, at, row[r].set, row[r].is_whole);

@@ -53,6 +53,7 @@ typedef struct Parse {
     LIST(Level) levels;
     LIST(Span) brackets;    /* open ones */
     int forced;             /* blocks ended for the user */
+    size_t brace;           /* the last one that was found below the line of its head */
 } Parse;
 
 void parse_open(Parse *p, int start);

@@ -7,6 +7,7 @@
 #include "train.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,6 +138,11 @@ int nde_checkpoint_open(const NdeModel *m, NdeOptions *o, NdeTensors *file, NdeE
     return status ? status : nde_setting_check(m, o->setting, e);
 }
 
+static bool is_count(double x)
+{
+    return x >= 0 && x <= 0x1p53 && x == floor(x);
+}
+
 int nde_checkpoint_read(NdeTrainer *t, const NdeTensors *file, long *log_bytes)
 {
     NdeError *e = t->session.error;
@@ -154,8 +160,10 @@ int nde_checkpoint_read(NdeTrainer *t, const NdeTensors *file, long *log_bytes)
     for (int i = 0; !status && i < m->n_solve; i++)
         t->session.engine.flow[i].warm = warm[i];
     free(warm);
-    if (status)
+    if (status || (status = nde_param_finite(m, to[0], "the checkpoint", e)))
         return status;
+    if (!is_count(state[STATE_STEP]) || !is_count(state[STATE_LOG_BYTES]))
+        return nde_fail(e, NDE_EXIT_DATA, "the checkpoint's 'state' is damaged: it cannot be resumed");
     t->step = (long)state[STATE_STEP];
     t->best_loss = state[STATE_BEST_LOSS];
     t->behind = state[STATE_BEHIND];

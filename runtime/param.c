@@ -185,6 +185,16 @@ int nde_param_fetch(const NdeModel *m, const NdeTensors *tensors, const char *pr
     return 0;
 }
 
+int nde_param_finite(const NdeModel *m, const Real *from, const char *what, NdeError *e)
+{
+    for (int k = 0; k < m->n_param; k++)
+        for (int i = 0; i < m->param[k].n; i++)
+            if (!isfinite(from[m->param[k].offset + (size_t)i]))
+                return nde_fail(e, NDE_EXIT_DATA, "%s: '%s' is not finite in entry %d%s", what, m->param[k].name, i,
+                                sizeof(Real) == 4 ? ", or too large for float32" : "");
+    return 0;
+}
+
 static bool is_param(const NdeModel *m, const char *name)
 {
     for (int i = 0; i < m->n_param; i++)
@@ -206,5 +216,5 @@ int nde_param_load(const NdeModel *m, const char *path, Real *to, NdeError *e)
                               "%s has '%s', which this model has not: these are the weights of another model", path,
                               tensors.tensor[i].name);
     nde_tensors_free(&tensors);
-    return status;
+    return status ? status : nde_param_finite(m, to, path, e);
 }

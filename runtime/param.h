@@ -10,6 +10,7 @@
 #define nde_param_save NDE_NAME(nde_param_save)
 #define nde_param_tensor NDE_NAME(nde_param_tensor)
 #define nde_param_fetch NDE_NAME(nde_param_fetch)
+#define nde_param_finite NDE_NAME(nde_param_finite)
 
 /* First values of all parameters of the model, by the rows of init.def and the seed. 0 or an exit code. */
 int nde_param_init(const NdeModel *m, uint64_t seed, Real *to, NdeError *e);
@@ -23,5 +24,7 @@ int nde_param_save(const NdeModel *m, const char *path, const Real *from, NdeErr
 /* The tensors called prefix + name of every parameter, from a file that was read; `what` names the file in messages. */
 int nde_param_fetch(const NdeModel *m, const NdeTensors *tensors, const char *prefix, const char *what, Real *to,
                     NdeError *e);
+/* An error that names the first number that is none, if there is one. */
+int nde_param_finite(const NdeModel *m, const Real *from, const char *what, NdeError *e);
 
 #endif

@@ -5,6 +5,7 @@
 #include "batch.h"
 #include "command.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,10 @@ int nde_eval(const NdeModel *m, NdeOptions *o, NdeError *e)
         status = nde_evaluate(&s, set, metric, &figures);
     if (!status)
         nde_report_figures(m, &figures, set->count);
+    if (!status && !isfinite(figures.loss))
+        status = nde_fail(e, NDE_EXIT_NUMERICAL,
+                          "the loss is not finite: a number of the model overflows, or a "
+                          "division, root or logarithm of it has no value");
     nde_session_close(&s);
     free(metric);
     return status;

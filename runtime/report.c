@@ -5,6 +5,8 @@
  * (main.c). */
 #include "program.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -29,13 +31,17 @@ int nde_report_open(NdeReport *r, const NdeModel *m, const char *dir, long keep_
     r->started = nde_clock();
     r->shown = -1;
     snprintf(r->log_path, sizeof r->log_path, "%s/log.jsonl", dir);
-    struct stat there;
-    if (keep_bytes >= 0 && !stat(r->log_path, &there) && there.st_size > keep_bytes &&
-        truncate(r->log_path, keep_bytes))
-        return nde_fail(e, NDE_EXIT_FILE, "%s cannot be cut to the step of the checkpoint", r->log_path);
     r->log = fopen(r->log_path, "a");
     if (!r->log)
         return nde_fail(e, NDE_EXIT_FILE, "%s cannot be written: give another folder with --out", r->log_path);
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET}; /* until the program ends, however it ends */
+    if (fcntl(fileno(r->log), F_SETLK, &whole) && (errno == EACCES || errno == EAGAIN))
+        return nde_fail(e, NDE_EXIT_FILE, "another program is training in %s: wait for its end, or give another folder",
+                        dir);
+    struct stat there;
+    if (keep_bytes >= 0 && !fstat(fileno(r->log), &there) && there.st_size > keep_bytes &&
+        (ftruncate(fileno(r->log), keep_bytes) || fseek(r->log, 0, SEEK_END)))
+        return nde_fail(e, NDE_EXIT_FILE, "%s cannot be cut to the step of the checkpoint", r->log_path);
     return 0;
 }
 

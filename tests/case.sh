@@ -43,6 +43,16 @@ holds() {
     if awk "BEGIN { exit !($2) }"; then ok "$1"; else fail "$1: $2"; fi
 }
 
+# points NUMBERS [N]: points.csv, 24 (or N) lines of these functions of their number i; one.csv, the first of them. The
+# fields of the first five numbers are $points.
+points() {
+    awk -v OFS=, "BEGIN { for (i = 0; i < ${2:-24}; i++) print $1 }" >points.csv
+    sed 1q points.csv >one.csv
+}
+points='precision f64
+data x : real[3]
+data y : real[2]'
+
 # mnist_like FOLDER [N]: small files in MNIST's format, 48 (or N) images to learn from and 20 to be tested on. Their pixels
 # are the bytes of source files, so each image is different, and their labels follow a pattern.
 mnist_like() {

@@ -28,6 +28,15 @@ ends 2 'a C compiler that is not there' "gcc-0" env CC=gcc-0 "$ndec" build "$exa
 ends 2 'a full standard output' "standard output" sh -c "'$ndec' explain '$examples/lorenz.nde' >/dev/full"
 ends 1 'a folder for a model, or a file of zeros' 'error' sh -c "head -c 100 /dev/zero >zeros.nde; '$ndec' check zeros.nde"
 if [ "$(grep -c error: err)" -eq 1 ] && grep -q 'zero byte' err; then ok 'one message for what is no text'; else fail 'what is no text has another message'; fi
+# Each of these took hours or forever.
+{ echo 'train'; head -c 4000000 /dev/zero | tr '\0' '\n'; echo '{'; } >lines.nde
+ends 1 'a brace behind four million lines' "lines.nde:4000002:1: error: '{' belongs" timeout 300 "$ndec" check lines.nde
+numbered() { # N FORMAT: the format for 0 .. N - 1
+    awk -v n="$1" -v format="$2\n" 'BEGIN { for (i = 0; i < n; i++) printf format, i, i, i }'
+}
+{ printf 'data x : real[2]\nsolve s {\n'; numbered 400 '  dz%d = -z%d dt\n  z%d(0) = x'
+  printf '  time 0 .. 1 save linspace(0, 1, 100000)\n}\noutput s.z0(1)\n'; } >wide.nde
+passes 'four hundred states that are vectors, a hundred thousand times' timeout 300 "$ndec" check wide.nde
 cp "$examples/lorenz.nde" bare
 ends 2 'a program in place of its model' "bare' is the model itself" "$ndec" build bare
 cp bare bare.c
@@ -105,6 +114,21 @@ ends 2 'weights that are not there' "none.safetensors" ./line eval --weights non
 ends 4 'a file that is no weights' "points.csv" ./line eval --weights points.csv
 head -c 60 run/weights.safetensors >short.safetensors
 ends 4 'truncated weights' "short.safetensors" ./line eval --weights short.safetensors
+# put FILE AT: eight bytes that are no number, there
+put() { printf '\377\377\377\377\377\377\377\377' | dd of="$1" bs=1 seek="$2" conv=notrunc 2>dd.err; }
+cp run/weights.safetensors none.safetensors
+put none.safetensors $(($(wc -c <none.safetensors) - 8))
+ends 4 'weights that are no numbers' "none.safetensors: 'head.b' is not finite in entry 1" ./line eval --weights none.safetensors
+cp -r run damaged
+at=$(od -An -v -j 4 -t f8 -w8 run/checkpoint.safetensors | grep -nx " *$(wc -c <run/log.jsonl)" | cut -d: -f1)
+put damaged/checkpoint.safetensors $((8 * at - 4)) # behind 27 numbers of 4 bytes
+ends 4 'a damaged checkpoint' "the checkpoint's 'state' is damaged" ./line train --resume damaged --set train.steps=30
+same 'its log is as it was' damaged/log.jsonl run/log.jsonl
+{ head -c -36 run/weights.safetensors; head -c 36 /dev/zero | tr '\0' '~'; } >huge.safetensors # 8e37, all of them
+mkdir far
+printf '1e30,1e30,0\n' >far/points.csv
+ends 3 'a loss that is no number in eval' 'the loss is not finite' ./line eval --data far --weights huge.safetensors
+rm none.safetensors
 ends 2 'data that are not there' "points.csv" ./line train --data elsewhere --out r1
 cut -d, -f1,2 points.csv >x.csv && mv x.csv points.csv
 ends 4 'a column too few' "points.csv" ./line train --out r2
@@ -153,6 +177,8 @@ passes 'build digits' "$ndec" build "$examples/digits_ode.nde" -o digits
 pid=$!
 i=0
 until [ -s killed/checkpoint.safetensors ] || [ "$i" -gt 300 ]; do i=$((i + 1)); sleep 0.05; done
+ends 2 'a run that goes on is not resumed beside it' 'another program is training in killed' \
+    ./digits train --quiet --data "$examples" --resume killed --threads 1
 kill -KILL "$pid"
 wait "$pid" 2>/dev/null || true
 at=$(grep -c '"loss".*"reg"' killed/log.jsonl)

@@ -2,7 +2,7 @@
 # and carries, from the least bound that is allowed to one that holds everything, against the model without the clause.
 . "$NDEC_ROOT/tests/case.sh"
 mkdir free bound
-awk -v OFS=, 'BEGIN { for (i = 0; i < 24; i++) print sin(i), cos(2 * i), 0.1 * i, sin(3 * i), cos(i), 1 - 0.1 * i }' >points.csv
+points 'sin(i), cos(2 * i), 0.1 * i, sin(3 * i), cos(i), 1 - 0.1 * i'
 
 model() { # precision, body of the field, clauses of the solve
     cat <<END

@@ -3,7 +3,7 @@
 # tolerance. So what is asked is 100 times the tolerance, at 1e-7; and that the difference falls with the tolerance, by its
 # power 1. A program holds two solves with weights of their own; the rows of its table tell them apart.
 . "$NDEC_ROOT/tests/case.sh"
-awk -v OFS=, 'BEGIN { for (i = 0; i < 24; i++) print sin(i), cos(2 * i), 0.1 * i, sin(3 * i), cos(i) }' >points.csv
+points 'sin(i), cos(2 * i), 0.1 * i, sin(3 * i), cos(i)'
 
 # A state that is reduced and one that is not, an argument of each sample that depends on a parameter, saved times.
 one() { # letter, adjoint, span, regularize clauses

@@ -1,6 +1,6 @@
 # A number of checkpoints changes no bit of a gradient, and the memory of the tape does not grow with the steps.
 . "$NDEC_ROOT/tests/case.sh"
-awk -v OFS=, 'BEGIN { for (i = 0; i < 24; i++) print sin(i), cos(2 * i), 0.1 * i, sin(3 * i), cos(i), 1 - 0.1 * i }' >points.csv
+points 'sin(i), cos(2 * i), 0.1 * i, sin(3 * i), cos(i), 1 - 0.1 * i'
 cat >net.nde <<'END'
 precision f64
 data x : real[3]

@@ -3,7 +3,7 @@
 # and through starts, a frozen one, saved times, terms at drawn times, an integral, a tolerance for each component, steps of
 # each sample, a method that carries two states.
 . "$NDEC_ROOT/tests/case.sh"
-awk -v OFS=, 'BEGIN { for (i = 0; i < 24; i++) print sin(i), cos(2 * i), 0.1 * i, sin(3 * i), cos(i) }' >points.csv
+points 'sin(i), cos(2 * i), 0.1 * i, sin(3 * i), cos(i)'
 cat >many.nde <<'END'
 precision f64
 const seen = [0.2, 0.7, 1]

@@ -48,7 +48,7 @@ train {
 END
 }
 
-awk -v OFS=, 'BEGIN { for (i = 0; i < 20; i++) print sin(i), cos(2 * i), sin(3 * i + 1), cos(i), 0.5 * sin(5 * i) }' >points.csv
+points 'sin(i), cos(2 * i), sin(3 * i + 1), cos(i), 0.5 * sin(5 * i)' 20
 # The numbers of a training log as step, loss, reg, nfe, accepted, rejected.
 numbers() { sed -n 's/^{"step":\([0-9]*\),"loss":\([^,]*\),"reg":\([^,]*\),"nfe":\([^,]*\),"accepted":\([^,]*\),"rejected":\([^,]*\),.*/\1 \2 \3 \4 \5 \6/p' "$1"; }
 

@@ -3,11 +3,7 @@
 # solution; times of each sample, in a learned span, at ends of steps and of the span; what is said of times that leave
 # the span; training that finds times.
 . "$NDEC_ROOT/tests/case.sh"
-awk -v OFS=, 'BEGIN { for (i = 0; i < 24; i++) print sin(i), cos(2 * i), 0.1 * i, 1.5 * sin(i), 1.5 * cos(2 * i) }' >points.csv
-sed 1q points.csv >one.csv
-head='precision f64
-data x : real[3]
-data y : real[2]'
+points 'sin(i), cos(2 * i), 0.1 * i, 1.5 * sin(i), 1.5 * cos(2 * i)'
 train='train {
   data  csv("points.csv")
   batch 5
@@ -32,7 +28,7 @@ output 1000 * (at_$1 - [0.3, 0.8]) - wanted, $1.u(at_$1) - 2 * exp(-rate_$1 * at
 END
 }
 {
-    printf '%s\nconst wanted = 2.6 * exp(-1.3 * [0.3, 0.8]) * [1, -3]\n' "$head"
+    printf '%s\nconst wanted = 2.6 * exp(-1.3 * [0.3, 0.8]) * [1, -3]\n' "$points"
     closed discrete '  adjoint discrete'
     closed slots '  adjoint discrete checkpoints 4'
     closed bytes '  memory 512 KiB'
@@ -78,7 +74,7 @@ END
 }
 {
     cat <<END
-$head
+$points
 param pull : real = 0.3
 param first : real = 0.15
 param T : real = 1.1
@@ -132,7 +128,7 @@ passes 'kinds: check-gradient' ./kinds check-gradient --entries 2
 
 # ---- adjoints of the equation: the same rate beside a gradient of the states that is close ----
 {
-    printf '%s\nparam when : real[2] = [0.3, 0.7]\nlayer gap = dense(1)\nparam pull : real = 0.3\n' "$head"
+    printf '%s\nparam when : real[2] = [0.3, 0.7]\nlayer gap = dense(1)\nparam pull : real = 0.3\n' "$points"
     for adjoint in backsolve interpolating quadrature; do
         solve $adjoint when "  adjoint $adjoint
   tolerance 1e-8" | sed '/1e-3$/d'

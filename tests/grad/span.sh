@@ -2,12 +2,8 @@
 # one of constants, steps and quantities included; check-gradient for every kind of adjoint; training through a span of
 # length 0, and what is said where a span is not finite; saved times, which have no gradient for the other bound.
 . "$NDEC_ROOT/tests/case.sh"
-awk -v OFS=, 'BEGIN { for (i = 0; i < 24; i++) print sin(i), cos(2 * i), 0.1 * i, 1.5 * sin(i), 1.5 * cos(2 * i) }' >points.csv
+points 'sin(i), cos(2 * i), 0.1 * i, 1.5 * sin(i), 1.5 * cos(2 * i)'
 sed 3q points.csv >three.csv
-sed 1q points.csv >one.csv
-head='precision f64
-data x : real[3]
-data y : real[2]'
 train='train {
   data  csv("points.csv")
   batch 5
@@ -32,7 +28,7 @@ pair() { # name, clauses, global quantities
 }
 {
     cat <<END
-$head
+$points
 param A : real = 0.3
 param B : real = 1.7
 param first : real = 1.4
@@ -84,7 +80,7 @@ END
 }
 {
     cat <<END
-$head
+$points
 param T : real = 0.8
 param S : real = 2
 param onset : real = 0.1
@@ -141,7 +137,7 @@ ends 3 'one that is outside' "save time 0.01 of 'begin' is outside of its span 0
 
 # ---- y = 3/2 x, so the path of dz = -z leads there at T = -log(3/2): from T = 0 backwards ----
 cat >turn.nde <<END
-$head
+$points
 param T : real = 0
 solve flow {
   dz   = -z dt
