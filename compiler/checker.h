@@ -282,6 +282,8 @@ Val reduce_lift_rate(Check *c, Builder *b, const Reduction *r, int state, const 
 double tolerance_least(const Check *c, const Tolerance *t);
 /* For each state of the user a number, or an array of its shape. */
 Val *tolerance_values(Check *c, Builder *b, const Solve *s, Tolerance *t);
+/* Its least entry as it is set. */
+Val tolerance_least_value(Check *c, Builder *b, const Tolerance *t);
 
 /* ---- span.c: spans with a learned bound ---- */
 /* Is it a value of the whole batch that is not static? */

@@ -203,8 +203,10 @@ static double usual_tolerance(const NdeModel *m, const NdeOptions *o)
     double most = 1e-6;
     for (int i = 0; i < m->n_solve; i++) {
         const NdeSolve *s = m->solve[i];
-        if (s->n_extra)
-            most = fmax(most, 100 * fmax(o->setting[s->set_atol], o->setting[s->set_rtol]));
+        for (int k = 0; s->n_extra && k < s->n_atol; k++)
+            most = fmax(most, 100 * o->setting[s->set_atol + k]);
+        for (int k = 0; s->n_extra && k < s->n_rtol; k++)
+            most = fmax(most, 100 * o->setting[s->set_rtol + k]);
     }
     return most;
 }

@@ -53,6 +53,7 @@
 #define nde_path_state NDE_NAME(nde_path_state)
 #define nde_path_moments NDE_NAME(nde_path_moments)
 #define nde_path_quadrature NDE_NAME(nde_path_quadrature)
+#define nde_tolerance_least NDE_NAME(nde_tolerance_least)
 #define nde_seed_of NDE_NAME(nde_seed_of)
 #define nde_reverse_out NDE_NAME(nde_reverse_out)
 #define nde_dense_at NDE_NAME(nde_dense_at)
@@ -505,6 +506,8 @@ int nde_path_state(NdeEngine *e, NdePath *path, double time, const NdeRef *to);
 int nde_path_moments(NdeEngine *e, NdeFlow *f);
 /* Adds the integral of `rate` over the step that was accepted. */
 int nde_path_quadrature(NdeEngine *e, NdeFlow *f);
+/* The least of the entries of a tolerance, which its cotangents and gradients go by. */
+double nde_tolerance_least(const NdeEngine *e, int set, int n);
 
 /* Streams of random numbers; the lower bits of a stream say what is drawn. */
 enum {
