@@ -49,7 +49,7 @@ typedef struct NdeCourse { /* one sample */
     bool is_accepted;
     long left; /* steps that are not reversed yet */
     long accepted, rejected;
-    double broken_h;
+    double broken_h, warm; /* warm: as that of the flow */
     size_t last;        /* its latest record, in the reverse the one at the end of the step; 0: none */
     const double *save; /* [n_save], in the direction of the span */
     int n_save, first;  /* first: of those after the start of the step */

@@ -40,6 +40,7 @@
 #define nde_flight_saves NDE_NAME(nde_flight_saves)
 #define nde_flight_time NDE_NAME(nde_flight_time)
 #define nde_flight_first NDE_NAME(nde_flight_first)
+#define nde_flight_warm NDE_NAME(nde_flight_warm)
 #define nde_flight_choose NDE_NAME(nde_flight_choose)
 #define nde_flight_propose NDE_NAME(nde_flight_propose)
 #define nde_solve_lanes NDE_NAME(nde_solve_lanes)
@@ -263,6 +264,8 @@ double nde_flight_time(const NdeFlight *w, double time);
 void nde_flight_saves(const NdeFlight *w);
 /* The size of the first step, positive; 0: it is to be guessed. */
 double nde_flight_first(const NdeFlight *w);
+/* How long the first step, just accepted, could have been, nearly, by the model's time. */
+double nde_flight_warm(const NdeFlight *w);
 /* Sets `end` of the next attempt: the wanted step cut to a stop, or stretched so that no sliver is left. */
 void nde_flight_choose(NdeFlight *w);
 /* After the attempt that the flow's h and err tell of: the next wanted step. 0, or the exit code after a message why

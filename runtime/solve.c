@@ -182,10 +182,15 @@ double nde_flight_first(const NdeFlight *w)
     if (w->fixed > 0)
         return w->fixed;
     if (s->is_initial_warm && w->e->is_taping && w->f->warm > 0)
-        return w->f->warm;
+        return w->f->warm / w->unit;
     if (initial > 0)
         return initial;
     return s->guess ? 0 : fabs(w->t1 - w->t0) / 100;
+}
+
+double nde_flight_warm(const NdeFlight *w)
+{
+    return 0.9 * fabs(w->h) * w->unit;
 }
 
 static int first_size(Flight *w)
@@ -336,7 +341,7 @@ static int accept(Flight *w)
     count_quantities(w);
     nde_tape_point(&f->tape, f->tape.n)->h = f->h;
     if (f->tape.n == 0 && w->e->is_taping) /* nearly as long as its error would have allowed */
-        f->warm = 0.9 * fabs(w->h);
+        f->warm = nde_flight_warm(w);
     f->accepted++;
     f->broken_h = 0;
     int status = f->path && w->s->rate ? nde_path_quadrature(w->e, f) : nde_moments_in_step(w->e, f, w->end, w->out);
