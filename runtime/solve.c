@@ -460,8 +460,6 @@ double nde_flight_time(const NdeFlight *w, double time)
     return part == (Real)w->t1 ? w->t1 : part == (Real)w->t0 ? w->t0 : part_of(w->f->bounds, time);
 }
 
-/* Settings are constants of the derivative, as parts of a span, where compiler/save.c does not see to it: see
- * compiler/span.c for what that leaves out. */
 void nde_flight_saves(const NdeFlight *w)
 {
     NdeEngine *e = w->e;
@@ -475,8 +473,6 @@ void nde_flight_saves(const NdeFlight *w)
     for (int i = 0; i < s->n_save; i++)
         f->part[i] = is_set ? part_of(f->bounds, f->save[i])
                             : nde_flight_time(w, nde_value_get(e, s->arg[s->arg_save], arg[s->arg_save], 0, i));
-    if (is_set && !s->is_per_sample && e->run.is_holding)
-        nde_hold(&e->run, -1, f->part, (size_t)s->n_save, true);
     f->save = f->part;
 }
 
