@@ -147,9 +147,8 @@ static int compare(Check *c)
     return nde_fail(
         c->session.error, NDE_EXIT_NUMERICAL,
         "the gradient differs from differences by %.3e, more than %.3e. If a loss has kinks (relu, abs, max; a small "
-        "error "
-        "beside `hold slope` is nearly one) this can be one of them: try another --seed; else it is a fault of the "
-        "compiler",
+        "error beside `hold slope` is nearly one) this can be one of them: try another --seed; else it is a fault of "
+        "the compiler",
         worst, c->tolerance);
 }
 
