@@ -99,26 +99,22 @@ void adjoint_read(Block *k, Node *clause)
         DIAG_AT(k->c->diags, CLAUSE_VALUE, clause->span, "adjoint", "adjoint discrete checkpoints 16");
 }
 
-/* What a continuous adjoint cannot have yet, or NULL. */
-static const char *obstacle(const Check *c, const Solve *s)
+/* Can the method step an adjoint system? It carries nothing but the slope where the next step starts. */
+static bool steps_systems(const Tableau *m)
 {
-    const Tableau *m = s->method;
-    if (s->atol.n > 1 || s->rtol.n > 1)
-        return "a tolerance for each component";
-    if (m && (m->share || (m->slope && !m->fsal)))
-        return str_format(c->arena, "method '%s'", m->name);
-    return NULL;
+    return !m || !(m->share || (m->slope && !m->fsal));
 }
 
 void adjoint_check(Block *k)
 {
     Solve *s = k->solve;
     Check *c = k->c;
-    const char *name = adjoint_name[s->adjoint], *found = NULL;
+    const char *name = adjoint_name[s->adjoint];
     if (s->adjoint == ADJOINT_discrete)
         return;
-    if (adjoint_is_continuous(s->adjoint) && (found = obstacle(c, s)))
-        clause_not_yet(k, k->node, str_format(c->arena, "%s with 'adjoint %s'", found, name));
+    bool is_refused = adjoint_is_continuous(s->adjoint) && !steps_systems(s->method);
+    if (is_refused)
+        clause_not_yet(k, k->node, str_format(c->arena, "method '%s' with 'adjoint %s'", s->method->name, name));
     if (s->is_per_sample && s->adjoint != ADJOINT_forward)
         DIAG_AT(c->diags, SAMPLE_ADJOINT, k->node->name, name);
     if (s->set_memory >= 0)
@@ -126,6 +122,6 @@ void adjoint_check(Block *k)
     for (int i = 0; s->adjoint >= ADJOINT_forward && i < k->terms.at.n; i++)
         if (k->terms.at.at[i].draws == 0 && !k->terms.at.at[i].is_integral)
             DIAG_AT(c->diags, GLOBAL_ADJOINT, k->terms.at.at[i].clause->span, name);
-    if (found || (s->is_per_sample && s->adjoint != ADJOINT_forward))
+    if (is_refused || (s->is_per_sample && s->adjoint != ADJOINT_forward))
         s->adjoint = ADJOINT_discrete; /* what is refused is not built */
 }

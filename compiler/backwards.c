@@ -12,6 +12,7 @@ typedef struct System {
     Builder *main;
     const Solve *of; /* what is differentiated */
     const Fn *of_field;
+    const Reduction *reduction;
     int n, n_arg; /* its states; the arguments of its field */
     Keys *keys;
     Backward *out;
@@ -144,6 +145,7 @@ static void name_states(System *s)
     for (int i = 0; i < s->n && !s->is_given; i++)
         add_state(s, s->of->state_type[i], s->of->state_name[i]);
     s->core = *back;
+    s->core.atol.n = s->core.rtol.n = 1; /* they are taken from the solve, see `tolerance` */
     for (int i = 0; i < s->n_arg && s->carries_rate; i++)
         if (s->out->want[i]) {
             const char *name = cotangent_name(s, s->of_field->ins.at[s->n + 1 + i].name);
@@ -237,14 +239,29 @@ static Val *frame_args(System *s, Frame *f, int moment)
     return arg;
 }
 
+/* The tolerance of a state of the system. A cotangent has the inverse unit of its state: what may be wrong in the one
+ * says nothing of the other, so cotangents and gradients go by the least entry. So do reduced states, each of which is
+ * part of several components. */
+static Val tolerance(System *s, Builder *b, int state, const Tolerance *of)
+{
+    int j = state - s->n; /* of the solve, if the system has that */
+    bool is_of_solve = j >= 0 && state < s->core.n_state;
+    if (!is_of_solve || (s->reduction && s->reduction->state[j].is_reduced))
+        return tolerance_least_value(s->c, b, of);
+    Tolerance entries = *of;
+    return tolerance_values(s->c, b, s->of, &entries)[j];
+}
+
 /* err over atol size + rtol max(|u0|, |u1|); the states of the solve (backsolve) have their own size. */
-static Val scaled(System *s, Frame *f, int state, Val err, Val u1, Val size, const Internals *in)
+static Val scaled(System *s, Frame *f, int state, Val err, Val u1, Val size)
 {
     Builder *b = f->b;
     bool is_cotangent = state < s->n || state >= s->core.n_state;
     Val larger = op2(s, b, OP_max, op1(s, b, OP_abs, f->u[state]), op1(s, b, OP_abs, u1));
-    Val least = is_cotangent ? op2(s, b, OP_mul, in->atol[0], size) : in->atol[0];
-    return op2(s, b, OP_div, err, op2(s, b, OP_add, least, op2(s, b, OP_mul, in->rtol[0], larger)));
+    Val least = tolerance(s, b, state, &s->of->atol), part = tolerance(s, b, state, &s->of->rtol);
+    if (is_cotangent)
+        least = op2(s, b, OP_mul, least, size);
+    return op2(s, b, OP_div, err, op2(s, b, OP_add, least, op2(s, b, OP_mul, part, larger)));
 }
 
 /* The root mean square over all entries: those of each sample, and the shared ones once. */
@@ -282,9 +299,9 @@ static void step_outputs(System *s, Frame *f, const Internals *in, Val size)
                          : op2(s, f->b, OP_add, f->u[j], step_weighted(c, f->b, in->k, j, m->b, m->stages, in->h));
         fn_out(c->module, f->b->fn, u1, str_format(c->arena, "%s_1", back->state_name[j]));
         if (m->e && j < n_norm)
-            x[j] = scaled(s, f, j, step_weighted(c, f->b, in->k, j, m->e, m->stages, in->h), u1, size, in);
+            x[j] = scaled(s, f, j, step_weighted(c, f->b, in->k, j, m->e, m->stages, in->h), u1, size);
         if (m->e2 && j < n_norm)
-            x2[j] = scaled(s, f, j, step_weighted(c, f->b, in->k, j, m->e2, m->stages, in->h), u1, size, in);
+            x2[j] = scaled(s, f, j, step_weighted(c, f->b, in->k, j, m->e2, m->stages, in->h), u1, size);
     }
     for (int j = 0; j < back->n_carry; j++)
         fn_out(c->module, f->b->fn, in->k[m->stages - 1][j], str_format(c->arena, "k1_%s_1", back->state_name[j]));
@@ -371,7 +388,8 @@ void backwards_build(Check *c, Builder *b, const Problem *p, Keys *keys, const V
 {
     Solve *of = p->solve;
     const Tableau *m = of->method;
-    System s = {.c = c, .main = b, .of = of, .of_field = p->field, .n = of->n_state, .keys = keys};
+    System s = {
+        .c = c, .main = b, .of = of, .of_field = p->field, .reduction = p->reduction, .n = of->n_state, .keys = keys};
     if (!adjoint_is_continuous(of->adjoint))
         return;
     s.n_arg = p->field->n_in - of->n_state - 1;

@@ -256,3 +256,8 @@ Val build_rms(Check *c, Builder *b, int n, const Val *x, bool is_per_sample)
     }
     return fn_op1(m, b->fn, OP_sqrt, fn_op2(m, b->fn, OP_div, sum, count));
 }
+
+Val build_detached(Check *c, Builder *b, Val v)
+{
+    return fn_op(c->module, b->fn, OP_detach, 1, &v, (Imm){.index = c->module->n_detach++}, b->fn->ins.at[v].span);
+}

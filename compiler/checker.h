@@ -191,6 +191,8 @@ Val build_op(Check *c, Builder *b, Op op, int n, const Val *arg, Imm imm, Span s
 Val build_map(Check *c, Builder *b, Op op, Val a, Val b2, Span span);
 /* The mean over the batch of a scalar of each sample; a shared one is itself. */
 Val build_batch_mean(Check *c, Builder *b, Val v);
+/* A value held constant by the derivative. */
+Val build_detached(Check *c, Builder *b, Val v);
 /* sqrt(mean of squares) over all states and elements (Hairer, Norsett & Wanner 1993, II.4.11), and over all samples,
  * unless it is one for each sample. */
 Val build_rms(Check *c, Builder *b, int n, const Val *x, bool is_per_sample);
@@ -247,8 +249,6 @@ Value solve_member(Check *c, Builder *b, const Value *solve, Node *node);
 Value series_at(Check *c, Scope *s, Builder *b, const Value *series, Node *call);
 /* Result `index` of the solve in the program where it stands; of a state (else -1): in the user's form. */
 Val solve_result(Check *c, const SolveInfo *info, int index, int state);
-/* A saved series as the solve gives it, by constants of the derivative. */
-Val solve_series(Check *c, const SolveInfo *info, int state);
 /* A number of a clause as a setting. */
 int clause_setting(Check *c, Scope *s, Node *node, const char *name, const char *what);
 
@@ -288,6 +288,8 @@ Val reduce_lift_rate(Check *c, Builder *b, const Reduction *r, int state, const 
 double tolerance_least(const Check *c, const Tolerance *t);
 /* For each state of the user a number, or an array of its shape. */
 Val *tolerance_values(Check *c, Builder *b, const Solve *s, Tolerance *t);
+/* Its least entry as it is set. */
+Val tolerance_least_value(Check *c, Builder *b, const Tolerance *t);
 
 /* ---- span.c: spans with a learned bound ---- */
 /* Is it a value of the whole batch that is not static? */
@@ -303,10 +305,6 @@ Val span_unit(Check *c, Builder *b, const Clock *clock);
 Val span_part(Check *c, Builder *b, const Clock *clock, Val time);
 /* Does a value depend on a parameter? */
 bool span_depends(Check *c, const Value *v);
-/* A value held constant by the derivative. */
-Val span_held(Check *c, Builder *b, Val v);
-/* The saved series of a state with the gradient that it has for the bounds, if times are constants and steps joint. */
-Val span_series(Check *c, const SolveInfo *info, int state, Val series);
 /* The internals of a step by the model's time. */
 Internals span_internals(Check *c, Builder *b, const Internals *in);
 

@@ -444,8 +444,6 @@ bool clause_check(Block *k)
     check_sample_times(k);
     if (s->is_per_sample && s->set_memory >= 0)
         clause_not_yet(k, k->node, "'memory' with 'batching sample'");
-    if (s->is_per_sample && s->is_initial_warm)
-        clause_not_yet(k, k->node, "'initial warm' with 'batching sample'");
     s->has_estimate = s->method && s->method->e && s->set_fixed < 0;
     if (s->method && !s->method->e && s->set_fixed < 0) {
         DIAG_AT(c->diags, NO_ESTIMATE, k->node->name, s->method->name);

@@ -186,6 +186,7 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
     text_line(e->to, ".n_unbiased = %d, .is_initial_warm = %s,", s->n_unbiased, truth(s->is_initial_warm));
     text_line(e->to, ".set_atol = %d, .set_rtol = %d, .set_t0 = %d, .set_t1 = %d, .set_fixed = %d,", s->atol.set,
               s->rtol.set, s->set_t0, s->set_t1, s->set_fixed);
+    text_line(e->to, ".n_atol = %d, .n_rtol = %d,", s->atol.n, s->rtol.n);
     text_line(e->to, ".set_initial = %d, .set_min = %d, .set_max = %d, .set_limit = %d, .set_save = %d,",
               s->set_initial, s->set_min, s->set_max, s->set_limit, s->set_save0);
     if (s->is_learned)

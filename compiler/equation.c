@@ -328,7 +328,7 @@ static Val lifted(Check *c, const SolveInfo *info, int state, Val v)
     return fn_op2(c->module, fn, OP_instead, end, v);
 }
 
-static Val given(Check *c, const SolveInfo *info, int index, int state)
+Val solve_result(Check *c, const SolveInfo *info, int index, int state)
 {
     Fn *fn = info->home->fn;
     Type t = region_type(c->module, fn, &fn->ins.at[info->ins], index);
@@ -342,19 +342,6 @@ static Val given(Check *c, const SolveInfo *info, int index, int state)
         v = index == solve_end(info->solve, state) ? lifted(c, info, state, v) : v;
     }
     return is_series && info->solve->arg_count >= 0 ? counted(c, info, v) : v;
-}
-
-Val solve_series(Check *c, const SolveInfo *info, int state)
-{
-    return given(c, info, solve_saved(info->solve, state), state);
-}
-
-Val solve_result(Check *c, const SolveInfo *info, int index, int state)
-{
-    Val v = given(c, info, index, state);
-    bool is_series = state >= 0 && info->solve->n_save > 0 && index == solve_saved(info->solve, state);
-    bool is_placed = info->clock && !info->solve->saves_rates && c->training;
-    return is_series && is_placed ? span_series(c, info, state, v) : v;
 }
 
 static Value result(Check *c, const SolveInfo *info, int index, int state)

@@ -205,11 +205,6 @@ Val regularize_quantity(Check *c, Scope *s, Builder *b, const Internals *in, Nod
 }
 
 /* ---- local terms ---- */
-static Val detached(Check *c, Builder *b, Val v)
-{
-    return fn_op(c->module, b->fn, OP_detach, 1, &v, (Imm){.index = c->module->n_detach++}, b->fn->ins.at[v].span);
-}
-
 /* The solve as written: for a slope that is held. Left in a reduced form it would pass gradient into the R of k = R x.
  */
 static Problem unreduced(Check *c, Builder *b, const Problem *p)
@@ -234,15 +229,15 @@ static Val local_term(Check *c, Scope *s, SolveInfo *info, const Problem *p, con
     for (int j = 0; j < n; j++) {
         u[j] = solve_result(c, info, solve_drawn(solve, draw, j), j);
         if (!term->through_state)
-            u[j] = detached(c, b, u[j]);
+            u[j] = build_detached(c, b, u[j]);
     }
     Problem form = term->holds_slope && !step_can_hold(p) ? unreduced(c, b, p) : *p, there;
     Start at = step_start(c, b, &form, u, t, &there);
     for (int j = 0; j < n; j++)
-        held[j] = term->holds_slope ? detached(c, b, at.user_k[j]) : at.user_k[j];
+        held[j] = term->holds_slope ? build_detached(c, b, at.user_k[j]) : at.user_k[j];
     Val h = term->at_accepted ? solve_result(c, info, solve_drawn_step(solve, draw), -1)
                               : step_guess(c, b, &there, &at, t, left);
-    Internals in = step_local(c, b, &there, &at, term->holds_slope ? held : NULL, t, detached(c, b, h));
+    Internals in = step_local(c, b, &there, &at, term->holds_slope ? held : NULL, t, build_detached(c, b, h));
     return regularize_quantity(c, s, b, &in, term->quantity);
 }
 

@@ -6,10 +6,11 @@
  *   dL/dt = g . u'(t),   u'(t + theta h) = (d dense/d theta) / h,
  * g being the cotangent of the saved state; at an end of a step theta is 1, at the start of the span 0. The solve gives
  * u' beside the states, worked out by forward mode of dense, and the program says u + t [u'] for the derivative only,
- * [ ] being held constant. So no reverse of a solve has part in it, and every adjoint has this gradient.
+ * [ ] being held constant. So no reverse of a solve has part in it, and every adjoint has this gradient. In a learned
+ * span t is the part (time - start) / length, which a bound moves even where the time is a constant.
  * Needs: the interpolant of a solve.  Gives: its rate, the saved times as an argument, series with the gradient.
- * Elsewhere: the clause (clause.c), saved times of a learned span that are constants (span.c), which step holds a time
- * (runtime/moment.c, runtime/solve_sample.c). */
+ * Elsewhere: the clause (clause.c), parts of a span (span.c), which step holds a time (runtime/moment.c,
+ * runtime/solve_sample.c). */
 #include "ad.h"
 #include "block.h"
 
@@ -25,7 +26,8 @@ int save_key(Block *k, Keys *keys)
     Solve *s = k->solve;
     Value v = k->info->save;
     bool is_shared = save_is_shared(c, &v), is_static = !is_shared && !value_is_of_sample(c, &v);
-    bool is_moved = k->info->clock && (s->is_per_sample || !is_static); /* as part of the span; for others see span.c */
+    const Clock *clock = k->info->clock; /* moves the part of the span at which a time is */
+    bool is_moved = clock && (span_depends(c, &clock->start) || span_depends(c, &clock->length));
     s->saves_rates = c->training && s->n_save > 0 && (is_moved || span_depends(c, &v));
     if (is_static)
         return -1;
@@ -81,6 +83,6 @@ Val save_series(Check *c, const SolveInfo *info, int state, Val series)
     for (int axis = 1; axis < t.rank; axis++)
         time = fn_op(m, b->fn, OP_repeat, 1, &time, (Imm){.axis = axis, .to = type_real(true, axis + 1, t.dim)},
                      info->solve->span);
-    Val way = fn_op2(m, b->fn, OP_mul, time, span_held(c, b, rate));
+    Val way = fn_op2(m, b->fn, OP_mul, time, build_detached(c, b, rate));
     return fn_op2(m, b->fn, OP_instead, series, fn_op2(m, b->fn, OP_add, series, way));
 }

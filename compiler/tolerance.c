@@ -100,6 +100,17 @@ double tolerance_least(const Check *c, const Tolerance *t)
     return least;
 }
 
+Val tolerance_least_value(Check *c, Builder *b, const Tolerance *t)
+{
+    Val least = NO_VAL;
+    for (int i = 0; i < t->n; i++) {
+        Value v = {.kind = VALUE_setting, .index = t->set + i};
+        Val x = build_val(c, b, &v);
+        least = i == 0 ? x : fn_op2(c->module, b->fn, OP_min, least, x);
+    }
+    return least;
+}
+
 /* The entries from number `first` on, in the shape of a state. */
 static Val entries(Check *c, Builder *b, const Tolerance *t, int first, Type shape)
 {

@@ -70,10 +70,9 @@ static void add_direct(Back *r, const NdeMoment *m, int lane)
 
 /* ---- the start ---- */
 
-/* The value that a lane behind those in use repeats. */
-static void repeat_lane(Back *r, int lane)
+/* What a lane steps from, to another. */
+static void copy_step(Back *r, int lane, int from)
 {
-    int from = r->l->n - 1;
     for (int i = 0; i < n_slot(r); i++)
         nde_lane_copy(r->e, nde_slot_value(r->s, i), r->l->now[i], lane, r->l->now[i], from);
     *nde_lane_number(r->e, r->l->t, lane) = *nde_lane_number(r->e, r->l->t, from);
@@ -213,7 +212,7 @@ static void fetch(Back *r, bool is_first)
         nde_moments_from(c, nde_record_at(l, start)->t);
     }
     for (int lane = l->n; is_first && lane < r->e->run.n_tile * r->e->model->tile; lane++)
-        repeat_lane(r, lane);
+        copy_step(r, lane, l->n - 1);
     memcpy(f->step_in, l->now, (size_t)n * sizeof *f->step_in);
     f->step_in[n] = l->t;
     f->step_in[n + 1] = l->h;
@@ -283,7 +282,9 @@ static void leave_args(Back *r, int lane, int last)
     }
 }
 
-/* The sample in the lane is at its start: its cotangents go there, and the sample of the last lane comes here. */
+/* The sample in the lane is at its start: its cotangents go there, and the sample of the last lane comes here, with its
+ * step beside its arguments: should this lane get out of use next, it repeats a step that was taken. The state of one
+ * sample with the arguments of another may have no finite step, and 0 times that is no 0. */
 static void leave(Back *r, int lane)
 {
     NdeLanes *l = r->l;
@@ -293,6 +294,7 @@ static void leave(Back *r, int lane)
         nde_lane_copy(r->e, v, l->start[i], l->who[lane], r->after[i], lane);
         nde_lane_copy(r->e, v, r->after[i], lane, r->after[i], last);
     }
+    copy_step(r, lane, last);
     leave_args(r, lane, last);
     l->who[lane] = l->who[last];
     zero_lane(r, last);

@@ -183,21 +183,50 @@ static int pieces(Back *b)
     return 0;
 }
 
-/* How far a backsolve ends from where the solve began, over the tolerance. */
+double nde_tolerance_least(const NdeEngine *e, int set, int n)
+{
+    double least = e->setting[set];
+    for (int i = 1; i < n; i++)
+        least = fmin(least, e->setting[set + i]);
+    return least;
+}
+
+/* Of component k of a state, which is the `first` + k-th one as written; of an integral the first entry, of a reduced
+ * state the least (compiler/backwards.c). */
+static double tolerance_of(const Back *b, int set, int n, int state, int at)
+{
+    if (b->of->state[state].n != nde_user_state(b->of, state).n)
+        return nde_tolerance_least(b->e, set, n);
+    return b->e->setting[set + (at < n ? at : 0)];
+}
+
+/* How far a state of a backsolve ends from where the solve began, over the tolerance, to the sum of squares. */
+static void add_drift(const Back *b, int state, int first, double *sum, double *count)
+{
+    const NdeSolve *s = b->of;
+    NdeValue v = s->state[state];
+    NdeRef back = nde_tape_state(&b->f->tape, b->f->tape.n, s->n_state + state);
+    for (int k = 0; k < v.n; k++) {
+        double atol = tolerance_of(b, s->set_atol, s->n_atol, state, first + k);
+        double rtol = tolerance_of(b, s->set_rtol, s->n_rtol, state, first + k);
+        for (int sample = 0; sample < b->e->count; sample++) {
+            double u = nde_value_get(b->e, v, b->in[state], sample, k);
+            double x = (nde_value_get(b->e, v, back, sample, k) - u) / (atol + rtol * fabs(u));
+            *sum += x * x;
+            *count += 1;
+        }
+    }
+}
+
 static void note_drift(Back *b)
 {
     NdeEngine *e = b->e;
     const NdeSolve *s = b->of;
-    double atol = e->setting[s->set_atol], rtol = e->setting[s->set_rtol], sum = 0, count = 0;
-    for (int i = 0; i < s->n_state; i++)
-        for (int sample = 0; sample < e->count; sample++)
-            for (int k = 0; k < s->state[i].n; k++) {
-                double u = nde_value_get(e, s->state[i], b->in[i], sample, k);
-                NdeRef back = nde_tape_state(&b->f->tape, b->f->tape.n, s->n_state + i);
-                double x = (nde_value_get(e, s->state[i], back, sample, k) - u) / (atol + rtol * fabs(u));
-                sum += x * x;
-                count++;
-            }
+    double sum = 0, count = 0;
+    for (int i = 0, first = 0; i < s->n_state; i++) {
+        add_drift(b, i, first, &sum, &count);
+        first += nde_user_state(s, i).n;
+    }
     double drift = sqrt(sum / count);
     if (!(drift <= e->drift)) {
         e->drift = drift;

@@ -146,8 +146,9 @@ static int compare(Check *c)
         return 0;
     return nde_fail(
         c->session.error, NDE_EXIT_NUMERICAL,
-        "the gradient differs from differences by %.3e, more than %.3e. If a loss has kinks (relu, abs, max) this "
-        "can be one of them: try another --seed; else it is a fault of the compiler",
+        "the gradient differs from differences by %.3e, more than %.3e. If a loss has kinks (relu, abs, max; a small "
+        "error beside `hold slope` is nearly one) this can be one of them: try another --seed; else it is a fault of "
+        "the compiler",
         worst, c->tolerance);
 }
 
@@ -201,8 +202,10 @@ static double usual_tolerance(const NdeModel *m, const NdeOptions *o)
     double most = 1e-6;
     for (int i = 0; i < m->n_solve; i++) {
         const NdeSolve *s = m->solve[i];
-        if (s->n_extra)
-            most = fmax(most, 100 * fmax(o->setting[s->set_atol], o->setting[s->set_rtol]));
+        for (int k = 0; s->n_extra && k < s->n_atol; k++)
+            most = fmax(most, 100 * o->setting[s->set_atol + k]);
+        for (int k = 0; s->n_extra && k < s->n_rtol; k++)
+            most = fmax(most, 100 * o->setting[s->set_rtol + k]);
     }
     return most;
 }

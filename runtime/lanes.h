@@ -49,11 +49,11 @@ typedef struct NdeCourse { /* one sample */
     bool is_accepted;
     long left; /* steps that are not reversed yet */
     long accepted, rejected;
-    double broken_h;
-    size_t last;        /* its latest record, in the reverse the one at the end of the step; 0: none */
-    const double *save; /* [n_save], in the direction of the span */
-    int n_save, first;  /* first: of those after the start of the step */
-    int seen;           /* wanted times that were looked at for this step, `first` at its beginning */
+    double broken_h, warm; /* warm: as that of the flow */
+    size_t last;           /* its latest record, in the reverse the one at the end of the step; 0: none */
+    const double *save;    /* [n_save], in the direction of the span */
+    int n_save, first;     /* first: of those after the start of the step */
+    int seen;              /* wanted times that were looked at for this step, `first` at its beginning */
     NdeMoment moment;
     bool is_inside; /* moment is inside the step, and its state is being worked out */
 } NdeCourse;

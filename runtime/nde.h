@@ -152,6 +152,7 @@ typedef struct NdeSolve {
     int order, embedded, evaluations_step, evaluations_init, evaluations_guess; /* evaluations of an attempt, of init, of guess */
     bool is_adaptive, keeps_dense, saves_exactly, is_initial_warm;
     int set_atol, set_rtol, set_t0, set_t1, set_fixed, set_initial, set_min, set_max, set_limit, set_save, set_memory; /* settings; -1: none; memory: MiB of the tape, or its checkpoints */
+    int n_atol, n_rtol;        /* settings from set_atol and set_rtol on: one, or one for each component as written */
     bool bound_is_slots;       /* set_memory counts checkpoints */
     bool is_learned;           /* a bound of the span is learned: t runs from 0 to 1, */
     int arg_start, arg_length; /* and these p are where the span starts and how long it is, signed */

@@ -58,7 +58,8 @@ static int add_node(NdeEngine *e, NdeFlow *f, double theta, double w_kronrod, do
 static double difference(NdeEngine *e, NdeFlow *f)
 {
     const NdeSolve *s = f->solve;
-    double atol = e->setting[s->set_atol] * *(const double *)f->extra_in[0].at, rtol = e->setting[s->set_rtol];
+    double atol = nde_tolerance_least(e, s->set_atol, s->n_atol) * *(const double *)f->extra_in[0].at;
+    double rtol = nde_tolerance_least(e, s->set_rtol, s->n_rtol);
     double sum = 0, count = 0;
     for (int i = 0; i < s->rate->n_out; i++) {
         NdeValue v = s->rate->out[i];

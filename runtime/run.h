@@ -40,6 +40,7 @@
 #define nde_flight_saves NDE_NAME(nde_flight_saves)
 #define nde_flight_time NDE_NAME(nde_flight_time)
 #define nde_flight_first NDE_NAME(nde_flight_first)
+#define nde_flight_warm NDE_NAME(nde_flight_warm)
 #define nde_flight_choose NDE_NAME(nde_flight_choose)
 #define nde_flight_propose NDE_NAME(nde_flight_propose)
 #define nde_solve_lanes NDE_NAME(nde_solve_lanes)
@@ -53,6 +54,7 @@
 #define nde_path_state NDE_NAME(nde_path_state)
 #define nde_path_moments NDE_NAME(nde_path_moments)
 #define nde_path_quadrature NDE_NAME(nde_path_quadrature)
+#define nde_tolerance_least NDE_NAME(nde_tolerance_least)
 #define nde_seed_of NDE_NAME(nde_seed_of)
 #define nde_reverse_out NDE_NAME(nde_reverse_out)
 #define nde_dense_out NDE_NAME(nde_dense_out)
@@ -262,6 +264,8 @@ double nde_flight_time(const NdeFlight *w, double time);
 void nde_flight_saves(const NdeFlight *w);
 /* The size of the first step, positive; 0: it is to be guessed. */
 double nde_flight_first(const NdeFlight *w);
+/* How long the first step, just accepted, could have been, nearly, by the model's time. */
+double nde_flight_warm(const NdeFlight *w);
 /* Sets `end` of the next attempt: the wanted step cut to a stop, or stretched so that no sliver is left. */
 void nde_flight_choose(NdeFlight *w);
 /* After the attempt that the flow's h and err tell of: the next wanted step. 0, or the exit code after a message why
@@ -508,6 +512,8 @@ int nde_path_state(NdeEngine *e, NdePath *path, double time, const NdeRef *to);
 int nde_path_moments(NdeEngine *e, NdeFlow *f);
 /* Adds the integral of `rate` over the step that was accepted. */
 int nde_path_quadrature(NdeEngine *e, NdeFlow *f);
+/* The least of the entries of a tolerance, which its cotangents and gradients go by. */
+double nde_tolerance_least(const NdeEngine *e, int set, int n);
 
 /* Streams of random numbers; the lower bits of a stream say what is drawn. */
 enum {

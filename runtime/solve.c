@@ -182,10 +182,15 @@ double nde_flight_first(const NdeFlight *w)
     if (w->fixed > 0)
         return w->fixed;
     if (s->is_initial_warm && w->e->is_taping && w->f->warm > 0)
-        return w->f->warm;
+        return w->f->warm / w->unit;
     if (initial > 0)
         return initial;
     return s->guess ? 0 : fabs(w->t1 - w->t0) / 100;
+}
+
+double nde_flight_warm(const NdeFlight *w)
+{
+    return 0.9 * fabs(w->h) * w->unit;
 }
 
 static int first_size(Flight *w)
@@ -336,7 +341,7 @@ static int accept(Flight *w)
     count_quantities(w);
     nde_tape_point(&f->tape, f->tape.n)->h = f->h;
     if (f->tape.n == 0 && w->e->is_taping) /* nearly as long as its error would have allowed */
-        f->warm = 0.9 * fabs(w->h);
+        f->warm = nde_flight_warm(w);
     f->accepted++;
     f->broken_h = 0;
     int status = f->path && w->s->rate ? nde_path_quadrature(w->e, f) : nde_moments_in_step(w->e, f, w->end, w->out);
@@ -455,8 +460,6 @@ double nde_flight_time(const NdeFlight *w, double time)
     return part == (Real)w->t1 ? w->t1 : part == (Real)w->t0 ? w->t0 : part_of(w->f->bounds, time);
 }
 
-/* Settings are constants of the derivative, as parts of a span, where compiler/save.c does not see to it: see
- * compiler/span.c for what that leaves out. */
 void nde_flight_saves(const NdeFlight *w)
 {
     NdeEngine *e = w->e;
@@ -470,8 +473,6 @@ void nde_flight_saves(const NdeFlight *w)
     for (int i = 0; i < s->n_save; i++)
         f->part[i] = is_set ? part_of(f->bounds, f->save[i])
                             : nde_flight_time(w, nde_value_get(e, s->arg[s->arg_save], arg[s->arg_save], 0, i));
-    if (is_set && !s->is_per_sample && e->run.is_holding)
-        nde_hold(&e->run, -1, f->part, (size_t)s->n_save, true);
     f->save = f->part;
 }
 

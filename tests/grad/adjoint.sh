@@ -61,6 +61,50 @@ worst() { awk -v name="_$1" 'index($1, name) { n++; if ($5 > m) m = $5 } END { p
 check backsolve backsolve interpolating 'interpolating' unbiased
 check seminorm 'backsolve seminorm' quadrature quadrature biased
 
+# A tolerance for each component: of a state that is reduced, where it is, and of one that is a thousand times as large.
+cat >vector.nde <<'END'
+precision f64
+data x : real[3]
+data y : real[2]
+const at = [0.3, 0.7]
+layer first = dense(2, tanh)
+layer out   = dense(8)
+param pull : real = 0.3
+solve flow {
+  let a = first([z, w / 1000, t])
+  dz   = out(a) dt
+  dw   = (1000 * pull * a - w * sin(t)) dt
+  z(0) = [x, x^2, sin(y)]
+  w(0) = 1000 * y
+  time 0 .. 1 save at
+  tolerance abs [1e-7, 2e-7, 1e-7, 1e-7, 1e-7, 1e-7, 1e-7, 1e-7, 1e-4, 2e-4] rel [1e-7, 1e-7, 1e-7, 1e-7, 1e-7, 1e-7, 1e-7, 1e-7, 1e-7, 2e-7]
+  regularize integral(sum((w / 1000)^2)), weight 0.1
+}
+loss sum(flow.w(1)) / 1000 + mse(flow.z(1)[:2], y) + sum((flow.w(at) / 1000)^2) + 0.1 * sum(flow.z(at))
+train {
+  data csv("points.csv")
+  batch 5
+  steps 3
+}
+END
+# entries FACTOR: settings that make all tolerances of vector.nde so many times what they are
+entries() {
+    awk -v f="$1" 'BEGIN { for (i = 1; i <= 10; i++)
+        printf "--set flow.tolerance.abs.%d=%g --set flow.tolerance.rel.%d=%g ", i, f * (i < 9 ? 1e-7 : 1e-4) * (i == 2 || i == 10 ? 2 : 1), i, f * (i == 10 ? 2e-7 : 1e-7) }'
+}
+for adjoint in backsolve 'backsolve seminorm' interpolating 'interpolating seminorm' quadrature; do
+    name=vector_$(echo "$adjoint" | tr ' ' _)
+    "$ndec" build --draft --adjoint "$adjoint" vector.nde -o "$name" >out 2>err || fail "$name: build"
+    for factor in 1000 1 0.001; do
+        # shellcheck disable=SC2046
+        ./"$name" check-gradient --entries 1 --tolerance 0.1 $(entries $factor) >"$name.$factor" 2>err || fail "$name: factor $factor"
+        awk '/^(pull|first|out)/ { n++; if ($5 > m) m = $5 } END { print n == 5 ? m : 1 }' "$name.$factor" >worst
+        mv worst "$name.$factor"
+    done
+    slope=$(awk "BEGIN { print log($(cat "$name.1000") / $(cat "$name.0.001")) / log(1e6) }")
+    holds "$name: $(cat "$name.1"), falls by the power $slope" "$(cat "$name.1") < 1e-5 && $slope > 0.75 && $slope < 1.3"
+done
+
 # A path that is unstable backwards: the backsolve leaves it and says so, once; the interpolating adjoint is right.
 for adjoint in backsolve interpolating; do
     cat >decay.nde <<END
@@ -89,3 +133,13 @@ holds 'it says once that it drifts' "$(grep -c 'backsolve of .flow. ends .*inter
 holds 'and logs how far' "$(grep -c '"drift":[0-9.e+]*' drifts/log.jsonl) == 3"
 ends 3 'its gradient is wrong' 'differs from differences' ./backsolve check-gradient --tolerance 0.1
 passes 'interpolating follows the path' ./interpolating check-gradient --tolerance 1e-4
+
+# Entries that are all the same are one number, to the bit, in the distance from the path too.
+sed 's/interpolating/backsolve/' decay.nde >scalar.nde
+sed 's/tolerance 1e-8/tolerance abs [1e-8, 1e-8, 1e-8] rel [1e-8, 1e-8, 1e-8]/' scalar.nde >entries.nde
+for name in scalar entries; do
+    "$ndec" build --draft $name.nde -o $name >out 2>err || fail "$name: build"
+    ./$name gradient -o $name.safetensors >$name.out 2>err || fail "$name: gradient"
+done
+holds 'the log of one tolerance has a drift' "$(grep -c '^drift [1-9]' scalar.out) == 1"
+same 'so has that of equal entries' scalar.out entries.out

@@ -1,6 +1,7 @@
 # Time spans with a learned bound: the closed form of u' = -r u and of its derivative; a learned span against the same
 # one of constants, steps and quantities included; check-gradient for every kind of adjoint; training through a span of
-# length 0, and what is said where a span is not finite; saved times, which have no gradient for the other bound.
+# length 0, and what is said where a span is not finite; saved times, which have no gradient for the
+# bound behind them.
 . "$NDEC_ROOT/tests/case.sh"
 points 'sin(i), cos(2 * i), 0.1 * i, 1.5 * sin(i), 1.5 * cos(2 * i)'
 sed 3q points.csv >three.csv
@@ -123,7 +124,10 @@ $train
 END
 } >adjoints.nde
 passes 'adjoints: build' "$ndec" build --draft adjoints.nde -o adjoints
-passes 'adjoints: check-gradient' ./adjoints check-gradient --entries 1 --tolerance 1e-6
+# The derivative for `beyond` is 0 but for the tolerance, and what differences say of it is rounding of the whole loss.
+passes 'adjoints: check-gradient' ./adjoints check-gradient --entries 1 --tolerance 1e-4
+awk '/^(T|S|onset|hidden|out)/ { n++; if ($5 > m) m = $5 } END { print n == 7 ? m : 1 }' out >worst
+holds "but for that of 'beyond': $(cat worst)" "$(cat worst) < 1e-7"
 for bound in onset beyond; do awk -v name=$bound '$1 == name { print $4 }' out >largest.$bound; done
 exact='1.3 * 0.1 * 2 * exp(0.65 * (0.1^2 - 0.5^2))'
 holds "dL/d onset = $(cat largest.onset)" "($(cat largest.onset) / ($exact) - 1)^2 < 1e-6"
@@ -164,3 +168,39 @@ T=$(awk '$1 == "T" { print $2 }' out)
 holds "T = $T" "($T + log(1.5))^2 < 1e-8"
 ends 3 'a span that is not finite' "the span of 'lost' is not finite" \
     ./turn predict --weights turned/weights.safetensors -i three.csv -o lost.csv
+
+# ---- saved times that are constants, as other parts of the span when a bound moves: methods with an interpolant, with stages of
+# its own, with the cubic. No time is on the grid of fixed steps, where the interpolant has a kink ----
+cat >saved.nde <<'END'
+precision f64
+data x : real[3]
+data y : real[2]
+param onset : real = -0.3
+param T : real = 1.2
+const at = [0.25, 0.5, 0.7]
+layer hidden = dense(2, tanh)
+layer out = dense(8)
+solve flow {
+  dz       = out(hidden([z, t])) dt
+  z(onset) = [x, y, x]
+  time onset .. T save at
+}
+loss sum(flow.z(at)^2) + mse(flow.z(T)[0:2], y)
+train {
+  data  csv("points.csv")
+  batch 5
+  steps 3
+}
+END
+saved() { # name, words behind the times, further clauses
+    sed "s/save at/&$2/; s/^  time.*/&\\n  $3/" saved.nde >"saved_$1.nde"
+    "$ndec" build --draft "saved_$1.nde" -o "saved_$1" >out 2>err || fail "saved, $1: build"
+    passes "saved, $1" "./saved_$1" check-gradient --entries 3
+}
+saved tsit5 '' 'tolerance 1e-5'
+saved exactly ' exactly' 'tolerance 1e-5'
+saved dop853 '' 'method dop853'
+saved vern7 '' 'method vern7\n  adjoint discrete checkpoints 2'
+saved alf '' 'method alf\n  tolerance 1e-3'
+saved rk4 '' 'method rk4\n  step fixed 0.13\n  adjoint forward'
+saved sample '' 'batching sample'
