@@ -44,6 +44,12 @@ static double fn_flops(const Plan *plan, const Fn *fn, int n_set)
     return f ? f->flops : 0;
 }
 
+static double step_flops(const Plan *plan, const Solve *s)
+{
+    const Fn *step = s->saves_dense ? s->step_keep : s->step;
+    return fn_flops(plan, step, step->out.n);
+}
+
 /* The cubic of a method without an interpolant has order 3. */
 static int dense_order(const Tableau *t)
 {
@@ -74,8 +80,7 @@ static void adjoint_costs(Arena *a, const Plan *plan, const Solve *s, FILE *to)
     int numbers = 0;
     for (int j = 0; j < s->n_state; j++)
         numbers += type_size(s->state_type[j]);
-    fprintf(to, "  %s: %d numbers; %s operations a step and sample\n", s->name, numbers,
-            human(a, fn_flops(plan, s->step, s->step->out.n)));
+    fprintf(to, "  %s: %d numbers; %s operations a step and sample\n", s->name, numbers, human(a, step_flops(plan, s)));
 }
 
 static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve *s, FILE *to)
@@ -93,7 +98,7 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
     int bytes = m->is_double ? 8 : 4;
     fprintf(to, "solve %s\n", s->name);
     method_costs(a, t, s->saves_dense, to);
-    fprintf(to, "  %s operations a step and sample\n", human(a, fn_flops(plan, s->step, s->step->out.n)));
+    fprintf(to, "  %s operations a step and sample\n", human(a, step_flops(plan, s)));
     if (s->is_learned)
         fprintf(to, "  the span is learned: steps are parts of it, and its bounds have gradients\n");
     if (s->reduction)

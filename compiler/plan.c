@@ -434,6 +434,19 @@ PlanFn *plan_top(Plan *p, const Fn *fn, int n_set)
     return f;
 }
 
+bool plan_runs_solve(const Model *model, const Solve *s)
+{
+    const Fn *program[] = {model->train, model->eval, model->predict, model->hyper};
+    for (int i = 0; i < 4; i++)
+        for (int v = 0; program[i] && v < program[i]->ins.n; v++) {
+            const Ins *ins = &program[i]->ins.at[v];
+            const Solve *run = ins->op == OP_solve || ins->op == OP_solve_vjp ? ins->imm.solve : NULL;
+            if (run && (run == s || (run->backward && run->backward->solve == s)))
+                return true;
+        }
+    return false;
+}
+
 const Solve *plan_solve_of(const Model *model, int vjp)
 {
     const Fn *program[] = {model->train, model->eval, model->predict, model->hyper};
@@ -489,7 +502,8 @@ Plan *plan_build(const Model *model)
         const Solve *s = m->solves.at[i];
         plan_whole(p, s->init);
         plan_whole(p, s->guess);
-        plan_whole(p, s->step);
+        if (!s->saves_dense) /* else every step of it is step_keep */
+            plan_whole(p, s->step);
         plan_whole(p, s->step_keep);
         plan_whole(p, s->dense);
         plan_whole(p, s->dense_rate);

@@ -111,6 +111,7 @@ PlanFn *plan_find(const Plan *p, const Fn *source, int n_set);
 /* The product under a sum over the batch, if it is not formed; else NO_VAL. */
 Val plan_absorbed(const PlanFn *f, Val v);
 const SolveVjp *plan_vjp_of(const Model *model, const Solve *s); /* NULL: it is not reversed */
+bool plan_runs_solve(const Model *model, const Solve *s); /* does a program run it, or its reverse? */
 /* The solve that a reverse solve of some program belongs to; NULL if no program runs it. */
 const Solve *plan_solve_of(const Model *model, int vjp);
 /* Outputs of step_vjp that are set: gradients of states and carries; the rest is collected over the steps. */

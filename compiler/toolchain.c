@@ -5,6 +5,7 @@
 #include "toolchain.h"
 
 #include "cache.h"
+#include "plan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -451,11 +452,30 @@ static bool compile_model(Build *b, const Model *model)
     return true;
 }
 
-/* The float64 half of a program, which only serves check-gradient, for the least machine. */
+/* The model with nothing but what training runs. */
+static Model *training_alone(Arena *a, const Model *model)
+{
+    Model *part = ARENA_NEW(a, Model, 1);
+    Module *module = ARENA_NEW(a, Module, 1);
+    *part = *model;
+    *module = *model->module;
+    part->module = module;
+    part->exact = part;
+    part->eval = part->predict = part->hyper = NULL;
+    part->output_names.n = part->metric_names.n = 0;
+    memset(&module->solves, 0, sizeof module->solves);
+    for (int i = 0; i < model->module->solves.n; i++)
+        if (plan_runs_solve(part, model->module->solves.at[i]))
+            list_push(a, module->solves, model->module->solves.at[i]);
+    return part;
+}
+
+/* The float64 half of a program, for the least machine: check-gradient runs the training step and nothing else. */
 static bool compile_exact(Build *b)
 {
     const char *c_file = str_format(b->a, "%s_f64.c", b->stem);
-    if (!toolchain_write(b->a, c_file, toolchain_text(b->a, b->program->model, true, false)))
+    const Model *part = training_alone(b->a, b->program->model->exact);
+    if (!toolchain_write(b->a, c_file, toolchain_text(b->a, part, true, false)))
         return false;
     compile(b, c_file, str_format(b->a, "%s_f64.o", b->stem), "-O1", b->variant[b->n_variant - 1], NULL);
     return true;

@@ -11,8 +11,10 @@
 #include "nde_math.h"
 #include "nde_product.h"
 
-/* ---- copies: o, x, i are the sizes of a before, of and behind the axis, r its size in y ---- */
-#define FORMS(v, T, W)                                                                                    \
+/* ---- copies: o, x, i are the sizes of a before, of and behind the axis, r its size in y ----
+ * Those of shared arrays are functions of their own: gcc 12 took a tenth of all its time to make vectors of a loop that
+ * picks every 65th number, once it knew of the 65. */
+#define FORMS(v, T, W, LARGE)                                                                             \
     INLINE void v##_zero(T *y, int n)                                                                     \
     {                                                                                                     \
         memset(y, 0, (size_t)n *W * sizeof(T));                                                           \
@@ -27,29 +29,29 @@
             y[l] += a[l];                                                                                 \
     }                                                                                                     \
     /* a stands at f of the axis of y; the rest of y is left */                                           \
-    INLINE void v##_put(T *y, const T *a, int o, int x, int i, int f, int r)                              \
+    LARGE void v##_put(T *y, const T *a, int o, int x, int i, int f, int r)                               \
     {                                                                                                     \
         for (int l = 0; l < o; l++)                                                                       \
             v##_copy(y + ((ptrdiff_t)l * r + f) * i * W, a + (ptrdiff_t)l * x * i * W, x * i);            \
     }                                                                                                     \
-    INLINE void v##_pad(T *y, const T *a, int o, int x, int i, int f, int r)                              \
+    LARGE void v##_pad(T *y, const T *a, int o, int x, int i, int f, int r)                               \
     {                                                                                                     \
         v##_zero(y, o *r *i);                                                                             \
         v##_put(y, a, o, x, i, f, r);                                                                     \
     }                                                                                                     \
-    INLINE void v##_slice(T *y, const T *a, int o, int x, int i, int f, int r)                            \
+    LARGE void v##_slice(T *y, const T *a, int o, int x, int i, int f, int r)                             \
     {                                                                                                     \
         for (int l = 0; l < o; l++)                                                                       \
             v##_copy(y + (ptrdiff_t)l * r * i * W, a + ((ptrdiff_t)l * x + f) * i * W, r * i);            \
     }                                                                                                     \
-    INLINE void v##_repeat(T *y, const T *a, int o, int i, int r)                                         \
+    LARGE void v##_repeat(T *y, const T *a, int o, int i, int r)                                          \
     {                                                                                                     \
         for (int l = 0; l < o; l++)                                                                       \
             for (int s = 0; s < r; s++)                                                                   \
                 v##_copy(y + ((ptrdiff_t)l * r + s) * i * W, a + (ptrdiff_t)l * i * W, i);                \
     }                                                                                                     \
     /* y is dense with sizes dim[0..3]; its entry (i0, i1, i2, i3) is a[i0 step[0] + ... + i3 step[3]] */ \
-    INLINE void v##_permute(T *y, const T *a, const int *dim, const int *step)                            \
+    LARGE void v##_permute(T *y, const T *a, const int *dim, const int *step)                             \
     {                                                                                                     \
         for (int l = 0; l < dim[0] * dim[1]; l++)                                                         \
             for (int s = 0; s < dim[2] * dim[3]; s++, y += W)                                             \
@@ -60,14 +62,14 @@
                              q];                                                                          \
     }                                                                                                     \
     /* ---- reductions ---- */                                                                            \
-    INLINE void v##_sum_axis(T *y, const T *a, int o, int x, int i)                                       \
+    LARGE void v##_sum_axis(T *y, const T *a, int o, int x, int i)                                        \
     {                                                                                                     \
         v##_zero(y, o *i);                                                                                \
         for (int l = 0; l < o; l++)                                                                       \
             for (int s = 0; s < x; s++)                                                                   \
                 v##_add(y + (ptrdiff_t)l * i * W, a + ((ptrdiff_t)l * x + s) * i * W, i);                 \
     }                                                                                                     \
-    INLINE void v##_max_axis(T *y, const T *a, int o, int x, int i)                                       \
+    LARGE void v##_max_axis(T *y, const T *a, int o, int x, int i)                                        \
     {                                                                                                     \
         for (int l = 0; l < o; l++, y += i * W) {                                                         \
             v##_copy(y, a + (ptrdiff_t)l * x * i * W, i);                                                 \
@@ -78,8 +80,8 @@
                 }                                                                                         \
         }                                                                                                 \
     }
-FORMS(v, Vec, NV)
-FORMS(r, Real, 1)
+FORMS(v, Vec, NV, INLINE)
+FORMS(r, Real, 1, KERNEL)
 
 /* y += a padded: only where a stands is anything added. */
 INLINE void add_pad(Real *y, const Real *a, int o, int x, int i, int f, int r)

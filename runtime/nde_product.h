@@ -271,13 +271,12 @@ INLINE int panel_open(int m, int j)
     return j < LANES ? 0 : m - 1;
 }
 
-/* a += sum in its first n lanes, is_open: the lanes behind them are there and stay as they are. */
-INLINE void panel_end(Real *a, Vec sum, VecBits in, int n, bool is_open)
+/* The first n lanes of the last column of y += sum, r rows: where lanes behind them are not there. Rare, so one for all
+ * blocks: written out in each it took most of the time to compile them. */
+KERNEL void panel_end(Real *y, ptrdiff_t j, const Vec *sum, int r, int n)
 {
-    if (is_open || n == LANES)
-        *(VecAnywhere *)a = v_load(a) + v_real(v_bits(sum) & in);
-    else
-        v_store_some(a, v_load_some(a, n) + sum, n);
+    for (; r > 0; r--, y += j, sum++)
+        v_store_some(y, v_load_some(y, n) + *sum, n);
 }
 
 /* R rows by C vectors of y, the last vector with n columns, which are those of `in`. y is read when the sums are there,
@@ -301,12 +300,20 @@ INLINE void panel_end(Real *a, Vec sum, VecBits in, int n, bool is_open)
                     x[r * p->a_row] * row[v];                                                             \
             }                                                                                             \
         }                                                                                                 \
-        UNROLL for (int r = 0; r < R; r++, y += p->j)                                                     \
+        bool is_whole = n == LANES || r0 + R <= p->open;                                                  \
+        Vec end[R];                                                                                       \
+        UNROLL for (int r = 0; r < R; r++)                                                                \
         {                                                                                                 \
-            UNROLL for (int v = 0; v < C - 1; v++) * (VecAnywhere *)(y + v * LANES) =                     \
-                v_load(y + v * LANES) + sum[r][v];                                                        \
-            panel_end(y + (C - 1) * LANES, sum[r][C - 1], in, n, r0 + r < p->open);                       \
+            Real *at = y + r * (ptrdiff_t)p->j;                                                           \
+            UNROLL for (int v = 0; v < C - 1; v++) * (VecAnywhere *)(at + v * LANES) =                    \
+                v_load(at + v * LANES) + sum[r][v];                                                       \
+            end[r] = sum[r][C - 1];                                                                       \
+            at += (C - 1) * LANES;                                                                        \
+            if (is_whole)                                                                                 \
+                *(VecAnywhere *)at = v_load(at) + v_real(v_bits(end[r]) & in);                            \
         }                                                                                                 \
+        if (!is_whole)                                                                                    \
+            panel_end(y + (C - 1) * LANES, p->j, end, R, n);                                              \
     }
 PANEL_BLOCK(4, 3)
 PANEL_BLOCK(2, 3)
@@ -431,7 +438,7 @@ INLINE void outer_turn(const Panel *p, const Vec *b, int step, int t, const Real
     }
 }
 
-INLINE void outer_products(const Product *p, int n_term, const Vec *const *a, const Vec *const *b, Real *y,
+KERNEL void outer_products(const Product *p, int n_term, const Vec *const *a, const Vec *const *b, Real *y,
                            const Real *mask, Real *packed)
 {
     Panel panel = {p->m, p->j, TILE, n_term, panel_open(p->m, p->j), (ptrdiff_t)p->w_row * TILE, 1};
