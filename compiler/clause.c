@@ -257,6 +257,18 @@ static void read_method(Block *k, Node *clause)
     DIAG_AT(c->diags, CLAUSE_VALUE, name->span, "method", "method tsit5");
 }
 
+static void check_step(Block *k, Node *clause)
+{
+    const Solve *s = k->solve;
+    const Setting *at = k->c->model->settings.at;
+    Arena *a = k->c->arena;
+    if (s->set_limit >= 0 && at[s->set_limit].value != floor(at[s->set_limit].value))
+        DIAG_AT(k->c->diags, NOT_WHOLE, at[s->set_limit].span, "limit");
+    if (s->set_min >= 0 && s->set_max >= 0 && at[s->set_min].value > at[s->set_max].value)
+        DIAG_AT(k->c->diags, STEP_BOUNDS, clause->span, num_text(a, at[s->set_min].value, false),
+                num_text(a, at[s->set_max].value, false));
+}
+
 static void read_step(Block *k, Node *clause)
 {
     Solve *s = k->solve;
@@ -290,6 +302,7 @@ static void read_step(Block *k, Node *clause)
             if (!known)
                 DIAG_AT(k->c->diags, CLAUSE_VALUE, at->span, "step", "step fixed 0.01");
         }
+    check_step(k, clause);
 }
 
 /* pid(p, i, d): what the present error, the sum of errors and their change contribute. */

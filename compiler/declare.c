@@ -210,6 +210,10 @@ static bool promised(Check *c, Scope *body, const char *name, Node *type, Value 
 {
     if (v->kind == VALUE_states && v->n == 1)
         *v = v->many[0];
+    int size;
+    for (int i = 0; i < type->n; i++) /* only arguments give a size its value */
+        if (type->kid[i]->kind == NODE_NAME && !size_of(c, body, type->kid[i], 0, &size))
+            return false;
     if (fits(c, body, type, v))
         return true;
     Node *last = block->n ? block->kid[block->n - 1] : block, *value = last->kind == NODE_RETURN ? last->kid[0] : last;
