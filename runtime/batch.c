@@ -19,26 +19,43 @@ static void put_tile(NdeEngine *e, NdeRef field, int n, int k, const double *val
             *to++ = (Real)value[(size_t)l * (size_t)n + (size_t)i];
 }
 
+typedef struct Fill {
+    NdeEngine *e;
+    const NdeData *data;
+    const long *index;
+    int field;
+    double *room; /* [thread][TILE][n] */
+} Fill;
+
+static void fill_tile(void *context, int k, int thread)
+{
+    const Fill *f = context;
+    int tile = f->e->model->tile, last = f->e->count - 1;
+    size_t n = (size_t)f->e->model->data[f->field].n;
+    double *value = f->room + (size_t)thread * (size_t)tile * n;
+    for (int l = 0; l < tile; l++) {
+        int sample = k * tile + l < last ? k * tile + l : last;
+        nde_data_get(f->data, f->field, f->index[sample], value + (size_t)l * n);
+    }
+    put_tile(f->e, f->e->data[f->field], (int)n, k, value);
+}
+
 int nde_batch_fill(NdeEngine *e, const NdeSet *set, const unsigned char *needs, const long *index, int count)
 {
+    static const double as_flops = 64; /* what a number takes */
     const NdeModel *m = e->model;
     nde_engine_batch(e, count);
     memcpy(e->row, index, (size_t)count * sizeof *index);
     for (int i = 0; i < m->n_data; i++) {
         if (!needs[i])
             continue;
-        int n = m->data[i].n;
-        double *value = nde_allocate((size_t)n * (size_t)m->tile, sizeof *value, e->error);
-        if (!value)
+        size_t n = (size_t)m->data[i].n;
+        Fill f = {e, set->data, index, i,
+                  nde_allocate((size_t)e->threads * (size_t)m->tile, n * sizeof *f.room, e->error)};
+        if (!f.room)
             return e->error->exit_code;
-        for (int k = 0; k < e->run.n_tile; k++) {
-            for (int l = 0; l < m->tile; l++) {
-                int sample = k * m->tile + l < count ? k * m->tile + l : count - 1;
-                nde_data_get(set->data, i, index[sample], value + (size_t)l * (size_t)n);
-            }
-            put_tile(e, e->data[i], n, k, value);
-        }
-        free(value);
+        nde_engine_share(e, as_flops * (double)n * count, e->run.n_tile, fill_tile, &f);
+        free(f.room);
     }
     return 0;
 }

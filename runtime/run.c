@@ -315,6 +315,16 @@ void nde_engine_batch(NdeEngine *e, int count)
 
 /* ---- running ---- */
 
+void nde_engine_share(NdeEngine *e, double flops, int n, NdeJob *job, void *context)
+{
+    if (e->team && n > 1 && flops >= worth_threads) {
+        nde_team_run(e->team, n, job, context);
+        return;
+    }
+    for (int i = 0; i < n; i++)
+        job(context, i, 0);
+}
+
 static size_t sum_bytes(const NdeSum *sum)
 {
     return sum->n == 1 ? sizeof(double) : (size_t)sum->n * (size_t)(sum->lanes ? sum->lanes : 1) * sizeof(Real);
@@ -442,14 +452,9 @@ static void do_group(void *context, int group, int thread)
 
 static void run_tiles(NdeEngine *e, const NdeFn *fn, const NdePart *part)
 {
-    int groups = (int)group_count(e->run.n_tile);
-    if (!e->team || groups < 2 || e->run.is_watching || fn->flops * e->run.batch < worth_threads) {
-        for (int g = 0; g < groups; g++)
-            run_group(e, fn, part, g, 0);
-        return;
-    }
     TileJob job = {e, fn, part};
-    nde_team_run(e->team, groups, do_group, &job);
+    double flops = e->run.is_watching ? 0 : fn->flops * e->run.batch;
+    nde_engine_share(e, flops, (int)group_count(e->run.n_tile), do_group, &job);
 }
 
 void nde_sums_begin(NdeEngine *e, const NdeFn *fn)

@@ -17,6 +17,7 @@
 #define nde_engine_open NDE_NAME(nde_engine_open)
 #define nde_engine_close NDE_NAME(nde_engine_close)
 #define nde_engine_batch NDE_NAME(nde_engine_batch)
+#define nde_engine_share NDE_NAME(nde_engine_share)
 #define nde_frame_run NDE_NAME(nde_frame_run)
 #define nde_sums_begin NDE_NAME(nde_sums_begin)
 #define nde_sums_run NDE_NAME(nde_sums_run)
@@ -370,6 +371,9 @@ int nde_engine_open(NdeEngine *e, const NdeModel *model, int most, int threads, 
 void nde_engine_close(NdeEngine *e);
 /* Tiles and masks for a batch of `count` samples (1 .. most). */
 void nde_engine_batch(NdeEngine *e, int count);
+/* Does items 0 .. n-1 of the job, by all threads if so many floating point operations in all are worth it, else in
+ * order by the caller. An item must not read what another one writes. */
+void nde_engine_share(NdeEngine *e, double flops, int n, NdeJob *job, void *context);
 
 /* Runs fn: outputs below n_set are set, the others added to. 0 or an exit code. */
 int nde_frame_run(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *out);
@@ -492,8 +496,8 @@ NdeRef nde_seed_of(const NdeSolveVjp *vjp, const NdeRef *seed, int result);
  * wanted arguments', which go to out, or to g_arg those of each sample. */
 void nde_reverse_out(NdeFlow *f, const NdeSolveVjp *vjp, const NdeRef *lambda, bool with_carry, const NdeRef *g_arg,
                      const NdeRef *out);
-/* Sets call_out to what dense_vjp adds to: the cotangents of the states at the start of the step (through dense, apart),
- * at its end, and of d. */
+/* Sets call_out to what dense_vjp adds to: the cotangents of the states at the start of the step (through dense,
+ * apart), at its end, and of d. */
 void nde_dense_out(NdeFlow *f, const NdeRef *after);
 
 /* ---- backward.c, path.c, quadrature.c: adjoint systems ---- */

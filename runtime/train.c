@@ -182,17 +182,39 @@ static int not_finite(NdeTrainer *t, const char *what)
         what, t->step + 1, found, t->dir);
 }
 
+/* Of four sums at a time: one would wait for each of its additions. */
 double nde_trainer_norm(const NdeTrainer *t)
 {
     const Real *g = t->gradient.at;
-    double sum = 0;
+    double sum[4] = {0};
     for (size_t i = 0; i < t->session.model->param_count; i++)
-        sum += (double)g[i] * (double)g[i];
-    return sqrt(sum);
+        sum[i % 4] += (double)g[i] * (double)g[i];
+    return sqrt(sum[0] + sum[1] + sum[2] + sum[3]);
+}
+
+enum { UPDATED = 8192 /* parameters of an item: some 20 microseconds */ };
+
+/* The parameters from..to of those of the item that are not frozen. */
+static void update_some(void *context, int item, int thread)
+{
+    NdeTrainer *t = context;
+    const NdeModel *m = t->session.model;
+    size_t first = (size_t)item * UPDATED, behind = first + UPDATED;
+    (void)thread;
+    for (int i = 0; i < m->n_param; i++) {
+        const NdeParam *p = &m->param[i];
+        size_t from = p->offset > first ? p->offset : first, end = p->offset + (size_t)p->n;
+        size_t to = end < behind ? end : behind;
+        Real *const slot[2] = {t->slot[0] + from, t->slot[1] + from};
+        if (!p->is_frozen && from < to)
+            t->optim->update(to - from, t->session.engine.param + from, t->gradient.at + from, slot,
+                             (double)(t->step + 1), t->hyper);
+    }
 }
 
 void nde_trainer_update(NdeTrainer *t, double norm)
 {
+    static const double as_flops = 100; /* what a parameter takes */
     const NdeModel *m = t->session.model;
     double most = setting(t, m->train->set_clip, 0);
     if (most > 0 && norm > most) {
@@ -200,13 +222,8 @@ void nde_trainer_update(NdeTrainer *t, double norm)
         for (size_t i = 0; i < m->param_count; i++)
             t->gradient.at[i] *= factor;
     }
-    for (int i = 0; i < m->n_param; i++) {
-        const NdeParam *p = &m->param[i];
-        Real *const slot[2] = {t->slot[0] + p->offset, t->slot[1] + p->offset};
-        if (!p->is_frozen)
-            t->optim->update((size_t)p->n, t->session.engine.param + p->offset, t->gradient.at + p->offset, slot,
-                             (double)(t->step + 1), t->hyper);
-    }
+    nde_engine_share(&t->session.engine, as_flops * (double)m->param_count,
+                     (int)((m->param_count + UPDATED - 1) / UPDATED), update_some, t);
 }
 
 /* The message of a solve that failed does not know the training step. */
