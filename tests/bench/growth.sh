@@ -10,11 +10,11 @@ sed '/regularize/d' "$examples/mnist_ode.nde" >mnist.nde
 "$ndec" build "$examples/digits_ode.nde" -o digits >out 2>err || fail 'build digits'
 at='--set flow.tolerance=1e-5'
 
-# ---- threads: on all processors, by the wall clock: the least of three, twice in each round ----
+# ---- threads: on all processors, by the wall clock: the least of nine in each round ----
 threads() { # binary, threads, name, arguments
     binary=$1 n=$2 name=$3
     shift 3
-    ./"$binary" bench --threads "$n" --rounds 3 -o bench.csv "$@" >out 2>err </dev/null || fail "$binary: bench"
+    ./"$binary" bench --threads "$n" --rounds 9 --seconds 0.2 -o bench.csv "$@" >out 2>err </dev/null || fail "$binary: bench"
     sample "$name" "$(figure train ms_least)"
 }
 for round in $rounds; do
