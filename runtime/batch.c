@@ -42,7 +42,7 @@ static void fill_tile(void *context, int k, int thread)
 
 int nde_batch_fill(NdeEngine *e, const NdeSet *set, const unsigned char *needs, const long *index, int count)
 {
-    static const double as_flops = 64; /* what a number takes */
+    static const double as_flops = 16; /* of a number: below 12 500 of them one thread is as quick */
     const NdeModel *m = e->model;
     nde_engine_batch(e, count);
     memcpy(e->row, index, (size_t)count * sizeof *index);
