@@ -365,17 +365,10 @@ static inline void halve_lanes(int n, const int lanes, const Real *from, Real *t
 static void add_lanes(const NdeSum *sum, const Real *from, Real *to, bool adds)
 {
     switch (sum->lanes) {
-    case 2:
-        halve_lanes(sum->n, 2, from, to, adds);
-        break;
-    case 4:
-        halve_lanes(sum->n, 4, from, to, adds);
-        break;
-    case 8:
-        halve_lanes(sum->n, 8, from, to, adds);
-        break;
-    default:
-        halve_lanes(sum->n, sum->lanes, from, to, adds);
+    case 2: halve_lanes(sum->n, 2, from, to, adds); break;
+    case 4: halve_lanes(sum->n, 4, from, to, adds); break;
+    case 8: halve_lanes(sum->n, 8, from, to, adds); break;
+    default: halve_lanes(sum->n, sum->lanes, from, to, adds);
     }
 }
 
