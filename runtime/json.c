@@ -36,8 +36,8 @@ static void whole_text(double x, char *out)
     *out = '\0';
 }
 
-/* A number with at most six digits behind its point, as %.15g writes it, since it has at most 15 in all: seconds in a log.
- * False: it is no such number. */
+/* A number with at most six digits behind its point, as %.15g writes it, since it has at most 15 in all: seconds in a
+ * log. False: it is no such number. */
 static bool short_text(double x, char *out)
 {
     double millionths = fabs(x) * 1e6, whole = trunc(fabs(x));
