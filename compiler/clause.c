@@ -431,7 +431,7 @@ void clause_presets(Block *k)
     s->set_memory = -1;
     s->arg_save = s->arg_count = s->arg_end = -1;
     s->set_t0 = s->set_t1 = s->atol.set = s->rtol.set = s->set_pid = -1;
-    s->controller = "elementary";
+    s->controller = "pi82";
 }
 
 bool clause_check(Block *k)

@@ -20,10 +20,11 @@ for term in vanilla unbiased biased global; do
     global) edit='s/unbiased, at accepted/global(mean)/' ;;
     *) edit="s/unbiased/$term/" ;;
     esac
-    for controller in elementary sciml; do
+    for controller in default sciml; do
         model=${term}_$controller
-        [ $controller = elementary ] || edit="$edit; s/weight 0.1/weight exponential(2.5, 1.0)/"
-        sed -e "$edit" -e "s/^  method .*/&\\n  controller $controller/" "$here/mnist_ode.nde" >"$model.nde"
+        [ $controller = default ] ||
+            edit="$edit; s/weight 0.1/weight exponential(2.5, 1.0)/; s/^  method .*/&\\n  controller $controller/"
+        sed "$edit" "$here/mnist_ode.nde" >"$model.nde"
         [ -x "$model" ] || "$ndec" build "$model.nde" -o "$model"
     done
 done
@@ -53,7 +54,7 @@ done >predictions
 value() { # run, key of the evaluation in its summary
     sed -n "s/.*\"evaluation\":{\(.*\)}.*/\1/p" "$1/summary.json" | sed -n "s/.*\"$2[^\"]*\":\([0-9.e+-]*\).*/\1/p"
 }
-for controller in elementary sciml; do
+for controller in default sciml; do
     for term in vanilla unbiased biased global; do
         for seed in $seeds; do
             run=${term}_$controller-$seed

@@ -27,7 +27,7 @@ train {
 END
 awk 'BEGIN { for (i = 0; i < 20; i++) print sin(i) "," cos(3 * i) "," cos(i) / 2 "," sin(2 * i) / 2 }' >pair.csv
 passes 'build' "$ndec" compare pair.nde --methods 'heun, dopri5, rk4' --adjoints discrete --batchings joint \
-    --controllers 'pi, pid(0.2, 0.4, 0), elementary' -o all
+    --controllers 'pi, pid(0.2, 0.4, 0), pi82' -o all
 if grep -q 'dopri5, adjoint discrete, batching joint' err; then ok 'says what is built'; else fail 'does not say what is built'; fi
 passes 'compare' ./all compare --tolerances 1e-3,1e-5,1e-7,1e-9,1e-13 --rounds 1 --csv t.csv --svg t.svg
 mv out table
@@ -41,7 +41,7 @@ promised=method,adjoint,batching,controller,tolerance,own,evaluations,reverse_ev
 promised=$promised,rest_ms,tape_bytes,work_bytes,error,gradient_error,refusal
 if [ "$(head -n 1 t.csv)" = "$promised" ]; then ok 'columns'; else fail "the columns are $(head -n 1 t.csv)"; fi
 for row in tsit5 heun dopri5; do
-    if grep -Eq "^$row +discrete +joint +elementary +[0-9]" table; then ok "$row is a row"; else fail "the table has no row $row"; fi
+    if grep -Eq "^$row +discrete +joint +pi82 +[0-9]" table; then ok "$row is a row"; else fail "the table has no row $row"; fi
 done
 if grep -q "^rk4 .*'rk4' has no embedded method" table; then ok 'what does not fit has its reason'; else fail 'rk4 has no reason'; fi
 holds 'a line for each row and tolerance' "$(wc -l <t.csv) == 1 + 6 * 6"
@@ -73,7 +73,7 @@ for name in pi 'pid(0.2, 0.4, 0)'; do
     holds "$name: evaluations" "$(sed -n 's/^nfe //p' out) == $(controlled "$row" 7)"
     holds "$name: accepted" "$(sed -n 's/^accepted //p' out) == $(controlled "$row" 9)"
     holds "$name: rejected" "$(sed -n 's/^rejected //p' out) == $(controlled "$row" 10)"
-    holds "$name: other steps than elementary" "$(controlled "$row" 9) != $(field tsit5 1e-5 1 accepted)"
+    holds "$name: other steps than pi82" "$(controlled "$row" 9) != $(field tsit5 1e-5 1 accepted)"
 done
 
 # Errors fall with the tolerance, and at that of the reference only rounding is left; the regulariser, whose gradient
@@ -114,7 +114,7 @@ ends 2 'another kind of table' 'must end in .csv' ./all compare --csv t.txt
 ends 2 'another kind of picture' 'must end in .svg' ./all compare --svg t.png
 ends 2 'no folder for the picture' 'nowhere' ./all compare --svg nowhere/t.svg
 ends 1 'an unknown method' "command line:1:10: error: nothing is called 'heunn'" "$ndec" compare pair.nde --methods heunn
-ends 1 'an unknown controller' 'the controllers are elementary' "$ndec" compare pair.nde --controllers pii
+ends 1 'an unknown controller' 'the controllers are pi82, elementary' "$ndec" compare pair.nde --controllers pii
 ends 2 'an empty entry' 'an entry of the list is empty' "$ndec" compare pair.nde --methods heun,,bosh3
 ends 2 'several instruction sets' 'one instruction set' "$ndec" compare pair.nde --isa all
 ends 2 'lists for another command' 'belongs to compare, not to build' "$ndec" build pair.nde --methods heun

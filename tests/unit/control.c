@@ -54,7 +54,7 @@ START_TEST(sciml_remembers_the_error_before)
 END_TEST
 
 /* An error that is (h / 0.01)^5 is held where the factor is 1: at safety^(5 / (b1 - b2 + b3)), from any start. */
-static const char *const all[] = {"elementary", "sciml", "pi", "pid", "h211b", "h312b"};
+static const char *const all[] = {"pi82", "elementary", "sciml", "pi", "pid", "h211b", "h312b"};
 
 START_TEST(errors_go_to_the_target)
 {

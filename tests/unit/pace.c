@@ -8,7 +8,7 @@
 #include "nde_latency.h"
 #include "run.h"
 
-static const char *const name[] = {"elementary", "sciml", "pi", "pid", "h211b", "h312b"};
+static const char *const name[] = {"pi82", "elementary", "sciml", "pi", "pid", "h211b", "h312b"};
 enum { NAMES = sizeof name / sizeof *name };
 
 /* Errors from far below the floor to far above the tolerance, most of them near it. */
