@@ -12,7 +12,7 @@
 static const struct {
     const char *name, *hyper; /* "rate=-1,beta1=0.9,": -1: it must be given */
 } optimizers[] = {
-#define HYPER(name, otherwise) #name "=" #otherwise ","
+#define HYPER(name, otherwise, below) #name "=" #otherwise ","
 #define OPTIM(name, n_state, hyper, ...) {#name, hyper},
 #include "../runtime/optim.def"
 #undef OPTIM

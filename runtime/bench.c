@@ -92,8 +92,7 @@ static int update_train(void *row)
 {
     Row *r = row;
     NdeTrainer *t = &r->trainer;
-    const NdeFn *hyper = t->session.model->hyper_fn;
-    int status = hyper ? nde_frame_run(&t->session.engine, hyper, NULL, t->hyper_out) : 0;
+    int status = nde_trainer_hyper(t);
     if (!status)
         nde_trainer_update(t, nde_trainer_norm(t));
     return status;

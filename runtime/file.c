@@ -27,6 +27,8 @@ static int read_all(int fd, const char *path, NdeBytes *out, NdeError *e)
         return nde_fail(e, NDE_EXIT_FILE, "cannot read '%s': %s", path, strerror(errno));
     if (S_ISDIR(about.st_mode))
         return nde_fail(e, NDE_EXIT_FILE, "cannot read '%s': it is a folder; name a file in it", path);
+    if (S_ISBLK(about.st_mode) || (S_ISCHR(about.st_mode) && !isatty(fd)))
+        return nde_fail(e, NDE_EXIT_FILE, "cannot read '%s': it is a device, which may have no end; name a file", path);
     size_t room = S_ISREG(about.st_mode) && about.st_size > 0 ? (size_t)about.st_size + 2 : 65536;
     out->n = 0;
     out->at = nde_allocate(room, 1, e);

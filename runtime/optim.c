@@ -18,7 +18,7 @@
 #define MAX(x, y) fmaxf(x, y)
 #endif
 
-#define HYPER(name, otherwise) const double name = *hyper++;
+#define HYPER(name, otherwise, below) const double name = *hyper++;
 #define OPTIM(id, slots, numbers, once, each, what)                                                  \
     static void update_##id(size_t n, Real *at, const Real *gradient, Real *const slot[2], double t, \
                             const double *hyper)                                                     \
@@ -38,12 +38,17 @@
 #undef OPTIM
 #undef HYPER
 
-static const NdeOptim optim[] = {
-#define HYPER(name, otherwise) +1
-#define OPTIM(id, slots, numbers, once, each, what) {#id, slots, 0 numbers, update_##id, what},
+#define HYPER(name, otherwise, below) {#name, below},
+#define OPTIM(id, slots, numbers, ...) static const NdeHyper hyper_##id[] = {numbers};
 #include "optim.def"
 #undef OPTIM
 #undef HYPER
+
+static const NdeOptim optim[] = {
+#define OPTIM(id, slots, numbers, once, each, what) \
+    {#id, slots, sizeof hyper_##id / sizeof *hyper_##id, hyper_##id, update_##id, what},
+#include "optim.def"
+#undef OPTIM
 };
 
 const NdeOptim *nde_optim_find(const char *name)

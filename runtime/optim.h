@@ -11,9 +11,15 @@
  * touched); t is the step, from 1; hyper: the rule's numbers in the order of optim.def. */
 typedef void NdeUpdate(size_t n, Real *p, const Real *g, Real *const slot[2], double t, const double *hyper);
 
+typedef struct NdeHyper { /* a number of a rule */
+    const char *name;
+    double below; /* it lies from 0 to below this */
+} NdeHyper;
+
 typedef struct NdeOptim {
     const char *name;
     int n_slot, n_hyper;
+    const NdeHyper *hyper;
     NdeUpdate *update;
     const char *what;
 } NdeOptim;

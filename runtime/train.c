@@ -250,12 +250,27 @@ static void say_drift(NdeTrainer *t)
         t->step + 1, e->drifted, e->drift);
 }
 
+int nde_trainer_hyper(NdeTrainer *t)
+{
+    NdeSession *s = &t->session;
+    int status = s->model->hyper_fn ? nde_frame_run(&s->engine, s->model->hyper_fn, NULL, t->hyper_out) : 0;
+    for (int i = 0; !status && s->model->hyper_fn && i < t->optim->n_hyper; i++) {
+        const NdeHyper *h = &t->optim->hyper[i];
+        if (!(t->hyper[i] >= 0 && t->hyper[i] < h->below))
+            return nde_fail(s->error, NDE_EXIT_FILE, "the optimizer's %s is %g in training step %ld; it must be %s%g",
+                            h->name, t->hyper[i], t->step + 1,
+                            isinf(h->below) ? "a finite number, at least " : "at least 0 and less than ",
+                            isinf(h->below) ? 0 : h->below);
+    }
+    return status;
+}
+
 static int train_step(NdeTrainer *t)
 {
     NdeEngine *engine = &t->session.engine;
     int status = nde_trainer_batch(t);
-    if (!status && t->session.model->hyper_fn)
-        status = nde_frame_run(engine, t->session.model->hyper_fn, NULL, t->hyper_out);
+    if (!status)
+        status = nde_trainer_hyper(t);
     if (!status)
         status = nde_gradient(engine, &t->gradient);
     if (status == NDE_EXIT_NUMERICAL)

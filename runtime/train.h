@@ -8,6 +8,7 @@
 #define nde_train NDE_NAME(nde_train)
 #define nde_trainer_prepare NDE_NAME(nde_trainer_prepare)
 #define nde_trainer_batch NDE_NAME(nde_trainer_batch)
+#define nde_trainer_hyper NDE_NAME(nde_trainer_hyper)
 #define nde_trainer_norm NDE_NAME(nde_trainer_norm)
 #define nde_trainer_update NDE_NAME(nde_trainer_update)
 #define nde_trainer_close NDE_NAME(nde_trainer_close)
@@ -42,6 +43,7 @@ int nde_train(const NdeModel *m, NdeOptions *o, NdeError *e);
 /* A training step in its parts. The session is open, with data or without. */
 int nde_trainer_prepare(NdeTrainer *t);
 int nde_trainer_batch(NdeTrainer *t);         /* the next batch of the data, into the engine */
+int nde_trainer_hyper(NdeTrainer *t);         /* the optimiser's numbers in this step; an error where it has no use for one */
 double nde_trainer_norm(const NdeTrainer *t); /* of the whole gradient, frozen parameters being 0 */
 void nde_trainer_update(NdeTrainer *t, double norm);
 void nde_trainer_close(NdeTrainer *t);

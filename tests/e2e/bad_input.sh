@@ -157,6 +157,11 @@ ends 2 'a name that says no format' "csv or .npy" ./line predict --weights run/w
 printf 'x' >file
 ends 2 'results where a file stands' "file" ./line train --out file/run
 ends 3 'a loss that is no number' "not finite|line.nde" ./line train --out r10 --set train.optimizer.rate=1e38
+ends 2 'a rate below 0' "the optimizer's rate is -1 in training step 1; it must be a finite number, at least 0" \
+    ./line train --out r11 --set train.optimizer.rate=-1
+ends 2 'a momentum of 1' "momentum is 1 in training step 1; it must be at least 0 and less than 1" \
+    ./line train --out r12 --set train.optimizer.momentum=1
+ends 2 'a device for data' "'/dev/zero': it is a device" ./line predict --weights run/weights.safetensors -i /dev/zero
 unchanged 'all these'
 # A limit on file sizes is what a full disk looks like: the old file stays, and no other is left behind.
 passes 'predict to a file' ./line predict --weights run/weights.safetensors -o out.csv

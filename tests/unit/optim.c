@@ -89,7 +89,7 @@ static const struct {
 enum { ROWS = sizeof row / sizeof *row };
 
 static const char *const in_table[] = {
-#define HYPER(name, otherwise)
+#define HYPER(name, otherwise, below)
 #define OPTIM(id, ...) #id,
 #include "optim.def"
 #undef OPTIM
