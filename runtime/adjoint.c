@@ -67,15 +67,20 @@ static void add_direct(Reverse *r, Moment m, NdeRef *lambda)
     }
 }
 
-/* Zeros d's cotangent and u's through dense, and makes d, the first time in a step. */
+void nde_dense_zero(NdeEngine *e, NdeFlow *f)
+{
+    const NdeSolve *s = f->solve;
+    for (int i = 0; i < s->n_state; i++)
+        nde_value_zero(e, s->state[i], f->extra[i]);
+    for (int i = 0; i < s->n_dense; i++)
+        nde_value_zero(e, s->dense_value[i], f->g_dense[i]);
+}
+
+/* Zeros for both, and d itself, the first time in a step. */
 static int begin_dense(Reverse *r)
 {
-    NdeFlow *f = r->f;
-    for (int i = 0; i < r->s->n_state; i++)
-        nde_value_zero(r->e, r->s->state[i], f->extra[i]);
-    for (int i = 0; i < r->s->n_dense; i++)
-        nde_value_zero(r->e, r->s->dense_value[i], f->g_dense[i]);
-    return r->vjp->reads_dense ? nde_dense_again(r->e, f) : 0;
+    nde_dense_zero(r->e, r->f);
+    return r->vjp->reads_dense ? nde_dense_again(r->e, r->f) : 0;
 }
 
 void nde_dense_out(NdeFlow *f, const NdeRef *after)

@@ -130,15 +130,6 @@ static void begin_lanes(Back *r)
 
 /* ---- wanted states ---- */
 
-static void begin_dense(Back *r)
-{
-    NdeFlow *f = r->f;
-    for (int i = 0; i < r->s->n_state; i++)
-        nde_value_zero(r->e, r->s->state[i], f->extra[i]);
-    for (int i = 0; i < r->s->n_dense; i++)
-        nde_value_zero(r->e, r->s->dense_value[i], f->g_dense[i]);
-}
-
 static int run_dense_vjp(Back *r)
 {
     NdeFlow *f = r->f;
@@ -176,7 +167,7 @@ static int add_moments(Back *r)
 {
     bool has_dense = false;
     if (r->vjp->seed_dense)
-        begin_dense(r);
+        nde_dense_zero(r->e, r->f);
     for (bool any = true; any;) {
         any = false;
         for (int i = 0; i < r->s->n_state; i++)

@@ -59,6 +59,7 @@
 #define nde_seed_of NDE_NAME(nde_seed_of)
 #define nde_reverse_out NDE_NAME(nde_reverse_out)
 #define nde_dense_out NDE_NAME(nde_dense_out)
+#define nde_dense_zero NDE_NAME(nde_dense_zero)
 #define nde_dense_at NDE_NAME(nde_dense_at)
 #define nde_value_add_times NDE_NAME(nde_value_add_times)
 #define nde_value_squares NDE_NAME(nde_value_squares)
@@ -499,6 +500,8 @@ void nde_reverse_out(NdeFlow *f, const NdeSolveVjp *vjp, const NdeRef *lambda, b
 /* Sets call_out to what dense_vjp adds to: the cotangents of the states at the start of the step (through dense,
  * apart), at its end, and of d. */
 void nde_dense_out(NdeFlow *f, const NdeRef *after);
+/* Zeros what it adds to: the cotangents of u, but for `after`, and of d. */
+void nde_dense_zero(NdeEngine *e, NdeFlow *f);
 
 /* ---- backward.c, path.c, quadrature.c: adjoint systems ---- */
 
