@@ -140,7 +140,8 @@ static int add_moments(Reverse *r, int slot, bool *has_dense)
 {
     NdeFlow *f = r->f;
     const NdeSolve *s = r->s;
-    for (int i = 0; i < s->n_save; i++) {
+    NdeRange in = nde_saves_in(f, f->t, r->end);
+    for (int i = in.from; i < in.to; i++) {
         double time = f->save[i];
         Moment m = {nde_result_saved(s, 0), i};
         int status = add_moment(r, m, slot, nde_where(f->t, r->end, time), (time - f->t) / f->h, has_dense);

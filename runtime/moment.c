@@ -18,6 +18,28 @@ NdeWhere nde_where(double t, double end, double time)
     return (time - t) * way > 0 && (end - time) * way > 0 ? NDE_INSIDE : NDE_ELSEWHERE;
 }
 
+/* The first saved time behind t. */
+static int first_behind(const NdeFlow *f, double t, double way)
+{
+    int from = 0, to = f->solve->n_save;
+    while (from < to) {
+        int middle = (from + to) / 2;
+        if ((f->save[middle] - t) * way > 0)
+            to = middle;
+        else
+            from = middle + 1;
+    }
+    return from;
+}
+
+NdeRange nde_saves_in(const NdeFlow *f, double t, double end)
+{
+    double way = end < t ? -1 : 1;
+    if (!f->is_ordered)
+        return (NdeRange){0, f->solve->n_save};
+    return (NdeRange){first_behind(f, t, way), first_behind(f, end, way)};
+}
+
 NdeRef nde_saved_ref(const NdeEngine *e, NdeValue state, NdeRef series, int i)
 {
     size_t bytes = (size_t)state.n * (size_t)e->model->tile * sizeof(Real);
@@ -144,9 +166,12 @@ static int trace_step(NdeEngine *e, NdeFlow *f, double end, bool *has_dense)
     const NdeTrace *trace = e->trace;
     if (!trace->points)
         return trace_slot(e, f, f->tape.n + 1, end);
-    for (int i = 1; i < trace->points; i++) {
+    double before = (f->t - trace->t0) / (trace->t1 - trace->t0) * (trace->points - 1);
+    for (int i = before > 1 ? (int)before : 1; i < trace->points; i++) {
         double time =
             i == trace->points - 1 ? trace->t1 : trace->t0 + (trace->t1 - trace->t0) * i / (trace->points - 1);
+        if ((time - end) * (trace->t1 - trace->t0) > 0)
+            break;
         NdeWhere where = nde_where(f->t, end, time);
         int status = where == NDE_AT_END ? trace_slot(e, f, f->tape.n + 1, end) : 0;
         if (where == NDE_INSIDE) {
@@ -166,11 +191,13 @@ static int trace_step(NdeEngine *e, NdeFlow *f, double end, bool *has_dense)
 
 /* ---- the calls of a solve ---- */
 
-static int check_saves(const NdeEngine *e, const NdeFlow *f, double t0, double t1)
+static int check_saves(const NdeEngine *e, NdeFlow *f, double t0, double t1)
 {
     const NdeSolve *s = f->solve;
+    f->is_ordered = true;
     for (int i = 0; i < s->n_save; i++) {
         double time = f->save[i];
+        f->is_ordered = f->is_ordered && (i == 0 || (time - f->save[i - 1]) * (t1 - t0) >= 0);
         if (time != t0 && nde_where(t0, t1, time) == NDE_ELSEWHERE) {
             NdeSpan span = f->bounds;
             bool is_file = !s->is_learned && s->set_save >= 0;
@@ -243,8 +270,9 @@ static int fetch_rate(NdeEngine *e, NdeFlow *f, int i, NdeWhere where, const Nde
 static int fetch_saves(NdeEngine *e, NdeFlow *f, double end, const NdeRef *out, bool *has_dense)
 {
     const NdeSolve *s = f->solve;
+    NdeRange in = nde_saves_in(f, f->t, end);
     int status = 0;
-    for (int i = 0; i < s->n_save && !status; i++) {
+    for (int i = f->tape.n == 0 ? 0 : in.from; i < in.to && !status; i++) { /* the rate at the start is the first step's */
         double time = f->save[i];
         NdeWhere where = nde_where(f->t, end, time);
         if (where != NDE_ELSEWHERE && saved_entry(e, f, i, out + nde_result_saved(s, 0), f->call_out))

@@ -29,6 +29,7 @@
 #define nde_value_add NDE_NAME(nde_value_add)
 #define nde_value_get NDE_NAME(nde_value_get)
 #define nde_where NDE_NAME(nde_where)
+#define nde_saves_in NDE_NAME(nde_saves_in)
 #define nde_moments_begin NDE_NAME(nde_moments_begin)
 #define nde_moments_at_start NDE_NAME(nde_moments_at_start)
 #define nde_moments_in_step NDE_NAME(nde_moments_in_step)
@@ -231,6 +232,7 @@ struct NdeFlow {
     NdeSpan bounds;     /* of this flight */
     const double *save; /* [n_save]: saved times of this flight, where the batch has one step size: settings, or */
     double *part;       /* values of the program, or the parts of a learned span at which they are */
+    bool is_ordered;    /* they follow the direction of the span */
     double broken_h;    /* the last attempt from the tape's end whose error was not finite; 0: there was none */
     NdeLanes *lanes;    /* of a solve in which each sample has its own steps (lanes.h), or NULL */
     int lane;           /* of the sample that t, h and the counts are of; -1: they are of all */
@@ -402,6 +404,11 @@ double nde_value_get(const NdeEngine *e, NdeValue v, NdeRef from, int sample, in
 typedef enum NdeWhere { NDE_ELSEWHERE, NDE_INSIDE, NDE_AT_END } NdeWhere;
 /* Where `time` lies in the step from t to end; its start belongs to the step before. */
 NdeWhere nde_where(double t, double end, double time);
+/* The entries of f->save from `from` on, before `to`, that can lie in it: all of them if they are in no order. */
+typedef struct NdeRange {
+    int from, to;
+} NdeRange;
+NdeRange nde_saves_in(const NdeFlow *f, double t, double end);
 /* The calls of a solve: when its span is known; when slot 0 is filled; after a step was accepted that ends at `end`;
  * after the last one. Each 0 or an exit code. */
 int nde_moments_begin(NdeEngine *e, NdeFlow *f, double t0, double t1);
