@@ -169,12 +169,26 @@ static int utf8_length(const unsigned char *s)
     return n && !is_overlong && !is_outside ? n : 0;
 }
 
+/* Bytes that stand for themselves. */
+static size_t plain_length(const unsigned char *s)
+{
+    size_t n = 0;
+    while (s[n] >= ' ' && s[n] < 0x7f && s[n] != '"' && s[n] != '\\')
+        n++;
+    return n;
+}
+
 static void add_quoted(NdeJson *j, const char *text)
 {
     static const char letters[] = "\"\"\\\\\nn\tt\rr\bb\ff";
     const unsigned char *s = (const unsigned char *)text;
     add(j, "\"", 1);
-    while (*s) {
+    for (;;) {
+        size_t plain = plain_length(s);
+        add(j, (const char *)s, plain);
+        s += plain;
+        if (!*s)
+            break;
         const char *pair = NULL;
         for (const char *p = letters; *p && !pair; p += 2)
             pair = *p == (char)*s ? p : NULL;
