@@ -46,6 +46,11 @@ static double ratio(double one, double other)
     return one > 0 && other > 0 ? one / other : 1;
 }
 
+static double power(double x, double y)
+{
+    return y == 0 ? 1 : pow(x, y);
+}
+
 double nde_control_factor(NdeController *c, double err, double h)
 {
     const NdeControl *r = &c->row;
@@ -60,9 +65,9 @@ double nde_control_factor(NdeController *c, double err, double h)
     double most = c->is_after_rejection ? r->again : r->most;
     double factor = most; /* pow(0, -b) is infinite: an error of exactly 0 asks for the most */
     if (err > 0)
-        factor = r->safety * pow(err, -r->b1 / c->k) * pow(c->before[0], r->b2 / c->k) *
-                 pow(c->before[1], -r->b3 / c->k) * pow(ratio(fabs(h), c->size[0]), -r->a1) *
-                 pow(ratio(c->size[0], c->size[1]), -r->a2);
+        factor = r->safety * pow(err, -r->b1 / c->k) * power(c->before[0], r->b2 / c->k) *
+                 power(c->before[1], -r->b3 / c->k) * power(ratio(fabs(h), c->size[0]), -r->a1) *
+                 power(ratio(c->size[0], c->size[1]), -r->a2);
     c->size[1] = c->size[0];
     c->size[0] = fabs(h);
     c->before[1] = c->before[0];
