@@ -2,20 +2,30 @@
  *
  * Needs: a verified Fn.  Gives: the same outputs; no dead value, no duplicate, no arithmetic on numbers only; operands
  * before their users; numbers in the order in which a reader of the outputs meets them.
- * Elsewhere: the rewrite rules (simplify.c). */
+ * Elsewhere: the rewrite rules (simplify.c, form.c). */
 #include "canon.h"
 
 #include <math.h>
 #include <string.h>
 
-typedef struct Canon {
+struct Canon {
     Module *m;
     const Fn *from;
     Fn *to;
     Val *map;       /* value of from -> value of to, or NO_VAL */
     uint32_t *slot; /* open-addressed table of values of to */
     int n_slot;
-} Canon;
+};
+
+const Fn *canon_fn(const Canon *c)
+{
+    return c->to;
+}
+
+Arena *canon_arena(const Canon *c)
+{
+    return c->m->arena;
+}
 
 static uint64_t mix(uint64_t h, uint64_t x)
 {
@@ -91,7 +101,7 @@ static bool fold(Canon *c, const Ins *ins, Val *out)
     return true;
 }
 
-static Val rebuild(Canon *c, Ins ins)
+Val canon_make(Canon *c, Ins ins)
 {
     Val out;
     if (fold(c, &ins, &out))
@@ -107,7 +117,8 @@ static Val rebuild(Canon *c, Ins ins)
         if (r.is_value)
             return r.value;
     }
-    return unique(c, ins);
+    out = form_rewrite(c, &ins);
+    return out != NO_VAL ? out : unique(c, ins);
 }
 
 /* The solve whose reverse v is: it must run before. */
@@ -143,7 +154,7 @@ static void visit(Canon *c, Val root)
         copy.arg = ARENA_NEW(c->m->arena, Val, ins->n_arg + 1);
         for (int i = 0; i < ins->n_arg; i++)
             copy.arg[i] = c->map[ins->arg[i]];
-        c->map[v] = rebuild(c, copy);
+        c->map[v] = canon_make(c, copy);
         stack.n--;
     }
 }

@@ -1,4 +1,4 @@
-/* canon.h: between canon.c and simplify.c. */
+/* canon.h: between canon.c, simplify.c and form.c. */
 #ifndef NDEC_CANON_H
 #define NDEC_CANON_H
 
@@ -15,5 +15,13 @@ typedef struct Rewrite {
 } Rewrite;
 /* The first row of simplify.def that matches ins, whose operands are values of fn. Rewrites keep the type. */
 Rewrite simplify(Module *m, Fn *fn, const Ins *ins);
+
+/* A function on its way to its canonical form; the value of it that equals ins, whose operands are values of it. */
+typedef struct Canon Canon;
+const Fn *canon_fn(const Canon *c);
+Arena *canon_arena(const Canon *c);
+Val canon_make(Canon *c, Ins ins);
+/* What ins is by the rules of form.c, or NO_VAL. */
+Val form_rewrite(Canon *c, const Ins *ins);
 
 #endif
