@@ -136,6 +136,13 @@ static void emit_permute(Emit *e, Val v)
               from[3]);
 }
 
+/* A product of matrices that threads do together: not within a tile, which one of them has. */
+static bool is_shared_out(const Emit *e, Val v)
+{
+    return e->f->kind == FN_top && !e->f->part[e->part].is_tile && ins_of(e, v)->type.rank == 2 &&
+           !ins_of(e, v)->type.is_batched && op_info[ins_of(e, v)->op].op_class == CLASS_product;
+}
+
 static void emit_one_kernel(Emit *e, Val v)
 {
     if (ins_of(e, v)->op == OP_permute || ins_of(e, v)->op == OP_unpermute) {
@@ -144,6 +151,11 @@ static void emit_one_kernel(Emit *e, Val v)
     }
     const char *y = result_at(e, v);
     int pack = e->f->packed[v];
+    if (is_shared_out(e, v)) {
+        e->uses_run = true;
+        text_line(e->t, "%s;", emit_kernel(e, v, "t", str_format(e->a, "run, %s", y), NULL, ""));
+        return;
+    }
     if (pack < 0) {
         text_line(e->t, "%s;", emit_kernel(e, v, pattern(e, v), y, NULL, ""));
         return;

@@ -1,8 +1,8 @@
 /* form.c: rewrites of what moves data, whose sides depend on places and so are no rows of simplify.def.
  *
  * Needs: an instruction of a canonical function.  Gives: the value that it is: neighbouring slices of one array as one
- * slice, a sum of neighbours among zeros as their concatenation, none of either where it is the whole. The derivatives of
- * concatenations are full of them. Elsewhere: when it is tried (canon.c). */
+ * slice, a sum of neighbours among zeros as their concatenation, none of either where it is the whole. The derivatives
+ * of concatenations are full of them. Elsewhere: when it is tried (canon.c). */
 #include "canon.h"
 
 static const Ins *ins_of(const Canon *c, Val v)
@@ -32,8 +32,8 @@ static Val make(Canon *c, Op op, int n, Val *arg, int from, int length, const In
 static Val joined(Canon *c, Val first, Val second, int axis)
 {
     const Ins *a = ins_of(c, first), *b = ins_of(c, second);
-    if (a->op != OP_slice || b->op != OP_slice || a->arg[0] != b->arg[0] || a->imm.axis != axis || b->imm.axis != axis ||
-        b->imm.from != a->imm.from + a->type.dim[axis])
+    if (a->op != OP_slice || b->op != OP_slice || a->arg[0] != b->arg[0] || a->imm.axis != axis ||
+        b->imm.axis != axis || b->imm.from != a->imm.from + a->type.dim[axis])
         return NO_VAL;
     return make(c, OP_slice, 1, a->arg, a->imm.from, a->type.dim[axis] + b->type.dim[axis], a);
 }

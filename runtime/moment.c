@@ -272,7 +272,8 @@ static int fetch_saves(NdeEngine *e, NdeFlow *f, double end, const NdeRef *out, 
     const NdeSolve *s = f->solve;
     NdeRange in = nde_saves_in(f, f->t, end);
     int status = 0;
-    for (int i = f->tape.n == 0 ? 0 : in.from; i < in.to && !status; i++) { /* the rate at the start is the first step's */
+    int first = f->tape.n == 0 ? 0 : in.from; /* the rate at the start is the first step's */
+    for (int i = first; i < in.to && !status; i++) {
         double time = f->save[i];
         NdeWhere where = nde_where(f->t, end, time);
         if (where != NDE_ELSEWHERE && saved_entry(e, f, i, out + nde_result_saved(s, 0), f->call_out))

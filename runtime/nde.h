@@ -205,6 +205,10 @@ int NDE_NAME(nde_solve)(NdeRun *run, const NdeSolve *solve, const NdeRef *in, co
 /* seed: one for each seeded result; out: one for each wanted operand, set. */
 int NDE_NAME(nde_solve_vjp)(NdeRun *run, const NdeSolveVjp *vjp, const NdeRef *in, const NdeRef *seed, const NdeRef *out);
 
+/* Called from shared parts: piece(context, item, n) for each item of n, by threads of the run, as many as `flops` floating
+ * point operations are worth. What is done must not depend on n. */
+void NDE_NAME(nde_share)(NdeRun *run, double flops, void (*piece)(void *context, int item, int n), void *context);
+
 /* The operator `detach`: v is n Reals (is_double: n doubles) just computed. Normally does nothing. In a recording run
  * the numbers are kept, in a replaying run they are overwritten by what was kept, in order of calls (one log for each
  * tile and one for shared values): so that differences see the same constants as the derivative. tile -1: shared. */

@@ -3,6 +3,7 @@
  * Needs: nde_vector.h.  Gives: products of two operands, each shared (Real, row-major) or per sample ([n][NV] Vec), and
  * the sum over the samples of a per-sample product. Names: mm_nn is a b, mm_tn is a' b, mm_nt is a b'; prefix
  *   r_ both shared           d_ both shared, one number
+ *   t_ both shared, by the threads of a run
  *   w_ a shared, b per sample   x_ a per sample, b shared
  *   v_ both per sample       s_ the sum over samples of v_, added to a shared matrix
  * The result y is m x j, the inner size k.
@@ -516,11 +517,36 @@ INLINE void shared_add(Real *y, const Real *a, ptrdiff_t a_row, ptrdiff_t a_col,
 }
 #endif
 
-#define R_PRODUCT(name, a_row, a_col, b_row, b_col)                                  \
-    INLINE void r_##name(Real *y, const Real *a, const Real *b, int m, int k, int j) \
-    {                                                                                \
-        memset(y, 0, sizeof *y *(size_t)m *(size_t)j);                               \
-        shared_add(y, a, a_row, a_col, b, b_row, b_col, m, k, j);                    \
+typedef struct SharedProduct {
+    Real *y;
+    const Real *a, *b;
+    ptrdiff_t a_row, a_col, b_row, b_col;
+    int m, k, j;
+} SharedProduct;
+
+/* Rows of y: piece `item` of n. A number of y is the same sum in the same order, whatever the pieces. */
+KERNEL void shared_piece(void *product, int item, int n)
+{
+    const SharedProduct *p = product;
+    enum { BLOCK = 4 };
+    int blocks = (p->m + BLOCK - 1) / BLOCK, from = (int)((long)blocks * item / n) * BLOCK,
+        to = (int)((long)blocks * (item + 1) / n) * BLOCK;
+    to = to < p->m ? to : p->m;
+    Real *y = p->y + (ptrdiff_t)from * p->j;
+    memset(y, 0, sizeof *y * (size_t)(to - from) * (size_t)p->j);
+    shared_add(y, p->a + from * p->a_row, p->a_row, p->a_col, p->b, p->b_row, p->b_col, to - from, p->k, p->j);
+}
+
+#define R_PRODUCT(name, a_row, a_col, b_row, b_col)                                               \
+    INLINE void r_##name(Real *y, const Real *a, const Real *b, int m, int k, int j)              \
+    {                                                                                             \
+        SharedProduct p = {y, a, b, a_row, a_col, b_row, b_col, m, k, j};                         \
+        shared_piece(&p, 0, 1);                                                                   \
+    }                                                                                             \
+    INLINE void t_##name(NdeRun *run, Real *y, const Real *a, const Real *b, int m, int k, int j) \
+    {                                                                                             \
+        SharedProduct p = {y, a, b, a_row, a_col, b_row, b_col, m, k, j};                         \
+        NDE_NAME(nde_share)(run, 2.0 * m * k * j, shared_piece, &p);                              \
     }
 R_PRODUCT(mm_nn, k, 1, j, 1)
 R_PRODUCT(mm_tn, 1, m, j, 1)

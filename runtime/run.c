@@ -325,6 +325,26 @@ void nde_engine_share(NdeEngine *e, double flops, int n, NdeJob *job, void *cont
         job(context, i, 0);
 }
 
+typedef struct Pieces {
+    void (*piece)(void *context, int item, int n);
+    void *context;
+    int n;
+} Pieces;
+
+static void do_piece(void *context, int item, int thread)
+{
+    const Pieces *p = context;
+    (void)thread;
+    p->piece(p->context, item, p->n);
+}
+
+void nde_share(NdeRun *run, double flops, void (*piece)(void *context, int item, int n), void *context)
+{
+    NdeEngine *e = (NdeEngine *)(void *)run;
+    Pieces p = {piece, context, e->team && flops >= worth_threads ? e->threads : 1};
+    nde_engine_share(e, flops, p.n, do_piece, &p);
+}
+
 static size_t sum_bytes(const NdeSum *sum)
 {
     return sum->n == 1 ? sizeof(double) : (size_t)sum->n * (size_t)(sum->lanes ? sum->lanes : 1) * sizeof(Real);
@@ -362,30 +382,49 @@ static inline void halve_lanes(int n, const int lanes, const Real *from, Real *t
     }
 }
 
-static void add_lanes(const NdeSum *sum, const Real *from, Real *to, bool adds)
+static void add_lanes(int lanes, int n, const Real *from, Real *to, bool adds)
 {
-    switch (sum->lanes) {
-    case 2: halve_lanes(sum->n, 2, from, to, adds); break;
-    case 4: halve_lanes(sum->n, 4, from, to, adds); break;
-    case 8: halve_lanes(sum->n, 8, from, to, adds); break;
-    default: halve_lanes(sum->n, sum->lanes, from, to, adds);
+    switch (lanes) {
+    case 2: halve_lanes(n, 2, from, to, adds); break;
+    case 4: halve_lanes(n, 4, from, to, adds); break;
+    case 8: halve_lanes(n, 8, from, to, adds); break;
+    default: halve_lanes(n, lanes, from, to, adds);
     }
 }
 
-/* to = or += the groups' numbers, group by group. */
-static void reduce_reals(NdeEngine *e, const NdeFn *fn, const NdeSum *sum, Real *to, bool adds)
+typedef struct Reduction {
+    NdeEngine *e;
+    const NdeFn *fn;
+    NdeSum sum;
+    Real *to;
+    bool adds;
+} Reduction;
+
+/* to = or += the groups' numbers, group by group: piece `item` of n. */
+static void reduce_piece(void *context, int item, int n)
 {
-    int groups = (int)group_count(e->run.n_tile);
+    const Reduction *r = context;
+    int groups = (int)group_count(r->e->run.n_tile), lanes = r->sum.lanes > 1 ? r->sum.lanes : 1;
+    int first = (int)((long)r->sum.n * item / n), behind = (int)((long)r->sum.n * (item + 1) / n);
+    Real *to = r->to + first;
     for (int g = 0; g < groups; g++) {
-        const Real *from = (const Real *)(const void *)(group_sum(e, fn, g) + sum->from);
-        if (sum->lanes > 1)
-            add_lanes(sum, from, to, g > 0 || adds);
-        else if (g == 0 && !adds)
-            memcpy(to, from, (size_t)sum->n * sizeof *to);
+        const Real *from = (const Real *)(const void *)(group_sum(r->e, r->fn, g) + r->sum.from);
+        from += (size_t)first * (size_t)lanes;
+        if (lanes > 1)
+            add_lanes(lanes, behind - first, from, to, g > 0 || r->adds);
+        else if (g == 0 && !r->adds)
+            memcpy(to, from, (size_t)(behind - first) * sizeof *to);
         else
-            for (int i = 0; i < sum->n; i++)
+            for (int i = 0; i < behind - first; i++)
                 to[i] += from[i];
     }
+}
+
+static void reduce_reals(NdeEngine *e, const NdeFn *fn, const NdeSum *sum, Real *to, bool adds)
+{
+    Reduction r = {e, fn, *sum, to, adds};
+    double additions = (double)(sum_bytes(sum) / sizeof *to) * (double)group_count(e->run.n_tile);
+    nde_share(&e->run, additions, reduce_piece, &r);
 }
 
 static void reduce_double(NdeEngine *e, const NdeFn *fn, const NdeSum *sum, double *to, bool adds)

@@ -28,6 +28,7 @@
 #define nde_value_copy NDE_NAME(nde_value_copy)
 #define nde_value_add NDE_NAME(nde_value_add)
 #define nde_value_get NDE_NAME(nde_value_get)
+#define nde_share NDE_NAME(nde_share)
 #define nde_where NDE_NAME(nde_where)
 #define nde_saves_in NDE_NAME(nde_saves_in)
 #define nde_moments_begin NDE_NAME(nde_moments_begin)

@@ -26,6 +26,15 @@ void NDE_NAME(nde_hold)(NdeRun *run, int tile, void *v, size_t n, bool is_double
     (void)run, (void)tile, (void)v, (void)n, (void)is_double;
 }
 
+static int pieces; /* that work is shared out in, the last first */
+
+void NDE_NAME(nde_share)(NdeRun *run, double flops, void (*piece)(void *context, int item, int n), void *context)
+{
+    (void)run, (void)flops;
+    for (int i = pieces; i-- > 0;)
+        piece(context, i, pieces);
+}
+
 static Real *numbers(size_t n, unsigned seed)
 {
     Real *x = aligned_alloc(64, (n * sizeof *x + 127) / 64 * 64);
@@ -73,6 +82,7 @@ static void near(const char *what, long double got, long double want, int m, int
 }
 
 typedef void Shared(Real *, const Real *, const Real *, int, int, int);
+typedef void Pieced(NdeRun *, Real *, const Real *, const Real *, int, int, int);
 typedef void Weights(Vec *, const Real *, const Vec *, int, int, int);
 typedef void Turned(Vec *, const Vec *, const Real *, int, int, int);
 typedef void Each(Vec *, const Vec *, const Vec *, int, int, int);
@@ -83,14 +93,15 @@ static const struct {
     const char *name;
     bool ta, tb;
     Shared *shared;
+    Pieced *pieced;
     Weights *weights;
     Turned *turned;
     Each *each;
     Summed *summed;
     Number *number;
-} row[] = {{"mm_nn", false, false, r_mm_nn, w_mm_nn, x_mm_nn, v_mm_nn, s_mm_nn, d_mm_nn},
-           {"mm_tn", true, false, r_mm_tn, w_mm_tn, x_mm_tn, v_mm_tn, s_mm_tn, d_mm_tn},
-           {"mm_nt", false, true, r_mm_nt, w_mm_nt, x_mm_nt, v_mm_nt, s_mm_nt, d_mm_nt}};
+} row[] = {{"mm_nn", false, false, r_mm_nn, t_mm_nn, w_mm_nn, x_mm_nn, v_mm_nn, s_mm_nn, d_mm_nn},
+           {"mm_tn", true, false, r_mm_tn, t_mm_tn, w_mm_tn, x_mm_tn, v_mm_tn, s_mm_tn, d_mm_tn},
+           {"mm_nt", false, true, r_mm_nt, t_mm_nt, w_mm_nt, x_mm_nt, v_mm_nt, s_mm_nt, d_mm_nt}};
 
 static void check_pattern(int op, int pattern, int m, int k, int j)
 {
@@ -110,6 +121,21 @@ static void check_pattern(int op, int pattern, int m, int k, int j)
             for (int lane = 0; lane < (is_batched ? TILE : 1); lane++)
                 near(row[op].name, entry(&y, false, i, c, lane), product(&a, ta, &b, tb, i, c, lane), m, k, j);
     free(a.at), free(b.at), free(y.at);
+}
+
+/* In as many pieces as may be, more than it has rows too, the bits are those of one. */
+static void check_pieces(int op, int m, int k, int j)
+{
+    Real *a = numbers((size_t)(m * k), 1), *b = numbers((size_t)(k * j), 2);
+    Real *one = numbers((size_t)(m * j), 3), *many = numbers((size_t)(m * j), 4);
+    row[op].shared(one, a, b, m, k, j);
+    for (pieces = 1; pieces < 9; pieces += pieces < 4 ? 1 : 2) {
+        memset(many, 0xff, sizeof *many * (size_t)(m * j));
+        row[op].pieced(NULL, many, a, b, m, k, j);
+        ck_assert_msg(!memcmp(one, many, sizeof *one * (size_t)(m * j)), "%s %d x %d x %d in %d pieces", row[op].name,
+                      m, k, j, pieces);
+    }
+    free(a), free(b), free(one), free(many);
 }
 
 /* Adds n products to what is there, counts the samples of the mask and no others, and writes nothing behind y. */
@@ -152,6 +178,13 @@ START_TEST(products_are_sums)
     for (int op = 0; op < 3; op++)
         for (int pattern = 0; pattern < 4; pattern++)
             check_pattern(op, pattern, size[_i][0], size[_i][1], size[_i][2]);
+}
+END_TEST
+
+START_TEST(pieces_change_no_bit)
+{
+    for (int op = 0; op < 3; op++)
+        check_pieces(op, size[_i][0], size[_i][1], size[_i][2]);
 }
 END_TEST
 
@@ -257,6 +290,7 @@ int main(void)
     TCase *tc = tcase_create("kernel");
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, products_are_sums, 0, (int)(sizeof size / sizeof *size));
+    tcase_add_loop_test(tc, pieces_change_no_bit, 0, (int)(sizeof size / sizeof *size));
     tcase_add_loop_test(tc, sums_of_products_are_sums, 0, (int)(sizeof size / sizeof *size));
     tcase_add_test(tc, one_number_is_summed_in_double);
     tcase_add_test(tc, sums_and_maxima_of_samples);
