@@ -38,17 +38,29 @@ static Val joined(Canon *c, Val first, Val second, int axis)
     return make(c, OP_slice, 1, a->arg, a->imm.from, a->type.dim[axis] + b->type.dim[axis], a);
 }
 
+/* ins, a concat, with n entries in place of entries k .. behind - 1. */
+static Val replaced(Canon *c, const Ins *ins, int k, int behind, int n, const Val *entry)
+{
+    Val *arg = ARENA_NEW(canon_arena(c), Val, ins->n_arg + n);
+    int to = 0;
+    for (int i = 0; i < k; i++)
+        arg[to++] = ins->arg[i];
+    for (int i = 0; i < n; i++)
+        arg[to++] = entry[i];
+    for (int i = behind; i < ins->n_arg; i++)
+        arg[to++] = ins->arg[i];
+    return make(c, OP_concat, to, arg, 0, ins->type.dim[ins->imm.axis], ins);
+}
+
 static Val concat(Canon *c, const Ins *ins)
 {
-    for (int k = 0; k + 1 < ins->n_arg; k++) {
-        Val one = joined(c, ins->arg[k], ins->arg[k + 1], ins->imm.axis);
-        if (one == NO_VAL)
-            continue;
-        Val *arg = ARENA_NEW(canon_arena(c), Val, ins->n_arg);
-        for (int i = 0, to = 0; i < ins->n_arg; i++)
-            if (i != k + 1)
-                arg[to++] = i == k ? one : ins->arg[i];
-        return make(c, OP_concat, ins->n_arg - 1, arg, 0, ins->type.dim[ins->imm.axis], ins);
+    for (int k = 0; k < ins->n_arg; k++) {
+        const Ins *inner = ins_of(c, ins->arg[k]);
+        if (inner->op == OP_concat && inner->imm.axis == ins->imm.axis)
+            return replaced(c, ins, k, k + 1, inner->n_arg, inner->arg);
+        Val one = k + 1 < ins->n_arg ? joined(c, ins->arg[k], ins->arg[k + 1], ins->imm.axis) : NO_VAL;
+        if (one != NO_VAL)
+            return replaced(c, ins, k, k + 2, 1, &one);
     }
     return ins->n_arg == 1 ? ins->arg[0] : NO_VAL;
 }
@@ -57,7 +69,7 @@ static Val concat(Canon *c, const Ins *ins)
 static Val sum(Canon *c, const Ins *ins)
 {
     const Ins *a = ins_of(c, ins->arg[0]), *b = ins_of(c, ins->arg[1]);
-    if (a->op != OP_pad || b->op != OP_pad || a->imm.axis != b->imm.axis || !type_equal(a->type, b->type))
+    if (a->op != OP_pad || b->op != OP_pad || a->imm.axis != b->imm.axis || !type_same_shape(a->type, b->type))
         return NO_VAL;
     if (b->imm.from < a->imm.from) {
         const Ins *first = b;
