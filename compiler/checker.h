@@ -273,9 +273,9 @@ typedef struct Reduction {
     Fn *user_field;  /* as written, with its keys */
     Keys user_keys;
 } Reduction;
-/* Tries to reduce the states of a solve; NULL if none can be or it does not pay, the reasons in `solve`. keys are those
- * of field, and become those of the reduced field. */
-Reduction *reduce_field(Check *c, Builder *main, Solve *solve, Fn *field, Keys *keys, const Val *start);
+/* Tries to reduce the states of a solve; NULL if none can be or it does not pay, the reasons in `solve`: then *field
+ * becomes the one to integrate. keys are those of *field, and become those of the reduced or the new one. */
+Reduction *reduce_field(Check *c, Builder *main, Solve *solve, Fn **field, Keys *keys, const Val *start);
 /* The z of all reduced states, in b. */
 Val *reduce_origin(Check *c, Builder *b, const Reduction *r);
 /* u of a state for what is integrated, in b, z being the users' states where that is 0. */

@@ -276,7 +276,7 @@ void declare_solve(Check *c, Scope *s, Builder *b, Node *node)
         info->field = field;
         info->keys = keys_copy(c, keys);
         if (!forward_add(&k, keys, &p))
-            info->reduction = p.reduction = reduce_field(c, b, solve, field, keys, k.start);
+            info->reduction = p.reduction = reduce_field(c, b, solve, &p.field, keys, k.start);
         if (p.reduction) {
             p.field = p.reduction->field;
             start_reduced(&k, p.reduction);

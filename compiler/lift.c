@@ -235,9 +235,11 @@ static Val state_rate(const Build *f, int i)
     return fn_type(f->b->fn, rate).is_batched ? rate : fn_op1(r->m, f->b->fn, OP_bcast, rate);
 }
 
-static Fn *build_field(Reduce *r, const Reduction *out, Keys *keys)
+/* The field of what is integrated, whose arguments take the place of r->keys. */
+static Fn *build_field(Reduce *r, const Reduction *out, const char *name, const char *note)
 {
-    Builder *b = build_new(r->c, str_format(r->c->arena, "%s_reduced", r->solve->name), r->solve->span, r->main, keys);
+    Keys *keys = ARENA_NEW(r->c->arena, Keys, 1);
+    Builder *b = build_new(r->c, name, r->solve->span, r->main, keys);
     Build f = {r,
                out,
                b,
@@ -266,23 +268,41 @@ static Fn *build_field(Reduce *r, const Reduction *out, Keys *keys)
     }
     for (int i = 0; i < r->n; i++)
         fn_out(r->m, b->fn, state_rate(&f, i), str_format(r->c->arena, "x_%s", r->solve->state_name[i]));
-    b->fn->note = "the right-hand side of the reduced states";
-    return build_finish(r->c, b);
+    b->fn->note = note;
+    Fn *field = build_finish(r->c, b);
+    *r->keys = *keys;
+    return field;
+}
+
+static void begin_hoisting(Reduce *r)
+{
+    r->hoisted = ARENA_NEW(r->c->arena, Val, r->flat->ins.n + 1);
+    memset(r->hoisted, 0xff, sizeof(Val) * (size_t)r->flat->ins.n);
+}
+
+Fn *reduce_split(Reduce *r)
+{
+    Reduction out = {.n = r->n, .state = ARENA_NEW(r->c->arena, Lift, r->n)};
+    r->choice = (Choice){.is_reduced = ARENA_NEW(r->c->arena, bool, r->n),
+                         .is_read = ARENA_NEW(r->c->arena, bool, r->flat->ins.n + 1)};
+    memset(r->choice.is_read, true, sizeof(bool) * (size_t)r->flat->ins.n);
+    for (int i = 0; i < r->n; i++)
+        out.state[i].type = r->solve->state_type[i];
+    begin_hoisting(r);
+    return build_field(r, &out, r->field->name, r->field->note);
 }
 
 Reduction *reduce_build(Reduce *r, const Val *start)
 {
     Check *c = r->c;
     Reduction *out = ARENA_NEW(c->arena, Reduction, 1);
-    r->hoisted = ARENA_NEW(c->arena, Val, r->flat->ins.n + 1);
-    memset(r->hoisted, 0xff, sizeof(Val) * (size_t)r->flat->ins.n);
+    begin_hoisting(r);
     *out =
         (Reduction){.n = r->n, .state = ARENA_NEW(c->arena, Lift, r->n), .user_field = r->field, .user_keys = *r->keys};
     build_maps(r, out, start);
     build_bases(r, out);
-    Keys *keys = ARENA_NEW(c->arena, Keys, 1);
-    out->field = build_field(r, out, keys);
-    *r->keys = *keys;
+    out->field = build_field(r, out, str_format(c->arena, "%s_reduced", r->solve->name),
+                             "the right-hand side of the reduced states");
     return out;
 }
 

@@ -27,30 +27,113 @@ static Val joined_part(Reduce *r, Fn *to, Val w, Val x, int from)
     return fn_op2(r->m, to, OP_mm_nn, columns, x);
 }
 
-/* W @ [a, b] = W_a @ a + W_b @ b */
-static Fn *split(Reduce *r, const Fn *fn)
+/* Parts k .. behind - 1 of a joined vector as one. */
+static Val parts_of(Reduce *r, Fn *to, const Ins *x, const Val *map, int k, int behind)
 {
-    Fn *to = fn_new(r->m, fn->name, fn->span);
-    Val *map = ARENA_NEW(r->c->arena, Val, fn->ins.n + 1);
+    Val *part = ARENA_NEW(r->c->arena, Val, behind - k);
+    for (int i = k; i < behind; i++)
+        part[i - k] = map[x->arg[i]];
+    return behind - k == 1 ? part[0] : fn_op(r->m, to, OP_concat, behind - k, part, (Imm){.axis = 0}, x->span);
+}
+
+/* The end of the parts from k on that stay together. */
+static int run_of(const Fn *fn, const Ins *x, int k, bool all)
+{
+    bool is_batched = fn_type(fn, x->arg[k]).is_batched;
+    int behind = k + 1;
+    while (!all && behind < x->n_arg && fn_type(fn, x->arg[behind]).is_batched == is_batched)
+        behind++;
+    return behind;
+}
+
+static const Ins *joined(const Fn *fn, const Ins *ins, bool all)
+{
+    enum { LEAST = 8192 }; /* numbers of a matrix: less to move is no gain */
+    const Ins *x = ins->op == OP_mm_nn ? &fn->ins.at[ins->arg[1]] : NULL;
+    if (!x || x->op != OP_concat || x->type.rank != 1 || fn_type(fn, ins->arg[0]).is_batched)
+        return NULL;
+    return all || type_size(fn_type(fn, ins->arg[0])) >= LEAST ? x : NULL;
+}
+
+typedef struct Split {
+    Reduce *r;
+    const Fn *fn;
+    Fn *to;
+    Val *map;           /* value of fn -> value of to */
+    Val *each, *shared; /* [value of fn]: a split product as a sum of what differs from sample to sample and what does not */
+} Split;
+
+/* At the place of value v, for messages. */
+static Val sum_of(const Split *s, Val v, Val sum, Val x)
+{
+    Val arg[] = {sum, x};
+    return sum == NO_VAL ? x : fn_op(s->r->m, s->to, OP_add, 2, arg, (Imm){0}, s->fn->ins.at[v].span);
+}
+
+static void split_product(Split *s, Val v, const Ins *x, bool all)
+{
+    const Val *arg = s->fn->ins.at[v].arg;
+    Val sum = NO_VAL;
+    for (int k = 0, from = 0, behind; k < x->n_arg; k = behind) {
+        behind = run_of(s->fn, x, k, all);
+        Val part = joined_part(s->r, s->to, s->map[arg[0]], parts_of(s->r, s->to, x, s->map, k, behind), from);
+        for (int i = k; i < behind; i++)
+            from += fn_type(s->fn, x->arg[i]).dim[0];
+        Val *apart = fn_type(s->to, part).is_batched ? &s->each[v] : &s->shared[v];
+        *apart = sum_of(s, v, *apart, part);
+        sum = sum_of(s, v, sum, part);
+    }
+    s->map[v] = all || s->each[v] == NO_VAL || s->shared[v] == NO_VAL ? sum : sum_of(s, v, s->each[v], s->shared[v]);
+}
+
+/* A split product and something shared, such as a bias: what is shared is added up once for all samples. */
+static bool add_shared(Split *s, Val v)
+{
+    const Ins *ins = &s->fn->ins.at[v];
+    for (int k = 0; ins->op == OP_add && k < 2; k++) {
+        Val a = ins->arg[k], b = ins->arg[1 - k];
+        if (s->each[a] == NO_VAL || s->shared[a] == NO_VAL || fn_type(s->fn, b).is_batched)
+            continue;
+        s->map[v] = sum_of(s, v, s->each[a], sum_of(s, v, s->shared[a], s->map[b]));
+        s->to->ins.at[s->map[v]].name = ins->name;
+        return true;
+    }
+    return false;
+}
+
+/* W @ [a, b] = W_a @ a + W_b @ b: all parts of joined vectors, or those that all samples share from the others, such as
+ * the time, which then need not be put in their places at each stage. */
+static Fn *split(Reduce *r, const Fn *fn, bool all)
+{
+    size_t n = (size_t)fn->ins.n + 1;
+    Split s = {.r = r, .fn = fn, .to = fn_new(r->m, fn->name, fn->span)};
+    s.map = ARENA_NEW(r->c->arena, Val, n);
+    s.each = ARENA_NEW(r->c->arena, Val, n);
+    s.shared = ARENA_NEW(r->c->arena, Val, n);
+    memset(s.each, 0xff, sizeof(Val) * n);
+    memset(s.shared, 0xff, sizeof(Val) * n);
     for (int v = 0; v < fn->ins.n; v++) {
-        const Ins *ins = &fn->ins.at[v];
-        const Ins *x = ins->op == OP_mm_nn ? &fn->ins.at[ins->arg[1]] : NULL;
+        const Ins *ins = &fn->ins.at[v], *x = joined(fn, ins, all);
         if (ins->op == OP_input)
-            map[v] = fn_input(r->m, to, ins->type, ins->name);
-        else if (x && x->op == OP_concat && x->type.rank == 1 && !fn_type(fn, ins->arg[0]).is_batched) {
-            Val sum = NO_VAL;
-            for (int k = 0, from = 0; k < x->n_arg; k++) {
-                Val part = joined_part(r, to, map[ins->arg[0]], map[x->arg[k]], from);
-                from += fn_type(fn, x->arg[k]).dim[0];
-                sum = sum == NO_VAL ? part : fn_op2(r->m, to, OP_add, sum, part);
-            }
-            map[v] = sum;
-        } else
-            fn_copy(r->m, to, fn, (Val)v, map, false);
+            s.map[v] = fn_input(r->m, s.to, ins->type, ins->name);
+        else if (x)
+            split_product(&s, (Val)v, x, all);
+        else if (all || !add_shared(&s, (Val)v))
+            fn_copy(r->m, s.to, fn, (Val)v, s.map, false);
     }
     for (int i = 0; i < fn->out.n; i++)
-        fn_out(r->m, to, map[fn->out.at[i]], NULL);
-    return canon(r->m, to);
+        fn_out(r->m, s.to, s.map[fn->out.at[i]], fn->out_name.at[i]);
+    return canon(r->m, s.to);
+}
+
+static bool has_mixed_parts(const Fn *fn)
+{
+    for (int v = 0; v < fn->ins.n; v++) {
+        const Ins *x = joined(fn, &fn->ins.at[v], false);
+        if (x && run_of(fn, x, 0, false) < x->n_arg)
+            return true;
+    }
+    return false;
 }
 
 /* ---- is it of the form? ---- */
@@ -367,17 +450,28 @@ static bool decide(Reduce *r)
     return pays;
 }
 
-Reduction *reduce_field(Check *c, Builder *main, Solve *solve, Fn *field, Keys *keys, const Val *start)
+static Fn *split_field(Reduce *r)
 {
-    Reduce r = {.c = c, .m = c->module, .main = main, .solve = solve, .keys = keys, .n = solve->n_state};
-    if (c->no_reduce) {
-        solve->reduction = "switched off";
-        return NULL;
+    Fn *flat = fn_flat(r->m, r->field, r->field->name);
+    if (!has_mixed_parts(flat))
+        return r->field;
+    r->flat = split(r, flat, false);
+    mark_depends(r);
+    return reduce_split(r);
+}
+
+Reduction *reduce_field(Check *c, Builder *main, Solve *solve, Fn **field, Keys *keys, const Val *start)
+{
+    Reduce r = {.c = c, .m = c->module, .main = main, .solve = solve, .keys = keys, .n = solve->n_state, .field = *field};
+    solve->reduction = "switched off";
+    if (!c->no_reduce) {
+        solve->state_reduction = ARENA_NEW(c->arena, const char *, r.n);
+        r.flat = split(&r, fn_flat(c->module, *field, (*field)->name), true);
+        mark_depends(&r);
+        read_rates(&r);
+        if (decide(&r))
+            return reduce_build(&r, start);
     }
-    solve->state_reduction = ARENA_NEW(c->arena, const char *, r.n);
-    r.field = field;
-    r.flat = split(&r, fn_flat(c->module, field, field->name));
-    mark_depends(&r);
-    read_rates(&r);
-    return decide(&r) ? reduce_build(&r, start) : NULL;
+    *field = split_field(&r);
+    return NULL;
 }

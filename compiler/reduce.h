@@ -68,5 +68,6 @@ int reduce_origin_at(const Reduce *r, int i, int k);
 
 /* ---- lift.c ---- */
 Reduction *reduce_build(Reduce *r, const Val *start);
+Fn *reduce_split(Reduce *r); /* r->flat as the field of the user's states, slices of parameters being arguments of it */
 
 #endif
