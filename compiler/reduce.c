@@ -59,8 +59,9 @@ typedef struct Split {
     Reduce *r;
     const Fn *fn;
     Fn *to;
-    Val *map;           /* value of fn -> value of to */
-    Val *each, *shared; /* [value of fn]: a split product as a sum of what differs from sample to sample and what does not */
+    Val *map;    /* value of fn -> value of to */
+    Val *each;   /* [value of fn]: the part of a split product that differs from sample to sample, */
+    Val *shared; /* and the one that does not; NO_VAL: there is none */
 } Split;
 
 /* At the place of value v, for messages. */
@@ -462,7 +463,8 @@ static Fn *split_field(Reduce *r)
 
 Reduction *reduce_field(Check *c, Builder *main, Solve *solve, Fn **field, Keys *keys, const Val *start)
 {
-    Reduce r = {.c = c, .m = c->module, .main = main, .solve = solve, .keys = keys, .n = solve->n_state, .field = *field};
+    Reduce r = {.c = c, .m = c->module, .main = main, .solve = solve, .keys = keys, .n = solve->n_state};
+    r.field = *field;
     solve->reduction = "switched off";
     if (!c->no_reduce) {
         solve->state_reduction = ARENA_NEW(c->arena, const char *, r.n);
