@@ -140,7 +140,8 @@ static void emit_permute(Emit *e, Val v)
 static bool is_shared_out(const Emit *e, Val v)
 {
     return e->f->kind == FN_top && !e->f->part[e->part].is_tile && ins_of(e, v)->type.rank == 2 &&
-           !ins_of(e, v)->type.is_batched && op_info[ins_of(e, v)->op].op_class == CLASS_product;
+           !ins_of(e, v)->type.is_batched && !plan_is_number(e->f, v) &&
+           op_info[ins_of(e, v)->op].op_class == CLASS_product;
 }
 
 static void emit_one_kernel(Emit *e, Val v)

@@ -246,12 +246,12 @@ INLINE Log2 l_parts_of_log2(double a)
     return (Log2){line, v * (3 - v)};
 }
 
-/* 2^a for a from log2 0.2 to log2 10, which hold factors, to 3.2e-4: the best polynomial, in the fewest operations one
+/* 2^a for a from log2 0.2 to log2 10, which hold factors, to 4e-5: the best polynomial, in the fewest operations one
  * after another. */
 INLINE double l_power(double a)
 {
-    double square = a * a, low = (1.00013501 + 0.693975336 * a) + square * (0.24025224 + 0.0545812811 * a),
-           high = (0.00943645185 + 0.00155991522 * a) + square * 0.000193040809;
+    double square = a * a, low = (0.999963074 + 0.69315522 * a) + square * (0.240402156 + 0.0555502752 * a),
+           high = (0.00950731855 + 0.0013042102 * a) + square * (0.000175601326 + 1.93752972e-05 * a);
     return low + (square * square) * high;
 }
 
