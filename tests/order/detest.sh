@@ -105,7 +105,10 @@ while read -r method scipy tolerances; do
             ok "$method at $tolerance: the evaluations of SciPy"; fi
         mean=$(awk '{ a = $4 > 1e-13 ? $4 : 1e-13; b = $5 > 1e-13 ? $5 : 1e-13; s += log(a / b) }
                     END { printf "%.3f", exp(s / NR) }' compared)
-        holds "$method at $tolerance: errors are $mean times those of SciPy" "$mean < 1.3"
+        # At 1e-3 a solve has a dozen steps, whose factors agree to half a part in a hundred: there chance is a third of it.
+        most=1.2
+        [ "$tolerance" != 1e-3 ] || most=1.4
+        holds "$method at $tolerance: errors are $mean times those of SciPy" "$mean < $most"
         local_errors "$method" "$tolerance"
         [ "$tolerance" != 1e-3 ] || continue
         awk -v t="$tolerance" '$4 > 10 * t && $4 > 2 * $5' compared >err
