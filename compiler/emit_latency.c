@@ -241,6 +241,51 @@ static void emit_saves(Form *f, Sample *step)
 }
 
 /* ---- steps ---- */
+/* Coefficient times step size: its value, or 0 if v is no such product. */
+static double multiple_of(const Fn *fn, Val v, Val h)
+{
+    const Ins *ins = &fn->ins.at[v];
+    for (int k = 0; ins->op == OP_mul && k < 2; k++) {
+        const Ins *c = &fn->ins.at[ins->arg[k]];
+        if (c->op == OP_const && ins->arg[1 - k] == h)
+            return c->imm.num;
+    }
+    return 0;
+}
+
+/* Multiples of the step size that one or two numbers are multiplied by are formed in vectors and read from memory: in
+ * registers they displace stages. Those of stages 2 to 4 are awaited, and stay products where they are used; so do all
+ * if there are so many that the first stage would wait for them. */
+static void share_multiples(Form *f, Sample *step, Val h)
+{
+    enum { NUMBERS = 2, AWAITED = 6, MOST = 32 };
+    int numbers = 0, n = 0;
+    for (int i = 0; i < f->s->n_state; i++)
+        numbers += type_size(f->s->state_type[i]);
+    for (int v = 0; v < step->fn->ins.n; v++)
+        n += multiple_of(step->fn, (Val)v, h) != 0;
+    if (numbers > NUMBERS || n <= AWAITED || n > MOST)
+        return;
+    const char **item = ARENA_NEW(f->a, const char *, n);
+    n = 0;
+    for (int v = 0; v < step->fn->ins.n; v++) {
+        double c = multiple_of(step->fn, (Val)v, h);
+        int i = n - AWAITED;
+        n += c != 0;
+        if (c == 0 || i < 0)
+            continue;
+        item[i] = emit_literal(f->e, c, true);
+        step->rep[v] =
+            rep_number(str_format(f->a, "(double)ELEMENT(of_h, %d)", i), str_format(f->a, "ELEMENT(of_h, %d)", i));
+        step->is_done[v] = true;
+    }
+    n -= AWAITED;
+    text_line(&f->head, "static const Real multiple[VECS(%d) * LANES] = {", n);
+    text_line(&f->head, "%s", emit_join(f->e, "    ", n, item, "};"));
+    text_line(&f->body, "Vec of_h[VECS(%d)];", n);
+    text_line(&f->body, "l_multiples(of_h, multiple, VECS(%d), h_r);", n);
+}
+
 static void emit_step(Form *f)
 {
     const Solve *s = f->s;
@@ -257,6 +302,7 @@ static void emit_step(Form *f)
     text_line(&f->body, "const double t = pace.t, h = pace.h;");
     text_line(&f->body, "const Real h_r = (Real)h;");
     text_line(&f->body, "(void)t;");
+    share_multiples(f, step, (Val)(n + 1));
     sample_emit(step, &f->body, 0, n + (s->set_fixed < 0));
     if (s->set_fixed < 0) {
         const char *scale = "1";

@@ -130,6 +130,16 @@ INLINE void l_pack(Vec *to, const Real *from, int m, int n, ptrdiff_t row, ptrdi
     }
 }
 
+/* n vectors of products by h, which the C compiler is to read from memory one by one, not take apart in registers. */
+INLINE void l_multiples(Vec *to, const Real *from, int n, Real h)
+{
+    UNROLL for (int i = 0; i < n; i++) to[i] = v_load(from + (ptrdiff_t)i * LANES) * v_set(h);
+#if NDE_HAS_VECTORS
+    for (int i = 0; i < n; i++)
+        __asm__("" : "+m"(to[i]));
+#endif
+}
+
 /* Number e of a per-sample array, of which lane 0 is read and all lanes are written. */
 INLINE Real l_get(const NdeRef *from, int e)
 {
