@@ -82,7 +82,7 @@ int nde_checkpoint_write(NdeTrainer *t)
     size_t most = (size_t)m->n_param * 4;
     NdeTensor *tensor = nde_allocate(most + 3, sizeof *tensor, e);
     char **name = nde_allocate(most, sizeof *name, e);
-    int status = tensor && name ? 0 : e->exit_code;
+    int status = tensor && name ? nde_report_write(&t->report, e) : e->exit_code;
     for (int g = 0; !status && g < groups; g++, n += m->n_param)
         status = add_group(m, group_name[g], from[g], tensor + n, name + n, e);
     if (!status)

@@ -275,8 +275,9 @@ void nde_json_number(NdeJson *j, const char *key, double x);   /* NaN and infini
 void nde_json_integer(NdeJson *j, const char *key, long long x);
 void nde_json_boolean(NdeJson *j, const char *key, bool x);
 void nde_json_text(NdeJson *j, const char *key, const char *x); /* bytes that are not UTF-8 become U+FFFD */
-/* Closes the outer object and writes it to `to` (NULL: only j->at) as one line, flushed. */
+/* Closes the outer object and writes it to `to` (NULL: only j->at) as one line, not flushed. 0 or an exit code. */
 int nde_json_end(NdeJson *j, FILE *to, const char *path, NdeError *e);
+int nde_json_flush(FILE *to, const char *path, NdeError *e); /* 0 or an exit code */
 void nde_json_free(NdeJson *j);
 
 #endif

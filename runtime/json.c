@@ -264,16 +264,27 @@ void nde_json_text(NdeJson *j, const char *key, const char *x)
     add_quoted(j, x);
 }
 
+static int written(bool is_written, const char *path, NdeError *e)
+{
+    if (is_written)
+        return 0;
+    return nde_fail(e, NDE_EXIT_FILE, "cannot write to '%s': %s; free some space and try again", path ? path : "a file",
+                    errno ? strerror(errno) : "writing failed");
+}
+
 int nde_json_end(NdeJson *j, FILE *to, const char *path, NdeError *e)
 {
     add(j, "}\n", 2);
     if (j->is_short)
         return nde_fail(e, NDE_EXIT_MEMORY, "out of memory while writing a line to '%s'", path ? path : "a file");
     errno = 0;
-    if (to && (fwrite(j->at, 1, j->n, to) != j->n || fflush(to) != 0))
-        return nde_fail(e, NDE_EXIT_FILE, "cannot write to '%s': %s; free some space and try again",
-                        path ? path : "a file", errno ? strerror(errno) : "writing failed");
-    return 0;
+    return written(!to || fwrite(j->at, 1, j->n, to) == j->n, path, e);
+}
+
+int nde_json_flush(FILE *to, const char *path, NdeError *e)
+{
+    errno = 0;
+    return written(fflush(to) == 0, path, e);
 }
 
 void nde_json_free(NdeJson *j)

@@ -64,8 +64,8 @@ typedef struct NdeReport {
     bool is_terminal, is_coloured, is_quiet, is_line_open;
     long steps, first; /* of the run; step before the first one of this process */
     int batch;
-    double started, shown; /* clock */
-    double before;         /* seconds of the processes before this one */
+    double started, shown, written; /* clock */
+    double before;                  /* seconds of the processes before this one */
     FILE *log;
     char log_path[4096];
     NdeJson json;
@@ -77,6 +77,8 @@ int nde_report_open(NdeReport *r, const NdeModel *m, const char *dir, long keep_
 void nde_report_close(NdeReport *r);
 double nde_report_seconds(const NdeReport *r);
 long nde_report_bytes(NdeReport *r); /* of the log so far */
+/* Writes the lines of the log that are not in its file yet, which a killed program loses. 0 or an exit code. */
+int nde_report_write(NdeReport *r, NdeError *e);
 int nde_report_step(NdeReport *r, long step, const NdeFigures *f, NdeError *e);
 int nde_report_evaluation(NdeReport *r, long step, const char *on, const NdeFigures *f, NdeError *e);
 /* A line of its own, where it does not spoil the live line. */

@@ -72,6 +72,19 @@ long nde_report_bytes(NdeReport *r)
     return ftell(r->log);
 }
 
+int nde_report_write(NdeReport *r, NdeError *e)
+{
+    r->written = nde_clock();
+    return nde_json_flush(r->log, r->log_path, e);
+}
+
+/* Lines of the log go to the file a few times a second: a step may take a tenth of a millisecond. */
+static int end_record(NdeReport *r, NdeError *e)
+{
+    int status = nde_json_end(&r->json, r->log, r->log_path, e);
+    return status || nde_clock() - r->written < 0.1 ? status : nde_report_write(r, e);
+}
+
 /* A duration as people say it: 9s, 1:42, 2:03:10. */
 static void duration_text(double seconds, char out[32])
 {
@@ -120,7 +133,7 @@ int nde_report_step(NdeReport *r, long step, const NdeFigures *f, NdeError *e)
     if (f->drift >= 0)
         nde_json_number(&r->json, "drift", f->drift);
     show_step(r, step, f);
-    return nde_json_end(&r->json, r->log, r->log_path, e);
+    return end_record(r, e);
 }
 
 static void print_figures(const NdeModel *m, const NdeFigures *f)
@@ -152,7 +165,8 @@ int nde_report_evaluation(NdeReport *r, long step, const char *on, const NdeFigu
         fputs("\n", stdout);
         fflush(stdout);
     }
-    return nde_json_end(&r->json, r->log, r->log_path, e);
+    int status = end_record(r, e);
+    return status ? status : nde_report_write(r, e);
 }
 
 void nde_report_say(NdeReport *r, const char *format, ...)

@@ -142,7 +142,8 @@ START_TEST(a_full_disk_is_reported)
     ck_assert_ptr_nonnull(full);
     nde_json_begin(&j);
     nde_json_integer(&j, "step", 1);
-    ck_assert_int_eq(nde_json_end(&j, full, "log.jsonl", &e), 2);
+    ck_assert_int_eq(nde_json_end(&j, full, "log.jsonl", &e), 0);
+    ck_assert_int_eq(nde_json_flush(full, "log.jsonl", &e), 2);
     ck_assert_ptr_nonnull(strstr(e.text, "log.jsonl"));
     fclose(full);
     nde_json_free(&j);
