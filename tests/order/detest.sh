@@ -1,20 +1,25 @@
-# Methods on the non-stiff problems of detest.nde beside SciPy's on the same problems (detest.csv): with the constants of
-# its controller the same method takes the same evaluations, and is as exact. At 1e-3 orbits are so far off that rounding
-# decides a step, so there errors are compared in the mean only, and evaluations where SciPy's result is not off by 1.
-# Then local errors: every accepted step beside the solution through its own start. Hull et al. (1972) judge a method by these,
+# Methods on the non-stiff problems of detest.nde beside SciPy's on the same problems (detest.csv). With the constants of
+# its controller the same method takes the same steps: as many evaluations, and the same error. But of c2 and c3 stability
+# bounds the steps, so that rounding decides which attempts are rejected.
+# One sample alone takes its powers from polynomials, so factors agree to half a part in a hundred only. At 1e-3 orbits are
+# so far off that this decides a step, so there its errors are compared in the mean, and its evaluations where SciPy's
+# result is not off by 1. Then local errors: every accepted step beside the solution through its own start. Hull et al. (1972) judge a method by these,
 # for an error at the end is also what the equations make of it: on orbits it grows whoever solves them. The solutions are
 # those of dopri5 at 1e-12; all steps of all problems are samples of one batch with steps of their own.
 . "$NDEC_ROOT/tests/case.sh"
 
 problems=$(sed -n 's/^solve \([a-z0-9]*\) .*/\1/p' "$root/tests/order/detest.nde")
-echo 0 >zero.csv
+echo 0 >one.csv
+printf '0\n0\n' >two.csv
 
-# compare METHOD SCIPY_METHOD TOLERANCE: lines  problem, evaluations, SciPy's, error, SciPy's
+# compare DATA METHOD SCIPY_METHOD TOLERANCE: lines  problem, evaluations, SciPy's, error, SciPy's
 compare() {
+    data=$1
+    shift
     set -- "$1" "$2" "$3" $(printf -- "--set %s.tolerance=$3\n" $problems)
     method=$1 scipy=$2 tolerance=$3
     shift 3
-    ./"$method" predict -i zero.csv "$@" 2>err | tail -n 1 | tr ',' '\n' >got
+    ./"$method" predict -i "$data" "$@" 2>err | tail -n 1 | tr ',' '\n' >got
     awk -F, -v scipy="$scipy" -v tolerance="$tolerance" -v problems="$problems" '
         FILENAME == "got" { got[n_got++] = $1; next }
         $2 == scipy && $3 == tolerance { count[$1] = $4; error[$1] = $5; n[$1] = NF - 5
@@ -32,7 +37,7 @@ compare() {
 # walk METHOD TOLERANCE: the accepted steps of each problem to a file of its own, lines  t, y..
 walk() {
     for id in $problems; do
-        ./"$1" solve -i zero.csv --equation "$id" --set "$id.tolerance=$2" -o "$id.csv" 2>err || fail "$1: solve $id"
+        ./"$1" solve -i one.csv --equation "$id" --set "$id.tolerance=$2" -o "$id.csv" 2>err || fail "$1: solve $id"
         sed -i 1d "$id.csv"
     done
 }
@@ -98,14 +103,23 @@ while read -r method scipy tolerances; do
     sed "s/method METHOD/method $method\n  controller scipy/" "$root/tests/order/detest.nde" >"$method.nde"
     "$ndec" build --draft "$method.nde" -o "$method" 2>err || { fail "$method: build"; continue; }
     for tolerance in $tolerances; do
-        compare "$method" "$scipy" "$tolerance" >compared
+        compare two.csv "$method" "$scipy" "$tolerance" >compared
+        others=$(awk '$2 != $3 { n++ } END { print n + 0 }' compared)
+        holds "$method at $tolerance: SciPy's evaluations but for $others problems" "$others <= 1"
+        awk -v t="$tolerance" '{ d = $2 / $3 - 1; if (d > 0.1 || d < -0.1 || ($4 > 10 * t && $4 > 1.02 * $5)) print }' \
+            compared >err
+        if [ -s err ]; then fail "$method at $tolerance: not within ten tolerances, nor as exact as SciPy"; else
+            ok "$method at $tolerance: within ten tolerances, or as exact as SciPy to 2 %"; fi
+        same=$(awk '$4 < 1.02 * $5 && $4 > 0.98 * $5 || $4 < 1e-13 && $5 < 1e-13 { n++ } END { print n + 0 }' compared)
+        holds "$method at $tolerance: on $same problems SciPy's error to 2 %" "$same >= 22"
+        compare one.csv "$method" "$scipy" "$tolerance" >compared
         holds "$method at $tolerance: $(wc -l <compared) problems" "$(wc -l <compared) == 25"
         awk '$5 < 1 { d = $2 / $3 - 1; if (d > 0.1 || d < -0.1) print }' compared >err
-        if [ -s err ]; then fail "$method at $tolerance: other evaluations than SciPy"; else
-            ok "$method at $tolerance: the evaluations of SciPy"; fi
+        if [ -s err ]; then fail "$method at $tolerance: other evaluations than SciPy for one sample"; else
+            ok "$method at $tolerance: one sample alone takes the evaluations of SciPy to a tenth"; fi
         mean=$(awk '{ a = $4 > 1e-13 ? $4 : 1e-13; b = $5 > 1e-13 ? $5 : 1e-13; s += log(a / b) }
                     END { printf "%.3f", exp(s / NR) }' compared)
-        # At 1e-3 a solve has a dozen steps, whose factors agree to half a part in a hundred: there chance is a third of it.
+        # At 1e-3 a solve has a dozen steps: there chance is a third of it.
         most=1.2
         [ "$tolerance" != 1e-3 ] || most=1.4
         holds "$method at $tolerance: errors are $mean times those of SciPy" "$mean < $most"
