@@ -201,18 +201,6 @@ KERNEL void l_rows(Vec *y, const Vec *w, const Vec *x, int m, int k)
 
 /* ---- the choice of steps ---- */
 
-/* To 0.0077: the exponent, and the best parabola through log2 at 1 and 2. */
-INLINE double l_log2(double a)
-{
-    uint64_t bits;
-    memcpy(&bits, &a, sizeof bits);
-    double exponent = (double)(int)(bits >> 52);
-    bits = (bits & 0xfffffffffffffu) | 0x3ff0000000000000u;
-    memcpy(&a, &bits, sizeof a);
-    a -= 1;
-    return exponent - 1023 + a * (1.3466 - 0.3466 * a);
-}
-
 /* 2^a for |a| < 1000, to 3e-4: adding 1.5 2^52 rounds to an integer and leaves it in the low bits; the cubic is the
  * best one that is 1 at 0. */
 INLINE double l_exp2(double a)
@@ -227,11 +215,12 @@ INLINE double l_exp2(double a)
     return y;
 }
 
-/* log2 a = line - bend, to 0.0077, for 0 <= a < infinity: the bits of a number, shifted, are 2^52 + 2^40 (1023 + the
- * line between powers of two), and with a = 2^n v the bend is 0.3466 (2 - v (3 - v)). In a vector register throughout:
- * to another kind and back takes longer than all the rest. */
+/* log2 a = 2^-40 line + bend - 4096 - 1023, to 9e-4, for 0 <= a < infinity: the bits of a number, shifted, are 2^52 +
+ * 2^40 (1023 + the line between powers of two), and with a = 2^n v the bend is the best product of (v - 1)(2 - v),
+ * which is 0 at both ends, and a line in v. In a vector register throughout: to another kind and back takes longer than
+ * all the rest. */
 typedef struct Log2 {
-    double line, bend; /* without factors and constants: 2^52 .., v (3 - v) */
+    double line, bend;
 } Log2;
 
 INLINE Log2 l_parts_of_log2(double a)
@@ -253,7 +242,13 @@ INLINE Log2 l_parts_of_log2(double a)
     part = (bits & below) | one;
     memcpy(&v, &part, sizeof v);
 #endif
-    return (Log2){line, v * (3 - v)};
+    return (Log2){line, (v * (3 - v) - 2) * (0.58208557 - 0.15922019 * v)};
+}
+
+INLINE double l_log2(double a)
+{
+    const Log2 l = l_parts_of_log2(a);
+    return 0x1p-40 * (l.line - 0x1p52) - 1023 + l.bend;
 }
 
 /* 2^a for a from log2 0.2 to log2 10, which hold factors, to 4e-5: the best polynomial, in the fewest operations one
@@ -376,8 +371,8 @@ INLINE bool l_judge(const NdeLatency *s, Pace *p, double sum, double scale)
         return false;
     }
     const Log2 above = l_parts_of_log2(sum), below = l_parts_of_log2(scale);
-    double bend = 0x1p40 * 0.3466 * p->slope, early = p->early + p->slope * below.line + bend * below.bend;
-    double g = (early - p->slope * above.line) - bend * above.bend;
+    double early = p->early + p->slope * below.line + s->b1 * below.bend;
+    double g = (early - p->slope * above.line) - s->b1 * above.bend;
     if (RARELY(s->a1 != 0))
         g -= l_sizes(s, p);
     g = g < p->most ? g : p->most;
@@ -385,7 +380,7 @@ INLINE bool l_judge(const NdeLatency *s, Pace *p, double sum, double scale)
     p->h *= l_power(g);
     if (RARELY(p->is_cut) && fabs(p->h) < fabs(p->wanted)) /* cut to a stop: not the size that was wanted */
         p->h = p->wanted;
-    double l = 0x1p-40 * (above.line - below.line) + 0.3466 * (above.bend - below.bend) - p->log_count,
+    double l = 0x1p-40 * (above.line - below.line) + (above.bend - below.bend) - p->log_count,
            bias = s->safety - s->b3 * p->last;
     p->last = l > s->floor ? l : s->floor;
     l_foresee(s, p, bias + s->b2 * p->last);

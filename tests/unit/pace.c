@@ -1,4 +1,4 @@
-/* pace.c: the choice of steps of one sample alone is that of control.c to half a part in a hundred: factors after
+/* pace.c: the choice of steps of one sample alone is that of control.c to parts in ten thousand: factors after
  * random sequences of errors, and sizes, and steps that meet the ends of the span. */
 #define NDE_DOUBLE
 #include <check.h>
@@ -35,7 +35,7 @@ START_TEST(factors_are_those_of_the_controller)
         bool is_accepted = l_judge(&s, &p, 3 * err * err * scale, scale);
         double want = nde_control_factor(&c, err, h);
         ck_assert_int_eq(is_accepted, err <= 1);
-        ck_assert_msg(fabs(p.h / h / want - 1) < 0.005, "%s, attempt %d, error %g: factor %g, not %g", name[_i], k, err,
+        ck_assert_msg(fabs(p.h / h / want - 1) < 7e-4, "%s, attempt %d, error %g: factor %g, not %g", name[_i], k, err,
                       p.h / h, want);
     }
     ck_assert_int_gt((int)p.rejected, 20);
@@ -92,10 +92,8 @@ END_TEST
 START_TEST(powers_are_near)
 {
     for (double x = -10; x < 10; x += 0.0137) {
-        ck_assert_double_eq_tol(l_log2(exp2(x)), x, 0.0077);
+        ck_assert_double_eq_tol(l_log2(exp2(x)), x, 9e-4);
         ck_assert_double_eq_tol(l_exp2(x) / exp2(x), 1, 3e-4);
-        Log2 l = l_parts_of_log2(exp2(x));
-        ck_assert_double_eq_tol(0x1p-40 * (l.line - 0x1p52) - 1023 - 0.3466 * (2 - l.bend), x, 0.0077);
         if (x >= 3 * log2(0.2) && x <= 3 * log2(10))
             ck_assert_double_eq_tol(l_power(x / 3) / exp2(x / 3), 1, 4e-5);
     }
