@@ -4,7 +4,7 @@
  * Instructions are visited last to first, and so are groups made: every user of a value is in a group made before the
  * value is visited. A map joins the loop that needs it first, if no group between must see the whole of it; else the
  * group made last, if that is a loop over as many elements. So a value is made where it is used, and the sum of a stage
- * is one loop. A map that nobody in the part uses is made where its last operand is.
+ * is one loop. A map that nobody in the part uses is made where its last operand is; so is a term of a sum in lanes.
  * Elsewhere: memory (store.c). */
 #include "plan.h"
 
@@ -18,9 +18,19 @@ typedef struct Grouping {
     int part;
     int *latest;  /* of a value: the number of the group, in order of making, that needs it first in time; -1: none */
     int *blocked; /* the same for groups that need all of its elements at once */
-    Val *waiting, *behind; /* of a value: the first of the maps that wait for it; of a map: the next one that waits too */
+    Val *waiting,
+        *behind; /* of a value: the first of the maps that wait for it; of a map: the next one that waits too */
     LIST(Group *) made;
+    bool adds_at_once; /* sums in lanes are added to where their terms are made */
 } Grouping;
+
+/* A loop that adds to sums reads and writes them once for all vectors of a tile. Where a tile is one vector, of 32
+ * bytes on most machines, one loop for all terms is as good or better. */
+static bool adds_at_once(const Plan *p)
+{
+    const Train *train = p->model->train_block;
+    return !train || p->model->settings.at[train->set_batch].value * (p->is_double ? 8 : 4) > 32;
+}
 
 static GroupKind kind_of(const PlanFn *f, Val v)
 {
@@ -152,7 +162,7 @@ static void place_ins(Grouping *s, Val v)
 static Val last_operand(const Grouping *s, Val v)
 {
     const PlanFn *f = s->f;
-    const Ins *ins = &f->fn->ins.at[v];
+    const Ins *ins = plan_ride_ins(f, v);
     Val last = NO_VAL;
     for (int k = 0; k < ins->n_arg; k++) {
         int offset;
@@ -172,8 +182,9 @@ static void visit(Grouping *s, Val v)
 {
     for (Val w = s->waiting[v]; w != NO_VAL; w = s->behind[w])
         place_ins(s, w);
-    bool is_map = kind_of(s->f, v) == GROUP_loop && s->f->ride[v] == RIDE_none;
-    Val last = is_map && s->latest[v] < 0 ? last_operand(s, v) : NO_VAL;
+    Ride ride = s->f->ride[v];
+    bool waits = kind_of(s->f, v) == GROUP_loop && (ride == RIDE_none || (ride == RIDE_add && s->adds_at_once));
+    Val last = waits && s->latest[v] < 0 ? last_operand(s, v) : NO_VAL;
     if (last == NO_VAL) {
         place_ins(s, v);
         return;
@@ -184,7 +195,7 @@ static void visit(Grouping *s, Val v)
 
 void group_part(Plan *p, PlanFn *f, int part)
 {
-    Grouping s = {.p = p, .f = f, .part = part};
+    Grouping s = {.p = p, .f = f, .part = part, .adds_at_once = adds_at_once(p)};
     int n = f->fn->ins.n;
     s.latest = ARENA_NEW(p->m->arena, int, n + 1);
     s.blocked = ARENA_NEW(p->m->arena, int, n + 1);
