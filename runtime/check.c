@@ -129,6 +129,31 @@ static int check_param(Check *c, const NdeParam *p, double most_of_all, double *
     return 0;
 }
 
+static bool has_adjoint_system(const NdeModel *m)
+{
+    bool has = false;
+    for (int i = 0; i < m->n_solve; i++)
+        has |= m->solve[i]->n_extra > 0;
+    return has;
+}
+
+static int refuse(Check *c, double worst)
+{
+    if (has_adjoint_system(c->session.model))
+        return nde_fail(
+            c->session.error, NDE_EXIT_NUMERICAL,
+            "the gradient differs from differences by %.3e, more than %.3e. It comes from an adjoint system, "
+            "which is solved in steps of its own, and is exact as far as both solves are: try a smaller "
+            "tolerance, or smaller fixed steps; `adjoint discrete` is exact for the steps taken",
+            worst, c->tolerance);
+    return nde_fail(
+        c->session.error, NDE_EXIT_NUMERICAL,
+        "the gradient differs from differences by %.3e, more than %.3e. If a loss has kinks (relu, abs, max; a small "
+        "error beside `hold slope` is nearly one) this can be one of them: try another --seed; else it is a fault of "
+        "the compiler",
+        worst, c->tolerance);
+}
+
 static int compare(Check *c)
 {
     const NdeModel *m = c->session.model;
@@ -142,14 +167,7 @@ static int compare(Check *c)
         worst = fmax(worst, one);
     }
     printf("worst relative error %.3e\n", worst);
-    if (worst <= c->tolerance)
-        return 0;
-    return nde_fail(
-        c->session.error, NDE_EXIT_NUMERICAL,
-        "the gradient differs from differences by %.3e, more than %.3e. If a loss has kinks (relu, abs, max; a small "
-        "error beside `hold slope` is nearly one) this can be one of them: try another --seed; else it is a fault of "
-        "the compiler",
-        worst, c->tolerance);
+    return worst <= c->tolerance ? 0 : refuse(c, worst);
 }
 
 /* A batch of data, or of random numbers where the data is not there. */
