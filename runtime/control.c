@@ -37,18 +37,14 @@ NdeControl nde_control_pid(double p, double i, double d)
 void nde_control_begin(NdeController *c, const NdeControl *row, int order, int embedded)
 {
     int lower = embedded < order ? embedded : order;
-    *c = (NdeController){.row = *row, .before = {row->start, row->start}};
+    *c = (NdeController){.row = *row, .before = {log2(row->start), log2(row->start)}, .floor = log2(row->floor)};
     c->k = row->kind == NDE_ORDER ? order : lower + 1;
 }
 
-static double ratio(double one, double other)
+/* gain log2(one / other); 0 where there is no such size yet. */
+static double of_ratio(double gain, double one, double other)
 {
-    return one > 0 && other > 0 ? one / other : 1;
-}
-
-static double power(double x, double y)
-{
-    return y == 0 ? 1 : pow(x, y);
+    return gain != 0 && one > 0 && other > 0 ? gain * log2(one / other) : 0;
 }
 
 double nde_control_factor(NdeController *c, double err, double h)
@@ -58,20 +54,19 @@ double nde_control_factor(NdeController *c, double err, double h)
         c->is_after_rejection = true;
         return r->least;
     }
+    double e = log2(err); /* of an error of exactly 0 minus infinity, which asks for the most */
     if (err > 1) {
         c->is_after_rejection = true;
-        return fmin(1, fmax(r->least, r->safety * pow(err, -r->b0 / c->k)));
+        return fmin(1, fmax(r->least, r->safety * exp2(-r->b0 / c->k * e)));
     }
-    double most = c->is_after_rejection ? r->again : r->most;
-    double factor = most; /* pow(0, -b) is infinite: an error of exactly 0 asks for the most */
+    double most = c->is_after_rejection ? r->again : r->most, factor = most;
     if (err > 0)
-        factor = r->safety * pow(err, -r->b1 / c->k) * power(c->before[0], r->b2 / c->k) *
-                 power(c->before[1], -r->b3 / c->k) * power(ratio(fabs(h), c->size[0]), -r->a1) *
-                 power(ratio(c->size[0], c->size[1]), -r->a2);
+        factor = r->safety * exp2((r->b2 * c->before[0] - r->b1 * e - r->b3 * c->before[1]) / c->k -
+                                  of_ratio(r->a1, fabs(h), c->size[0]) - of_ratio(r->a2, c->size[0], c->size[1]));
     c->size[1] = c->size[0];
     c->size[0] = fabs(h);
     c->before[1] = c->before[0];
-    c->before[0] = fmax(err, r->floor);
+    c->before[0] = fmax(e, c->floor);
     c->is_after_rejection = false;
     return fmin(most, fmax(r->least, factor));
 }

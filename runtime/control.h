@@ -19,7 +19,8 @@ typedef struct NdeControl { /* a row of control.def */
 typedef struct NdeController {
     NdeControl row;
     double k;         /* K of control.def */
-    double before[2]; /* norms of the steps before */
+    double before[2]; /* log2 of the norms of the steps before */
+    double floor;     /* log2 of the row's */
     double size[2];   /* and their sizes; 0: there was none */
     bool is_after_rejection;
 } NdeController;

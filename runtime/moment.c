@@ -18,26 +18,30 @@ NdeWhere nde_where(double t, double end, double time)
     return (time - t) * way > 0 && (end - time) * way > 0 ? NDE_INSIDE : NDE_ELSEWHERE;
 }
 
-/* The first saved time behind t. */
-static int first_behind(const NdeFlow *f, double t, double way)
+static bool is_behind(const NdeFlow *f, int i, double t, double way)
 {
-    int from = 0, to = f->solve->n_save;
-    while (from < to) {
-        int middle = (from + to) / 2;
-        if ((f->save[middle] - t) * way > 0)
-            to = middle;
-        else
-            from = middle + 1;
-    }
-    return from;
+    return (f->save[i] - t) * way > 0;
 }
 
-NdeRange nde_saves_in(const NdeFlow *f, double t, double end)
+/* The first saved time behind t. Steps follow each other, forwards or back, so the search goes on from the last one. */
+static int first_behind(NdeFlow *f, double t, double way)
+{
+    int i = f->found;
+    while (i < f->solve->n_save && !is_behind(f, i, t, way))
+        i++;
+    while (i > 0 && is_behind(f, i - 1, t, way))
+        i--;
+    f->found = i;
+    return i;
+}
+
+NdeRange nde_saves_in(NdeFlow *f, double t, double end)
 {
     double way = end < t ? -1 : 1;
     if (!f->is_ordered)
         return (NdeRange){0, f->solve->n_save};
-    return (NdeRange){first_behind(f, t, way), first_behind(f, end, way)};
+    int from = first_behind(f, t, way);
+    return (NdeRange){from, first_behind(f, end, way)};
 }
 
 NdeRef nde_saved_ref(const NdeEngine *e, NdeValue state, NdeRef series, int i)

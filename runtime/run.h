@@ -234,6 +234,7 @@ struct NdeFlow {
     const double *save; /* [n_save]: saved times of this flight, where the batch has one step size: settings, or */
     double *part;       /* values of the program, or the parts of a learned span at which they are */
     bool is_ordered;    /* they follow the direction of the span */
+    int found;          /* the one that was looked for last */
     double broken_h;    /* the last attempt from the tape's end whose error was not finite; 0: there was none */
     NdeLanes *lanes;    /* of a solve in which each sample has its own steps (lanes.h), or NULL */
     int lane;           /* of the sample that t, h and the counts are of; -1: they are of all */
@@ -409,7 +410,7 @@ NdeWhere nde_where(double t, double end, double time);
 typedef struct NdeRange {
     int from, to;
 } NdeRange;
-NdeRange nde_saves_in(const NdeFlow *f, double t, double end);
+NdeRange nde_saves_in(NdeFlow *f, double t, double end);
 /* The calls of a solve: when its span is known; when slot 0 is filled; after a step was accepted that ends at `end`;
  * after the last one. Each 0 or an exit code. */
 int nde_moments_begin(NdeEngine *e, NdeFlow *f, double t0, double t1);
