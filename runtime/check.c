@@ -149,8 +149,9 @@ static int refuse(Check *c, double worst)
     return nde_fail(
         c->session.error, NDE_EXIT_NUMERICAL,
         "the gradient differs from differences by %.3e, more than %.3e. If a loss has kinks (relu, abs, max; a small "
-        "error beside `hold slope` is nearly one) this can be one of them: try another --seed; else it is a fault of "
-        "the compiler",
+        "error beside `hold slope` is nearly one) or rounding makes it rough (`stiffness` over stages that are nearly "
+        "equal, in short steps), this can be why: try another --seed, or larger steps; else it is a fault of the "
+        "compiler",
         worst, c->tolerance);
 }
 
