@@ -198,6 +198,26 @@ static Val residual(Sweep *s, Val v)
     return out;
 }
 
+/* Places for v and all before it. */
+static void make_places(Sweep *s, int v)
+{
+    int before = s->room;
+    if (v < before)
+        return;
+    while (v >= s->room)
+        s->room *= 2;
+    Val *copy = ARENA_NEW(s->m->arena, Val, s->room);
+    int *seen = ARENA_NEW(s->m->arena, int, s->room);
+    bool *is_needed = ARENA_NEW(s->m->arena, bool, s->room);
+    memset(copy, 0xff, sizeof(Val) * (size_t)s->room);
+    memcpy(copy, s->copy, sizeof(Val) * (size_t)before);
+    memcpy(seen, s->seen, sizeof(int) * (size_t)before);
+    if (s->is_needed)
+        s->is_needed = memcpy(is_needed, s->is_needed, sizeof(bool) * (size_t)before);
+    s->copy = copy;
+    s->seen = seen;
+}
+
 /* The forward value v where the reverse code stands. */
 Val sweep_use(void *context, Val v)
 {
@@ -205,8 +225,7 @@ Val sweep_use(void *context, Val v)
     if (s->to == s->from)
         return (int)v < s->n && s->stand_in[v] != NO_VAL ? s->stand_in[v] : v;
     v = written(s, v);
-    if ((int)v >= s->room)
-        BUG("'%s': residual %u has no place", s->from->name, v);
+    make_places(s, (int)v);
     if (s->copy[v] != NO_VAL)
         return s->copy[v];
     const Ins ins = s->from->ins.at[v];
@@ -368,7 +387,7 @@ static void augment(Sweep *s)
 Sweep sweep_new(Module *m, Fn *from, Fn *to)
 {
     int n = from->ins.n;
-    Sweep s = {.m = m, .from = from, .to = to, .n = n, .room = 64 * n + 1024};
+    Sweep s = {.m = m, .from = from, .to = to, .n = n, .room = 2 * n + 64};
     s.a = (Active){ARENA_NEW(m->arena, bool, n), ARENA_NEW(m->arena, bool, n)};
     s.pair = ARENA_NEW(m->arena, Pair *, n);
     s.cotangent = ARENA_NEW(m->arena, Val, n);
@@ -455,15 +474,20 @@ static Pair *pair_new(Module *m, const Fn *fn, const bool *want, const bool *see
     return p;
 }
 
-/* One sweep from a copy of p's function to a new one. is_needed: the residuals of a sweep before, or NULL. */
-static Sweep pair_sweep(Module *m, Pair *p, bool *is_needed)
+/* One sweep from a copy of p's function to a new one. before: the sweep before, or NULL. */
+static Sweep pair_sweep(Module *m, Pair *p, const Sweep *before)
 {
     const Fn *fn = p->fn;
     Fn *fwd = sweep_copy(m, fn, str_format(m->arena, "%s_fwd", fn->name));
     Fn *bwd = fn_new(m, str_format(m->arena, "%s_vjp", fn->name), fn->span);
     Sweep s = sweep_new(m, fwd, bwd);
     s.result = p;
-    s.is_needed = is_needed;
+    if (before) {
+        make_places(&s, before->room - 1);
+        s.is_needed = ARENA_NEW(m->arena, bool, s.room);
+        for (int i = 0; i < before->residual.n; i++)
+            s.is_needed[before->residual.at[i]] = true;
+    }
     p->takes.n = p->n_want = 0;
     for (int i = 0; i < fn->n_in; i++)
         s.a.value[i] = p->want[i];
@@ -490,10 +514,7 @@ Pair *ad_pair(Module *m, const Fn *fn, const bool *want, const bool *seed)
 {
     Pair *p = pair_new(m, fn, want, seed);
     Sweep s = pair_sweep(m, p, NULL);
-    bool *is_needed = ARENA_NEW(m->arena, bool, s.room);
-    for (int i = 0; i < s.residual.n; i++)
-        is_needed[s.residual.at[i]] = true;
-    s = pair_sweep(m, p, is_needed);
+    s = pair_sweep(m, p, &s);
     s.from->note = str_format(m->arena, "%s, and what its reverse needs", fn->name);
     p->fwd = module_add(m, canon(m, s.from));
     Fn *bwd = canon(m, sweep_inputs_first(m, s.to, p));

@@ -4,12 +4,9 @@
  * Elsewhere: tolerances (tolerance.c), regularize clauses (regularize.c), equations (equation.c). */
 #include "block.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
-
-/* A relative tolerance below this makes error estimates in float32 from differences: above, rounding does not reach
- * them. */
-#define FINE_TOLERANCE 1e-6
 
 /* ---- settings ---- */
 int clause_setting(Check *c, Scope *s, Node *node, const char *name, const char *what)
@@ -434,6 +431,13 @@ void clause_presets(Block *k)
     s->controller = "pi82";
 }
 
+/* Does rounding in float32 hold up step sizes? An estimate that is nothing else is some epsilon / rtol, and asks for a
+ * factor of about (epsilon / rtol)^(-1/order): below 2, growth from a small first step takes more steps. */
+static bool is_fine(const Tableau *method, double rtol)
+{
+    return rtol < ldexp(FLT_EPSILON, method->order);
+}
+
 bool clause_check(Block *k)
 {
     Check *c = k->c;
@@ -467,7 +471,7 @@ bool clause_check(Block *k)
     double rtol = tolerance_least(c, &s->rtol);
     bool has_changes =
         s->has_estimate && !s->method->share && (!s->method->slope || s->method->fsal); /* from f(u, t) */
-    s->has_differences = has_changes && !c->model->is_double && !c->no_difference && rtol < FINE_TOLERANCE;
+    s->has_differences = has_changes && !c->model->is_double && !c->no_difference && is_fine(s->method, rtol);
     if (!c->model->is_double && s->has_estimate && rtol < 1.2e-7 && rtol > 0)
         DIAG_AT(c->diags, TOLERANCE_FINE, k->node->name, s->name, num_text(c->arena, rtol, false));
     return s->method != NULL;
