@@ -18,8 +18,8 @@ typedef struct Grouping {
     int part;
     int *latest;  /* of a value: the number of the group, in order of making, that needs it first in time; -1: none */
     int *blocked; /* the same for groups that need all of its elements at once */
-    Val *waiting,
-        *behind; /* of a value: the first of the maps that wait for it; of a map: the next one that waits too */
+    Val *waiting; /* of a value: the first of those that wait for it .. */
+    Val *behind;  /* .. and of one of them: the next one that waits too */
     LIST(Group *) made;
     bool adds_at_once; /* sums in lanes are added to where their terms are made */
 } Grouping;
