@@ -325,7 +325,7 @@ static Fn *make_step(System *s, bool keeps)
     if (keeps)
         step_more_stages(c, f.b, &f.p, &in);
     for (int i = 0; keeps && i < s->n_stage; i++)
-        for (int j = 0; j < s->n; j++)
+        for (int j = 0; j < s->n && tableau_reads_stage(m, i); j++)
             fn_out(c->module, f.b->fn, in.k[i][j], str_format(c->arena, "k%d_%s", i + 1, s->back->state_name[j]));
     if (keeps && !m->degree && !m->fsal) {
         Val *f1 = ARENA_NEW(c->arena, Val, s->field->out.n);
@@ -408,7 +408,7 @@ void backwards_build(Check *c, Builder *b, const Problem *p, Keys *keys, const V
         record_dense(&s);
     if (s.carries_rate)
         return;
-    s.back->n_dense = s.n * (m->all_stages + (!m->degree && !m->fsal));
+    s.back->n_dense = s.n * tableau_n_dense(m);
     s.back->step_keep = make_step(&s, true);
     s.back->dense = step_dense(c, &(Problem){.solve = s.back}, b);
     s.back->rate = make_rate(&s);

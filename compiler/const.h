@@ -59,6 +59,10 @@ const Tableau *tableau_check(Arena *a, Diags *d, const Node *node, RatLookup *lo
  */
 int tableau_evaluations(const Tableau *t);
 int tableau_dense_evaluations(const Tableau *t);
+/* Does the interpolant read the derivative of stage i? The cubic reads that of the first stage, and that at the end of
+ * the step, which may be the last. */
+bool tableau_reads_stage(const Tableau *t, int i);
+int tableau_n_dense(const Tableau *t); /* derivatives that it reads of each state */
 /* The order of the error estimate: that of bhat, or where two estimates are combined as e^2 / sqrt(e^2 + e2^2 / 100),
  * which falls like h^(2 (q + 1) - (q2 + 1)), one less than that power. */
 int tableau_estimate_order(const Tableau *t);

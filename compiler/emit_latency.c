@@ -234,10 +234,7 @@ static void emit_saves(Form *f, Sample *step)
     step->rep = ARENA_NEW(f->a, Rep, step->fn->ins.n + 1);
     memcpy(step->rep, outside, sizeof *outside * (size_t)step->fn->ins.n);
     text_open(&f->body, "if (saved < %d && (pace.t - at->save[saved]) * pace.way >= 0) {", f->s->n_save);
-    for (int i = 0; i < f->s->n_dense; i++) /* an interpolant need not read each stage */
-        if (is_used(f->l.dense, 2 * f->s->n_state + i))
-            sample_need(step, n + 1 + i);
-    sample_emit(step, &f->body, 0, 0);
+    sample_emit(step, &f->body, n + 1, f->s->n_dense);
     save_in_step(f, step);
     text_close(&f->body, "}");
     step->rep = outside;

@@ -525,15 +525,10 @@ static void pass(Sample *s, bool is_fixed)
     close_loop(s);
 }
 
-void sample_need(Sample *s, int output)
-{
-    s->is_needed[s->fn->out.at[output]] = true;
-}
-
 void sample_emit(Sample *s, Text *to, int from, int n)
 {
     for (int i = 0; i < n; i++)
-        sample_need(s, from + i);
+        s->is_needed[s->fn->out.at[from + i]] = true;
     for (int v = s->fn->ins.n - 1; v >= 0; v--)
         for (int k = 0; s->is_needed[v] && k < s->fn->ins.at[v].n_arg; k++)
             s->is_needed[s->fn->ins.at[v].arg[k]] = true;

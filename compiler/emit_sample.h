@@ -56,8 +56,7 @@ typedef struct Sample {
 /* ---- emit_sample.c ---- */
 Sample *sample_new(Emit *e, const Fn *fn, const char *prefix, Text *head, Weights *weights, const int *depth);
 void sample_input(Sample *s, int input, Rep rep, bool is_fixed);
-void sample_need(Sample *s, int output);
-/* Writes what needed outputs, and those from .. from+n-1, are made of and is not yet there. */
+/* Writes what the outputs from .. from+n-1 need and is not yet there. */
 void sample_emit(Sample *s, Text *to, int from, int n);
 Rep rep_number(const char *name, const char *real);
 Rep rep_scalars(Arena *a, int n, const char *name); /* name_0, name_1, .. */

@@ -454,15 +454,15 @@ void step_more_stages(Check *c, Builder *b, const Problem *p, Internals *in)
         take_stage(&field, b, p, in, i, in->u0, NULL, NULL);
 }
 
-/* Everything of a step that dense output needs: the stage derivatives, those of the interpolant alone too, and f at its
- * end for the cubic. */
+/* Everything of a step that dense output needs: stage derivatives, those of the interpolant alone too, and f at its end
+ * for the cubic. */
 static void keep_dense(Check *c, Frame *f, Internals *in, Val end)
 {
     Solve *solve = f->p.solve;
     Val *f1 = ARENA_NEW(c->arena, Val, solve->n_state);
     step_more_stages(c, f->b, &f->p, in);
     for (int i = 0; i < in->method->all_stages; i++)
-        for (int j = 0; j < solve->n_state; j++)
+        for (int j = 0; j < solve->n_state && tableau_reads_stage(in->method, i); j++)
             fn_out(c->module, f->b->fn, in->k[i][j], str_format(c->arena, "k%d_%s", i + 1, solve->state_name[j]));
     if (in->method->degree || in->method->fsal)
         return;
@@ -577,7 +577,7 @@ static Fn *make_guess(Check *c, const Problem *p, Keys *keys, Builder *parent)
     return build_finish(c, f.b);
 }
 
-/* b_i(theta) by Horner's rule. */
+/* b_i(theta), which is not 0, by Horner's rule. */
 static Val polynomial(Check *c, Builder *b, const double *w, int degree, Val theta)
 {
     Val sum = NO_VAL;
@@ -587,7 +587,7 @@ static Val polynomial(Check *c, Builder *b, const double *w, int degree, Val the
         if (w[j] != 0)
             sum = add(c, b, sum, num(c, b, w[j]));
     }
-    return sum == NO_VAL ? NO_VAL : op2(c, b, OP_mul, sum, theta);
+    return op2(c, b, OP_mul, sum, theta);
 }
 
 /* The cubic Hermite interpolant (Hairer, Norsett & Wanner 1993, II.6.7):
@@ -610,16 +610,18 @@ Fn *step_dense(Check *c, const Problem *p, Builder *parent)
     Val *u1 = ARENA_NEW(c->arena, Val, s->n_state), *d = ARENA_NEW(c->arena, Val, s->n_dense);
     for (int j = 0; j < s->n_state; j++)
         u1[j] = build_input(c, f.b, s->state_type[j], str_format(c->arena, "%s_1", s->state_name[j]));
-    for (int i = 0; i < s->n_dense; i++)
-        d[i] = build_input(c, f.b, s->state_type[i % s->n_state],
-                           str_format(c->arena, "k%d_%s", i / s->n_state + 1, s->state_name[i % s->n_state]));
+    for (int i = 0, n = 0; n < s->n_dense; i++) /* behind the stages: f at the end */
+        for (int j = 0; j < s->n_state && (i == m->all_stages || tableau_reads_stage(m, i)); j++)
+            d[n++] = build_input(c, f.b, s->state_type[j], str_format(c->arena, "k%d_%s", i + 1, s->state_name[j]));
     Val h = scalar_input(c, &f, "h"), theta = scalar_input(c, &f, "theta");
     for (int j = 0; j < s->n_state; j++) {
         Val sum = NO_VAL;
-        for (int i = 0; i < m->all_stages && m->degree; i++) {
+        for (int i = 0, n = j; i < m->all_stages && m->degree; i++) {
+            if (!tableau_reads_stage(m, i))
+                continue;
             Val w = polynomial(c, f.b, m->interpolant[i], m->degree, theta);
-            if (w != NO_VAL)
-                sum = add(c, f.b, sum, op2(c, f.b, OP_mul, op2(c, f.b, OP_mul, h, w), d[i * s->n_state + j]));
+            sum = add(c, f.b, sum, op2(c, f.b, OP_mul, op2(c, f.b, OP_mul, h, w), d[n]));
+            n += s->n_state;
         }
         if (m->degree)
             sum = op2(c, f.b, OP_add, f.u[j], sum);
@@ -671,7 +673,7 @@ void step_functions(Check *c, const Problem *problem, Keys *keys, Builder *paren
         if (solve->lifted)
             solve->lifted[j] = is_lifted(p, j) ? at++ : -1;
     }
-    solve->n_dense = solve->n_state * (solve->method->all_stages + (!solve->method->degree && !solve->method->fsal));
+    solve->n_dense = solve->n_state * tableau_n_dense(solve->method);
     solve->step_keep = make_step(c, p, keys, parent, s, terms, true); /* first: it may add keys */
     solve->step = make_step(c, p, keys, parent, s, terms, false);
     solve->guess = solve->has_estimate ? make_guess(c, p, keys, parent) : NULL;

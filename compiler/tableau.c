@@ -451,6 +451,24 @@ int tableau_dense_evaluations(const Tableau *t)
     return t->degree ? t->all_stages - t->stages : !t->fsal;
 }
 
+bool tableau_reads_stage(const Tableau *t, int i)
+{
+    if (!t->degree)
+        return i == 0 || (t->fsal && i == t->all_stages - 1);
+    bool is_read = false;
+    for (int k = 0; k < t->degree; k++)
+        is_read |= t->interpolant[i][k] != 0;
+    return is_read;
+}
+
+int tableau_n_dense(const Tableau *t)
+{
+    int n = !t->degree && !t->fsal;
+    for (int i = 0; i < t->all_stages; i++)
+        n += tableau_reads_stage(t, i);
+    return n;
+}
+
 int tableau_estimate_order(const Tableau *t)
 {
     return t->second ? 2 * t->embedded - t->second : t->embedded;
