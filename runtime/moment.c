@@ -199,6 +199,7 @@ static int check_saves(const NdeEngine *e, NdeFlow *f, double t0, double t1)
 {
     const NdeSolve *s = f->solve;
     f->is_ordered = true;
+    f->found = 0;
     for (int i = 0; i < s->n_save; i++) {
         double time = f->save[i];
         f->is_ordered = f->is_ordered && (i == 0 || (time - f->save[i - 1]) * (t1 - t0) >= 0);
