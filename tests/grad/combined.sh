@@ -75,3 +75,39 @@ for sampling in unbiased biased global; do # no stiffness: alf has no two stages
   regularize rms(k[2] - k[1]), $sampling, weight 0.1
   method alf" 1e-4 '' ''
 done
+
+# A call that hands a hundred values to its reverse.
+cat >calls.nde <<END
+precision f64
+data x : real[2]
+data y : real[2]
+param p : real[2] = [0.3, -0.2]
+fn ten(z : real[2]) -> real[2] {
+  let a = z
+  for i in 0 .. 10 {
+    a = a + 0.1 * sin(a)
+  }
+  return a
+}
+fn hundred(z : real[2]) -> real[2] {
+  let a = z
+  for i in 0 .. 10 {
+    a = ten(a)
+  }
+  return a
+}
+solve flow {
+  dz        = (hundred(z + p) - z) dt
+  z(0)      = x
+  time      0 .. 1
+  tolerance 1e-4
+}
+loss mse(flow.z(1), y)
+train {
+  data  npz("points.npz")
+  batch 5
+  steps 10
+}
+END
+if "$ndec" build --draft calls.nde -o calls >out 2>err; then passes 'calls: check-gradient' ./calls check-gradient
+else fail 'calls: build'; fi
