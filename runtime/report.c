@@ -165,7 +165,7 @@ int nde_report_evaluation(NdeReport *r, long step, const char *on, const NdeFigu
         fputs("\n", stdout);
         fflush(stdout);
     }
-    int status = end_record(r, e);
+    int status = nde_json_end(&r->json, r->log, r->log_path, e);
     return status ? status : nde_report_write(r, e);
 }
 

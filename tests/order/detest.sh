@@ -3,7 +3,8 @@
 # bounds the steps, so that rounding decides which attempts are rejected.
 # One sample alone takes its powers from polynomials, so factors agree to parts in ten thousand only. At 1e-3 orbits are
 # so far off that this decides a step, so there its errors are compared in the mean, and its evaluations where SciPy's
-# result is not off by 1. Then local errors: every accepted step beside the solution through its own start. Hull et al. (1972) judge a method by these,
+# result is not off by 1.
+# Then local errors: every accepted step beside the solution through its own start. Hull et al. (1972) judge a method by these,
 # for an error at the end is also what the equations make of it: on orbits it grows whoever solves them. The solutions are
 # those of dopri5 at 1e-12; all steps of all problems are samples of one batch with steps of their own.
 . "$NDEC_ROOT/tests/case.sh"
