@@ -58,7 +58,7 @@ peer() {
     peer_name=$1
     shift
     for source in "$root/tests/bench/$peer_name".c*; do
-        case $source in *.cpp) compiler="${CXX:-c++} -std=c++14" ;; *) compiler="$CC -std=gnu11" ;; esac
+        case $source in *.cpp) compiler="${CXX:-c++} -std=c++14 -Wno-deprecated-declarations" ;; *) compiler="$CC -std=gnu11" ;; esac
         # shellcheck disable=SC2086
         if $compiler -O3 -march=native -Wall -Wextra -Werror -iquote "$root/runtime" "$source" -o "$peer_name" "$@" \
             >"$peer_name.log" 2>&1; then return 0; fi
@@ -94,4 +94,24 @@ mnist_data() {
 mnist_weights() {
     ./weights flat "$limit/build/params.bin" "$1" field.hidden.W 100x785 field.hidden.b 100 field.out.W 784x101 \
         field.out.b 784 classifier.W 10x784 classifier.b 10 || fail 'weights of the yardstick'
+}
+
+# spiral_snippets: spiral.csv, snippets of ten points of the demo of Chen et al. (2018), u' = A u^3 from (2, 0), 1000 points up
+# to 25; and spiral.nde, the model for them.
+spiral_snippets() {
+    awk 'function slope() { p = x^3; q = y^3; dx = -0.1 * p + 2 * q; dy = -2 * p - 0.1 * q }
+         function stage(weight, from) { slope(); sx += weight * dx; sy += weight * dy; x = x0 + from * dx; y = y0 + from * dy }
+         BEGIN { x = 2; y = 0; h = 25 / 999 / 20
+                 for (i = 0; i < 1000; i++) {
+                     at[i] = sprintf("%.9g,%.9g", x, y)
+                     for (k = 0; k < 20; k++) { # the classical method of Kutta
+                         x0 = x; y0 = y; sx = sy = 0
+                         stage(h / 6, h / 2); stage(h / 3, h / 2); stage(h / 3, h); stage(h / 6, 0)
+                         x = x0 + sx; y = y0 + sy } }
+                 for (i = 0; i < 990; i++) {
+                     printf "%s", at[i]
+                     for (k = 0; k < 10; k++) printf ",%s", at[i + k]
+                     print "" } }' >spiral.csv
+    sed -e 's/tolerance .*/tolerance abs 1e-9 rel 1e-7/' -e 's/0\.25/25 * 9 \/ 999/' -e 's/npz(.*)/csv("spiral.csv")/' \
+        "$examples/spiral_ode.nde" >spiral.nde
 }

@@ -1,24 +1,9 @@
 # Training the spiral (2-50-2, batch 20, ten times of each snippet, dopri5 with rtol 1e-7 and atol 1e-9): iterations a second
 # and microseconds per evaluation, the emitted program over hand-written C and over a plain loop in PyTorch. Only `emitted`
 # forms its error estimates from differences; `plain` does what the others do.
-# All train on the snippets of ten points of the demo of Chen et al. (2018): u' = A u^3 from (2, 0), 1000 points up to 25.
 . "$NDEC_ROOT/tests/case.sh"
 . "$NDEC_ROOT/tests/measure.sh"
-awk 'function slope() { p = x^3; q = y^3; dx = -0.1 * p + 2 * q; dy = -2 * p - 0.1 * q }
-     function stage(weight, from) { slope(); sx += weight * dx; sy += weight * dy; x = x0 + from * dx; y = y0 + from * dy }
-     BEGIN { x = 2; y = 0; h = 25 / 999 / 20
-             for (i = 0; i < 1000; i++) {
-                 at[i] = sprintf("%.9g,%.9g", x, y)
-                 for (k = 0; k < 20; k++) { # the classical method of Kutta
-                     x0 = x; y0 = y; sx = sy = 0
-                     stage(h / 6, h / 2); stage(h / 3, h / 2); stage(h / 3, h); stage(h / 6, 0)
-                     x = x0 + sx; y = y0 + sy } }
-             for (i = 0; i < 990; i++) {
-                 printf "%s", at[i]
-                 for (k = 0; k < 10; k++) printf ",%s", at[i + k]
-                 print "" } }' >spiral.csv
-sed -e 's/tolerance .*/tolerance abs 1e-9 rel 1e-7/' -e 's/0\.25/25 * 9 \/ 999/' -e 's/npz(.*)/csv("spiral.csv")/' \
-    "$examples/spiral_ode.nde" >spiral.nde
+spiral_snippets
 "$ndec" build spiral.nde -o emitted >out 2>err || fail 'build spiral'
 "$ndec" build --no-difference spiral.nde -o plain >out 2>err || fail 'build spiral without differences'
 steps=2000

@@ -23,7 +23,7 @@ passes 'and takes one that is there' "$ndec" emit "$examples/lorenz.nde" -o made
 if [ -s made/lorenz.c ]; then ok 'the C file is there'; else fail 'there is no made/lorenz.c'; fi
 ends 2 'no place for the folder' "no/such': the folder that it belongs into is not there" "$ndec" emit "$examples/lorenz.nde" -o no/such
 ends 2 'a file in place of the folder' "wrong.nde': there is a file" "$ndec" emit "$examples/lorenz.nde" -o wrong.nde
-ends 2 'no C compiler' "C compiler" env PATH=/nowhere "$ndec" build "$examples/lorenz.nde"
+ends 2 'no C compiler' "C compiler" env -u CC PATH=/nowhere "$ndec" build "$examples/lorenz.nde"
 ends 2 'a C compiler that is not there' "gcc-0" env CC=gcc-0 "$ndec" build "$examples/lorenz.nde"
 ends 2 'a full standard output' "standard output" sh -c "'$ndec' explain '$examples/lorenz.nde' >/dev/full"
 ends 1 'a folder for a model, or a file of zeros' 'error' sh -c "head -c 100 /dev/zero >zeros.nde; '$ndec' check zeros.nde"
@@ -52,6 +52,9 @@ sed -n 's/^TROUBLE("\([^"]*\)", "\([^"(:]*\).*/\1|\2/p' "$root/compiler/trouble.
 while IFS='|' read -r said meaning; do
     ends 2 "a compiler that says '$said'" "$meaning" env SAYS="ld: $said" CC=./says TMPDIR="$work/fresh" "$ndec" build bare -o b
 done <rows
+if gcc=$(command -v gcc); then
+    ends 2 'a compiler whose assembler is not in PATH' 'assembler' env CC="$gcc" PATH=/nowhere "$ndec" build bare -o b
+fi
 holds 'all rows of trouble.def' "$(wc -l <rows) == $(grep -c '^TROUBLE(' "$root/compiler/trouble.def")"
 if [ -z "$(ls fresh)" ]; then ok 'no folder is left'; else fail "left: $(ls fresh)"; fi
 ends 70 'a compiler that says something else' 'our fault' env SAYS='ld: oh' CC=./says TMPDIR="$work/fresh" "$ndec" build bare -o b

@@ -41,12 +41,12 @@ holds "counts of predictions ($nfe)" "$(field predict evaluations) == ${nfe:-0} 
 holds 'threads' "$(field predict threads) == 2 && $(field 'predict one' threads) == 1"
 
 # Many updates later the counts are the same, for each is undone; times are in order.
-passes 'ten rounds of a small batch' ./digits bench --data "$examples" --threads 1 --rounds 10 --batch 16 -o t.csv
-holds 'batch' "$(field train batch) == 16 && $(field predict batch) == 16 && $(field 'predict one' batch) == 1"
+passes 'ten rounds of a small batch' ./digits bench --data "$examples" --threads 1 --rounds 10 --batch 64 -o t.csv
+holds 'batch' "$(field train batch) == 64 && $(field predict batch) == 64 && $(field 'predict one' batch) == 1"
 holds 'rounds' "$(field train rounds) == 10"
 holds 'times in order' "$(field train ms_least) <= $(field train ms) && $(field train ms) <= $(field train ms_most)"
 many="$(field train evaluations) $(field train accepted) $(field train rejected)"
-passes 'the first round of them' ./digits bench --data "$examples" --threads 1 --rounds 1 --batch 16 -o t.csv
+passes 'the first round of them' ./digits bench --data "$examples" --threads 1 --rounds 1 --batch 64 -o t.csv
 few="$(field train evaluations) $(field train accepted) $(field train rejected)"
 if [ "$many" = "$few" ]; then ok 'updates are undone'; else fail "counts: $few at first, $many later"; fi
 # The tape is what `explain` says: a slot for each end of a step, in pieces of four, and the residuals of each step;
@@ -56,7 +56,7 @@ slot=$(sed -n 's/.*the tape keeps \([0-9]*\) bytes.*/\1/p' out)
 residual=$(sed -n 's/.*, and \([0-9]*\) that are formed again.*/\1/p' out)
 steps=$(field train accepted)
 used=$(field train tape_bytes) slots=$(($(field train accepted) + 1))
-least=$((16 * (slot * ((slots + 3) / 4 * 4) + residual * steps)))
+least=$((64 * (slot * ((slots + 3) / 4 * 4) + residual * steps)))
 holds "tape of $slots slots of $slot bytes a sample ($used bytes)" "$least <= $used && $used < $least + 4096"
 
 # Without data, and without training.

@@ -1,7 +1,7 @@
 # Reversible methods: the gradient from steps that are undone against that of the same solve with kept steps, equal to
 # rounding, and both against finite differences; in constant memory. Each pair of solves has parameters of equal values.
 . "$NDEC_ROOT/tests/case.sh"
-awk 'BEGIN { srand(3); for (i = 0; i < 5; i++) print rand() - 0.5 "," rand() - 0.5 "," rand() - 0.5 }' >points.csv
+points 'sin(3 * i + 1) / 2, cos(5 * i) / 2, sin(7 * i * i) / 2' 5
 
 build() { # name
     if "$ndec" build --draft "$1.nde" -o "$1" >out 2>err; then ok "$1: build"; else fail "$1: build"; fi
