@@ -36,7 +36,7 @@ $(B)/compiler/%.o: compiler/%.c | $(B)/gen/parser.h
 	$(SAY)$(CC) $(ALL) -c $< -o $@
 $(B)/gen/%.o: $(B)/gen/%.c
 	$(SAY)$(CC) $(ALL) -Wno-overlength-strings -c $< -o $@
-RFLAGS  = -O3 -pthread -ffp-contract=off
+RFLAGS  = -O3 -pthread -ffp-contract=off -fno-math-errno
 $(B)/runtime/%_f32.o: runtime/%.c
 	@mkdir -p $(@D)
 	$(SAY)$(CC) $(ALL) $(RFLAGS) -c $< -o $@

@@ -272,6 +272,7 @@ void nde_json_begin(NdeJson *j);                               /* forgets what w
 void nde_json_open(NdeJson *j, const char *key, char bracket); /* '{' or '[' */
 void nde_json_close(NdeJson *j, char bracket);                 /* '}' or ']' */
 void nde_json_number(NdeJson *j, const char *key, double x);   /* NaN and infinities are null */
+void nde_json_figure(NdeJson *j, const char *key, double x);   /* the same to nine digits, in a third of the time */
 void nde_json_integer(NdeJson *j, const char *key, long long x);
 void nde_json_boolean(NdeJson *j, const char *key, bool x);
 void nde_json_text(NdeJson *j, const char *key, const char *x); /* bytes that are not UTF-8 become U+FFFD */

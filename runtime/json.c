@@ -245,6 +245,18 @@ void nde_json_number(NdeJson *j, const char *key, double x)
     add(j, text, strlen(text));
 }
 
+/* At most nine digits tell any two float32 apart (FLT_DECIMAL_DIG). */
+void nde_json_figure(NdeJson *j, const char *key, double x)
+{
+    char text[NDE_NUMBER_TEXT] = "null";
+    locale_t before = plain_locale();
+    if (isfinite(x))
+        snprintf(text, sizeof text, "%.*g", FLT_DECIMAL_DIG, x);
+    uselocale(before);
+    add_key(j, key);
+    add(j, text, strlen(text));
+}
+
 void nde_json_integer(NdeJson *j, const char *key, long long x)
 {
     char text[NDE_NUMBER_TEXT];

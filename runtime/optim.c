@@ -20,18 +20,19 @@
 
 #define HYPER(name, otherwise, below) const double name = *hyper++;
 #define OPTIM(id, slots, numbers, once, each, what)                                                  \
-    static void update_##id(size_t n, Real *at, const Real *gradient, Real *const slot[2], double t, \
-                            const double *hyper)                                                     \
+    static void update_##id(size_t n, Real *restrict at, const Real *restrict gradient,              \
+                            Real *const slot[2], double t, const double *hyper)                      \
     {                                                                                                \
+        Real *restrict slot0 = slot[0], *restrict slot1 = slot[1];                                   \
         (void)t;                                                                                     \
         numbers once;                                                                                \
         for (size_t i = 0; i < n; i++) {                                                             \
-            Real p = at[i], g = gradient[i], s0 = slot[0][i], s1 = slots > 1 ? slot[1][i] : 0;       \
+            Real p = at[i], g = gradient[i], s0 = slot0[i], s1 = slots > 1 ? slot1[i] : 0;           \
             each;                                                                                    \
             at[i] = p;                                                                               \
-            slot[0][i] = s0;                                                                         \
+            slot0[i] = s0;                                                                           \
             if (slots > 1)                                                                           \
-                slot[1][i] = s1;                                                                     \
+                slot1[i] = s1;                                                                       \
         }                                                                                            \
     }
 #include "optim.def"

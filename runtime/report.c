@@ -123,15 +123,15 @@ int nde_report_step(NdeReport *r, long step, const NdeFigures *f, NdeError *e)
 {
     nde_json_begin(&r->json);
     nde_json_integer(&r->json, "step", step);
-    nde_json_number(&r->json, "loss", f->loss);
-    nde_json_number(&r->json, "reg", f->reg);
+    nde_json_figure(&r->json, "loss", f->loss);
+    nde_json_figure(&r->json, "reg", f->reg);
     nde_json_number(&r->json, "nfe", f->nfe);
     nde_json_number(&r->json, "accepted", f->accepted);
     nde_json_number(&r->json, "rejected", f->rejected);
     nde_json_number(&r->json, "seconds", nde_report_seconds(r));
     nde_json_number(&r->json, "reverse_nfe", f->reverse);
     if (f->drift >= 0)
-        nde_json_number(&r->json, "drift", f->drift);
+        nde_json_figure(&r->json, "drift", f->drift);
     show_step(r, step, f);
     return end_record(r, e);
 }

@@ -97,6 +97,8 @@ START_TEST(a_line_is_read_back_by_another_parser)
         nde_json_integer(&j, "step", -7);
         nde_json_number(&j, "loss", 0.1);
         nde_json_number(&j, "bad", (double)NAN);
+        nde_json_figure(&j, "figure", 1.0 / 3);
+        nde_json_figure(&j, "no figure", (double)INFINITY);
         nde_json_boolean(&j, "done", true);
         nde_json_text(&j, "text \"\\", "a\"\\\n\t\x01\x7f \xC3\xA9 \xF0\x9F\x98\x80");
         nde_json_open(&j, "list", '[');
@@ -112,6 +114,8 @@ START_TEST(a_line_is_read_back_by_another_parser)
     ck_assert(cJSON_GetObjectItem(tree, "step")->valueint == -7);
     ck_assert(cJSON_GetObjectItem(tree, "loss")->valuedouble == 0.1);
     ck_assert(cJSON_IsNull(cJSON_GetObjectItem(tree, "bad")));
+    ck_assert(cJSON_GetObjectItem(tree, "figure")->valuedouble == 0.333333333);
+    ck_assert(cJSON_IsNull(cJSON_GetObjectItem(tree, "no figure")));
     ck_assert(cJSON_IsTrue(cJSON_GetObjectItem(tree, "done")));
     ck_assert_str_eq(cJSON_GetObjectItem(tree, "text \"\\")->valuestring,
                      "a\"\\\n\t\x01\x7f \xC3\xA9 \xF0\x9F\x98\x80");
