@@ -127,6 +127,7 @@ def by_diffrax():
     if device != "gpu":
         jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_enable_x64", task == "lorenz")
+    jax.config.update("jax_default_matmul_precision", "highest")  # a GPU's products are otherwise of 10 bits
     import diffrax
     import jax.numpy as jnp
     import optax

@@ -4,7 +4,7 @@
 . "$NDEC_ROOT/tests/case.sh"
 . "$NDEC_ROOT/tests/measure.sh"
 libraries=
-for l in torchdiffeq diffrax; do python_with $l && libraries="$libraries $l"; done
+for l in torchdiffeq diffrax; do python_with $l && libraries="$libraries $l" && echo "$python" >python.$l; done
 [ -n "$libraries" ] || exit 0
 devices='cpu threads'
 ! nvidia-smi >/dev/null 2>&1 || devices="$devices gpu"
@@ -42,7 +42,7 @@ other() {
     only=
     [ "$3" != cpu ] || only="$pin env XLA_FLAGS=--xla_cpu_multi_thread_eigen=false"
     # shellcheck disable=SC2086
-    if ! $only "$python" "$root/tests/bench/peers.py" "$@" >line 2>err; then
+    if ! $only "$(cat "python.$1")" "$root/tests/bench/peers.py" "$@" >line 2>err; then
         fail "$*"
     elif grep -q '^skip' line; then
         cat line
@@ -66,12 +66,10 @@ for round in $(seq "${NDEC_ROUNDS:-3}"); do
     emitted spiral/ndec/cpu train 1 spiral bench --batch 20 --weights spiral.run/weights.safetensors
     emitted lorenz/ndec/cpu 'predict one' 1 lorenz bench -i start.csv
     for l in $libraries; do
-        python_with "$l"
         for d in $devices; do
-            for task in mnist predict adjoint; do
-                other "$l" $task "$d" 1e-5 mnist.run/weights.safetensors "$data"
-            done
+            for task in mnist predict; do other "$l" $task "$d" 1e-5 mnist.run/weights.safetensors "$data"; done
         done
+        other "$l" adjoint cpu 1e-5 mnist.run/weights.safetensors "$data"
         other "$l" spiral cpu 1e-7 spiral.run/weights.safetensors spiral.csv
         other "$l" lorenz cpu 1e-6
     done
