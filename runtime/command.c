@@ -215,6 +215,7 @@ static int read_option(const NdeModel *m, NdeOptions *o, const Option *row, cons
     case 'k': return read_setting(m, o, value, e);
     case 's': return read_seed(value, o, e);
     case 'T': return read_positive(row->name, value, &o->tolerance, e);
+    case 'A': return read_positive(row->name, value, &o->accuracy, e);
     case 'S': return read_positive(row->name, value, &o->seconds, e);
     case 't': return read_count(row->name, value, 1, 4096, &o->threads, e);
     case 'n': return read_long(row->name, value, 0, LONG_MAX, &o->sample, e);

@@ -13,6 +13,8 @@
 #define nde_outputs_open NDE_NAME(nde_outputs_open)
 #define nde_outputs_close NDE_NAME(nde_outputs_close)
 #define nde_write_table NDE_NAME(nde_write_table)
+#define nde_settle NDE_NAME(nde_settle)
+#define nde_setting_scale NDE_NAME(nde_setting_scale)
 
 /* Each returns an exit code with its message in e. */
 int nde_eval(const NdeModel *m, NdeOptions *o, NdeError *e);           /* predict.c */
@@ -36,5 +38,25 @@ typedef struct NdeOutputs {
 } NdeOutputs;
 int nde_outputs_open(const NdeEngine *engine, NdeOutputs *out, long rows, NdeError *e);
 void nde_outputs_close(const NdeModel *m, NdeOutputs *out);
+
+/* ---- accuracy.c ---- */
+
+typedef struct NdeSettle {
+    NdeEngine *engine;
+    double accuracy; /* 0: computed once */
+    int (*compute)(void *context);
+    void *context;
+    double *const *value; /* what it computes: *n numbers, in rows of `width` columns with these names */
+    const size_t *n;
+    int width;
+    const char *const *column;
+} NdeSettle;
+/* Computes again and again, with tolerances a tenth as large and fixed steps half as long each time, until the error of no
+ * number x is more than accuracy (1 + |x|), as its changes tell; the values are those of the last. A note on the standard
+ * error says how large it is. 0 or an exit code. */
+int nde_settle(const NdeSettle *s);
+/* to = from * by for the settings of a clause (".tolerance", ".step.fixed") of the solve of that name. Is there one? */
+bool nde_setting_scale(const NdeModel *m, const char *solve, const char *clause, double by, const double *from,
+                       double *to);
 
 #endif

@@ -142,10 +142,19 @@ void nde_outputs_close(const NdeModel *m, NdeOutputs *out)
     free(out->value);
 }
 
-static int fill_rows(NdeSession *s, const NdeSet *set, NdeOutputs *out)
+typedef struct Rows {
+    NdeSession *s;
+    const NdeSet *set;
+    NdeOutputs *out;
+} Rows;
+
+static int fill_rows(void *context)
 {
-    NdeEngine *e = &s->engine;
-    const NdeModel *m = s->model;
+    const Rows *r = context;
+    const NdeSet *set = r->set;
+    NdeOutputs *out = r->out;
+    NdeEngine *e = &r->s->engine;
+    const NdeModel *m = e->model;
     for (long at = 0; at < set->count; at += e->most) {
         int count = set->count - at < e->most ? (int)(set->count - at) : e->most;
         int status = nde_batch_fill(e, set, m->predict_needs, set->index + at, count);
@@ -162,6 +171,17 @@ static int fill_rows(NdeSession *s, const NdeSet *set, NdeOutputs *out)
         }
     }
     return 0;
+}
+
+static int settle_rows(NdeSession *s, const NdeSet *set, NdeOutputs *out)
+{
+    Rows rows = {s, set, out};
+    size_t n = (size_t)set->count * (size_t)out->width;
+    NdeSettle settle = {&s->engine,  s->options->accuracy,
+                        fill_rows,   &rows,
+                        &out->value, &n,
+                        out->width,  (const char *const *)out->column};
+    return nde_settle(&settle);
 }
 
 static int write_rows(const NdeSession *s, const NdeSet *set, const NdeOutputs *out)
@@ -194,7 +214,7 @@ int nde_predict(const NdeModel *m, NdeOptions *o, NdeError *e)
     if (!status)
         status = nde_outputs_open(&s.engine, &out, set->count, e);
     if (!status)
-        status = fill_rows(&s, set, &out);
+        status = settle_rows(&s, set, &out);
     if (!status)
         status = write_rows(&s, set, &out);
     nde_outputs_close(m, &out);

@@ -31,7 +31,7 @@ typedef struct NdeOptions {
     int entries, points;
     int batch, rounds; /* 0: not given */
     long sample;
-    double tolerance, seconds; /* tolerance 0: not given */
+    double tolerance, accuracy, seconds; /* tolerance, accuracy 0: not given */
     double *setting;           /* [n_setting]: the model's values, changed by --set */
     bool *is_set;              /* [n_setting]: by --set */
 } NdeOptions;

@@ -45,19 +45,52 @@ static int run_program(NdeEngine *e, const NdeFn *fn, NdeError *error)
     return status;
 }
 
-static int write_trace(const NdeSession *s, const NdeSolve *solve, const NdeTrace *trace)
+static int name_columns(const NdeSolve *solve, char **column, NdeError *e)
 {
-    char **column = nde_allocate((size_t)trace->width, sizeof *column, s->error);
-    int status = column ? 0 : s->error->exit_code, at = 0;
-    if (!status && !(column[at++] = nde_copy_text("t", s->error)))
-        status = s->error->exit_code;
-    for (int i = 0; !status && i < solve->n_state; i++)
+    int at = 0;
+    if (!(column[at++] = nde_copy_text("t", e)))
+        return e->exit_code;
+    for (int i = 0; i < solve->n_state; i++)
         for (int k = 0; k < nde_user_state(solve, i).n; k++) {
             char text[128];
             snprintf(text, sizeof text, "%.100s[%d]", solve->state_name[i], k);
-            if (!(column[at++] = nde_copy_text(text, s->error)))
-                status = s->error->exit_code;
+            if (!(column[at++] = nde_copy_text(text, e)))
+                return e->exit_code;
         }
+    return 0;
+}
+
+/* The rows of a trace, collected anew. */
+typedef struct Path {
+    NdeSession *s;
+    const NdeFn *fn;
+    const NdeSolve *solve;
+    NdeTrace trace;
+    size_t n; /* numbers */
+} Path;
+
+static int follow(void *context)
+{
+    Path *p = context;
+    p->trace.n = 0;
+    int status = run_program(&p->s->engine, p->fn, p->s->error);
+    p->n = (size_t)p->trace.n * (size_t)p->trace.width;
+    if (!status && !p->trace.n)
+        status = nde_fail(p->s->error, NDE_EXIT_FILE,
+                          "'%s' is not used by what the model outputs: choose another with --equation", p->solve->name);
+    return status;
+}
+
+static int write_path(Path *p)
+{
+    const NdeSession *s = p->s;
+    const NdeTrace *trace = &p->trace;
+    char **column = nde_allocate((size_t)trace->width, sizeof *column, s->error);
+    int status = column ? name_columns(p->solve, column, s->error) : s->error->exit_code;
+    NdeSettle settle = {&p->s->engine, s->options->accuracy,       follow, p, &trace->row, &p->n,
+                        trace->width,  (const char *const *)column};
+    if (!status)
+        status = nde_settle(&settle);
     /* t needs a double's digits, so the states get them too */
     NdeCells cells = {(const char *const *)column, trace->width, trace->n, trace->row, false};
     long dim[2] = {trace->n, trace->width};
@@ -71,29 +104,27 @@ static int write_trace(const NdeSession *s, const NdeSolve *solve, const NdeTrac
 
 static int trace_sample(NdeSession *s, const NdeFn *fn, const unsigned char *needs, int index)
 {
-    const NdeModel *m = s->model;
+    const NdeSolve *solve = s->model->solve[index];
     const NdeSet *set = s->test.count ? &s->test : &s->train;
-    NdeTrace trace = {.solve = m->solve[index]->name, .points = s->options->points, .width = 1};
+    Path path = {s, fn, solve, {.solve = solve->name, .points = s->options->points, .width = 1}, 0};
+    if (s->options->accuracy > 0 && !s->options->points)
+        return nde_fail(s->error, NDE_EXIT_FILE,
+                        "--accuracy compares states at the same times, and accepted steps are other ones each time: "
+                        "add --points N");
     if (s->options->sample >= set->count)
         return nde_fail(s->error, NDE_EXIT_FILE, "--sample %ld: the %s has %ld samples, numbered from 0",
                         s->options->sample, set->name, set->count);
-    for (int i = 0; i < m->solve[index]->n_state; i++)
-        trace.width += nde_user_state(m->solve[index], i).n;
+    for (int i = 0; i < solve->n_state; i++)
+        path.trace.width += nde_user_state(solve, i).n;
     int status = nde_session_engine(s, 1, true);
     if (!status)
         status = nde_batch_fill(&s->engine, set, needs, set->index + s->options->sample, 1);
     if (status)
         return status;
     nde_batch_noise(&s->engine, NDE_FOR_EVALUATION, 0);
-    s->engine.trace = &trace;
-    status = run_program(&s->engine, fn, s->error);
-    if (!status && !trace.n)
-        status = nde_fail(s->error, NDE_EXIT_FILE,
-                          "'%s' is not used by what the model outputs: choose another with --equation",
-                          m->solve[index]->name);
-    if (!status)
-        status = write_trace(s, m->solve[index], &trace);
-    free(trace.row);
+    s->engine.trace = &path.trace;
+    status = write_path(&path);
+    free(path.trace.row);
     return status;
 }
 

@@ -47,22 +47,15 @@ double nde_trial_level(const NdeTrial *t)
     return 0;
 }
 
-/* Does the name begin with those of the solve and of the clause, as flow.tolerance.abs does? */
-static bool is_of(const char *name, const char *solve, const char *clause)
-{
-    size_t n = strlen(solve);
-    return !strncmp(name, solve, n) && !strncmp(name + n, clause, strlen(clause));
-}
-
 void nde_trial_set(NdeTrial *t, double level)
 {
     const NdeModel *m = t->model;
     bool adapts = nde_trial_adapts(m);
     for (int i = 0; i < m->n_solve; i++) {
         int at = level_setting(m->solve[i], t->setting, adapts);
-        for (int k = 0; at >= 0 && k < m->n_setting; k++)
-            if (is_of(m->setting[k].name, m->solve[i]->name, adapts ? ".tolerance" : ".step.fixed"))
-                t->engine.setting[k] = t->setting[k] * (level / t->setting[at]);
+        if (at >= 0)
+            nde_setting_scale(m, m->solve[i]->name, adapts ? ".tolerance" : ".step.fixed", level / t->setting[at],
+                              t->setting, t->engine.setting);
         t->engine.flow[i].warm = 0;
     }
 }
