@@ -42,6 +42,13 @@ void *list_grow(Arena *a, void *at, int n, int *room, size_t size);
 const char *str_copy(Arena *a, const char *s, size_t n);
 const char *str_format(Arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool str_eq(const char *a, const char *b);
+/* A set of strings, which it does not copy: {.arena = a}. Adding: false if it was there. */
+typedef struct StrSet {
+    Arena *arena;
+    const char **slot;
+    int n, room;
+} StrSet;
+bool str_set_add(StrSet *set, const char *s);
 /* The candidate nearest to `name` by edit distance, or NULL if none is near enough to suggest. */
 const char *str_nearest(const char *name, const char *const *candidate, int n);
 

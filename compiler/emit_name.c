@@ -54,18 +54,10 @@ static const char *identifier(Arena *a, const char *name)
     return is_reserved(s) ? str_format(a, "%s_", s) : s;
 }
 
-static bool is_taken(const char *const *name, int n, const char *s)
-{
-    for (int i = 0; i < n; i++)
-        if (name[i] && str_eq(name[i], s))
-            return true;
-    return false;
-}
-
-static const char *unused(Emit *e, int n_name, int n_out, const char *s)
+static const char *unused(Emit *e, StrSet *taken, const char *s)
 {
     const char *base = s;
-    for (int k = 2; is_taken(e->name, n_name, s) || is_taken(e->out_name, n_out, s); k++)
+    for (int k = 2; !str_set_add(taken, s); k++)
         s = str_format(e->a, "%s_%d_", base, k);
     return s;
 }
@@ -87,13 +79,14 @@ void emit_names(Emit *e)
     const Fn *fn = e->f->fn;
     e->name = ARENA_NEW(e->a, const char *, fn->ins.n + 1);
     e->out_name = ARENA_NEW(e->a, const char *, fn->out.n + 1);
+    StrSet taken = {.arena = e->a};
     for (int v = 0; v < fn->ins.n; v++) {
         const char *user = user_name(e, (Val)v);
-        e->name[v] = user ? unused(e, v, 0, identifier(e->a, user)) : str_format(e->a, "v%d", v);
+        e->name[v] = unused(e, &taken, user ? identifier(e->a, user) : str_format(e->a, "v%d", v));
     }
     for (int i = 0; i < fn->out.n; i++) {
         const char *s = fn->out_name.at[i] ? identifier(e->a, fn->out_name.at[i]) : str_format(e->a, "y%d", i);
-        e->out_name[i] = unused(e, fn->ins.n, i, s);
+        e->out_name[i] = unused(e, &taken, s);
     }
     for (int v = 0; v < fn->ins.n; v++) /* a value that is an output is called so */
         if (e->f->place[v].where == WHERE_out)

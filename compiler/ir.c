@@ -367,23 +367,24 @@ static void print_ins(Text *t, const Fn *fn, int v)
     const Ins *ins = &fn->ins.at[v];
     const Imm *imm = &ins->imm;
     Arena *a = t->arena;
-    const char *s = str_format(a, "%%%d = %s", v, op_info[ins->op].name);
+    Text s = text_new(a);
+    text_add(&s, "%%%d = %s", v, op_info[ins->op].name);
     if (ins->op == OP_const)
-        s = str_format(a, "%s %s", s, num_text(a, imm->num, false));
+        text_add(&s, " %s", num_text(a, imm->num, false));
     else if (ins->op == OP_array)
         for (int i = 0; i < type_size(ins->type); i++)
-            s = str_format(a, "%s %s", s, num_text(a, imm->array[i], false));
+            text_add(&s, " %s", num_text(a, imm->array[i], false));
     else if (ins->op == OP_call)
-        s = str_format(a, "%s %s", s, imm->fn->name);
+        text_add(&s, " %s", imm->fn->name);
     else if (ins->op == OP_solve || ins->op == OP_solve_vjp)
-        s = str_format(a, "%s %s.%d", s, imm->solve->name, imm->index);
+        text_add(&s, " %s.%d", imm->solve->name, imm->index);
     else if (op_info[ins->op].op_class != CLASS_map)
-        s = str_format(a, "%s .%d/%d/%d", s, imm->index, imm->axis, imm->from);
+        text_add(&s, " .%d/%d/%d", imm->index, imm->axis, imm->from);
     for (int i = 0; i < ins->n_arg; i++)
-        s = str_format(a, "%s %%%u", s, ins->arg[i]);
+        text_add(&s, " %%%u", ins->arg[i]);
     if (ins->op == OP_permute || ins->op == OP_unpermute)
-        s = str_format(a, "%s by %d%d%d%d", s, imm->perm[0], imm->perm[1], imm->perm[2], imm->perm[3]);
-    text_line(t, "%-48s : %s%s", s, type_text(a, ins->type), ins->type.is_batched ? " each" : "");
+        text_add(&s, " by %d%d%d%d", imm->perm[0], imm->perm[1], imm->perm[2], imm->perm[3]);
+    text_line(t, "%-48s : %s%s", s.at, type_text(a, ins->type), ins->type.is_batched ? " each" : "");
 }
 
 void fn_print(Text *t, const Fn *fn)
@@ -391,22 +392,38 @@ void fn_print(Text *t, const Fn *fn)
     text_open(t, "fn %s(%d)%s%s", fn->name, fn->n_in, fn->note ? "   # " : "", fn->note ? fn->note : "");
     for (int v = 0; v < fn->ins.n; v++)
         print_ins(t, fn, v);
-    const char *s = "out";
+    text_add(t, "out");
     for (int i = 0; i < fn->out.n; i++)
-        s = str_format(t->arena, "%s %%%u", s, fn->out.at[i]);
-    text_line(t, "%s", s);
+        text_add(t, " %%%u", fn->out.at[i]);
+    text_add(t, "\n");
     text_close(t, "end");
 }
 
 /* ---- the module ---- */
-static const char *body_text(Module *m, const Fn *fn)
+/* The function as text, but for its name: in memory of its own. */
+static const char *body_text(Arena *a, const Fn *fn)
 {
-    Text t = text_new(m->arena);
+    Text t = text_new(a);
     Fn anonymous = *fn;
     anonymous.name = "";
     anonymous.note = NULL;
     fn_print(&t, &anonymous);
     return t.at;
+}
+
+static Fn *the_same(const Module *m, const Fn *fn)
+{
+    Arena *a = arena_new();
+    const char *text = NULL;
+    Fn *found = NULL;
+    for (int i = 0; i < m->fns.n && !found; i++) {
+        if (m->fns.at[i]->ins.n != fn->ins.n)
+            continue;
+        text = text ? text : body_text(a, fn);
+        found = str_eq(body_text(a, m->fns.at[i]), text) ? m->fns.at[i] : NULL;
+    }
+    arena_free(a);
+    return found;
 }
 
 static bool name_taken(const Module *m, const char *name)
@@ -420,10 +437,9 @@ static bool name_taken(const Module *m, const char *name)
 Fn *module_add(Module *m, Fn *fn)
 {
     fn_verify(fn);
-    const char *text = body_text(m, fn);
-    for (int i = 0; i < m->fns.n; i++)
-        if (m->fns.at[i]->ins.n == fn->ins.n && str_eq(body_text(m, m->fns.at[i]), text))
-            return m->fns.at[i];
+    Fn *there = the_same(m, fn);
+    if (there)
+        return there;
     const char *base = fn->name;
     for (int k = 2; name_taken(m, fn->name); k++)
         fn->name = str_format(m->arena, "%s_%d", base, k);

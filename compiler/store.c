@@ -23,23 +23,24 @@ typedef struct Store {
     bool *is_read_whole;  /* is read by something else than its own loop */
     bool *is_read_abroad; /* is read by another part */
     int *first, *last;    /* groups of its part that make it, or its first piece, and read it last */
+    int *own_output;      /* the output that is the value and nothing else, computed in the place of the output; -1: none */
     Takes *rows, *reals;  /* [part] */
 } Store;
 
+/* First fit; the spans are kept in the order of where they start. */
 static int take(Store *s, Takes *spans, int n, int first, int last)
 {
-    int from = 0;
-    for (bool is_moved = true; is_moved;) {
-        is_moved = false;
-        for (int i = 0; i < spans->n; i++) {
-            const Taken *x = &spans->at[i];
-            if (x->first <= last && first <= x->last && x->from < from + n && from < x->from + x->n) {
-                from = x->from + x->n;
-                is_moved = true;
-            }
-        }
+    int from = 0, at = 0;
+    for (int i = 0; i < spans->n && spans->at[i].from < from + n; i++) {
+        const Taken *x = &spans->at[i];
+        if (x->first <= last && first <= x->last && from < x->from + x->n)
+            from = x->from + x->n;
     }
-    list_push(s->p->m->arena, *spans, ((Taken){from, n, first, last}));
+    while (at < spans->n && spans->at[at].from <= from)
+        at++;
+    list_push(s->p->m->arena, *spans, ((Taken){0}));
+    memmove(spans->at + at + 1, spans->at + at, sizeof *spans->at * (size_t)(spans->n - 1 - at));
+    spans->at[at] = (Taken){from, n, first, last};
     return from;
 }
 
@@ -90,16 +91,15 @@ static void find_reads(Store *s)
 }
 
 /* ---- places ---- */
-/* The output that is v and nothing but v, computed in the place of the output itself; -1: none. */
-static int own_output(const PlanFn *f, Val v)
+static void find_own_outputs(Store *s)
 {
-    for (int i = 0; i < f->n_set; i++) {
+    const PlanFn *f = s->f;
+    for (int i = f->n_set - 1; i >= 0; i--) { /* of several the first */
         int offset;
-        if (plan_base(f, f->fn->out.at[i], &offset) == v && offset == 0 &&
-            plan_size(f, f->fn->out.at[i]) == plan_size(f, v))
-            return i;
+        Val out = f->fn->out.at[i], v = plan_base(f, out, &offset);
+        if (offset == 0 && plan_size(f, out) == plan_size(f, v))
+            s->own_output[v] = i;
     }
-    return -1;
 }
 
 static void place_work(Store *s, Val v)
@@ -139,7 +139,7 @@ static bool is_in_work(const Store *s, Val v)
     const PlanFn *f = s->f;
     return fn_type(f->fn, v).is_batched && plan_has_group(f, v) && f->in_part[v] >= 0 && f->root[v] == NO_VAL &&
            !f->is_absorbed[v] && f->fn->ins.at[v].op != OP_call && !plan_is_region(f->fn->ins.at[v].op) &&
-           s->is_read_whole[v] && !s->is_read_abroad[v] && own_output(f, v) < 0;
+           s->is_read_whole[v] && !s->is_read_abroad[v] && s->own_output[v] < 0;
 }
 
 /* The operands of concatenation v that are made in its memory. */
@@ -183,7 +183,7 @@ static void place_once(Store *s, Val v)
 static void place_sample(Store *s, Val v)
 {
     PlanFn *f = s->f;
-    int out = own_output(f, v);
+    int out = s->own_output[v];
     if (!s->is_read_whole[v] && (plan_is_map(f->fn->ins.at[v].op) || f->ride[v] == RIDE_map))
         f->place[v].where = WHERE_local;
     else if (s->is_read_abroad[v] || is_solve_result(f, v))
@@ -216,7 +216,7 @@ static void place_shared(Store *s, Val v)
 {
     PlanFn *f = s->f;
     bool is_in_tile = f->part[f->in_part[v]].is_tile;
-    int out = f->kind == FN_top ? -1 : own_output(f, v);
+    int out = f->kind == FN_top ? -1 : s->own_output[v];
     if (out >= 0 && f->out_is_sum[out]) /* the output is added to, not set */
         out = -1;
     if (plan_is_number(f, v))
@@ -304,9 +304,12 @@ void store_fn(Plan *p, PlanFn *f)
     s.reals = ARENA_NEW(a, Takes, f->n_part);
     memcpy(s.first, f->group, sizeof(int) * (size_t)n);
     memset(s.last, 0xff, sizeof(int) * (size_t)n);
+    s.own_output = ARENA_NEW(a, int, n + 1);
+    memset(s.own_output, 0xff, sizeof(int) * (size_t)n); /* -1 */
     f->host = ARENA_NEW(a, Val, n + 1);
     memset(f->host, 0xff, sizeof(Val) * (size_t)n); /* NO_VAL */
     find_reads(&s);
+    find_own_outputs(&s);
     for (int v = 0; v < n; v++)
         if (f->fn->ins.at[v].op == OP_concat)
             find_guests(&s, (Val)v);

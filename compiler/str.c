@@ -48,6 +48,37 @@ static int least(int a, int b)
     return a < b ? a : b;
 }
 
+/* ---- sets ---- */
+static const char **slot_of(const StrSet *set, const char *s)
+{
+    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
+    for (const char *c = s; *c; c++)
+        h = (h ^ (unsigned char)*c) * 0x100000001b3u;
+    int i = (int)(h % (uint64_t)set->room);
+    while (set->slot[i] && !str_eq(set->slot[i], s))
+        i = (i + 1) % set->room;
+    return &set->slot[i];
+}
+
+bool str_set_add(StrSet *set, const char *s)
+{
+    if (2 * (set->n + 1) > set->room) {
+        StrSet larger = {set->arena, NULL, set->n, 2 * set->room + 64};
+        larger.slot = ARENA_NEW(set->arena, const char *, larger.room);
+        for (int i = 0; i < set->room; i++)
+            if (set->slot[i])
+                *slot_of(&larger, set->slot[i]) = set->slot[i];
+        *set = larger;
+    }
+    const char **slot = slot_of(set, s);
+    if (*slot)
+        return false;
+    *slot = s;
+    set->n++;
+    return true;
+}
+
+/* ---- the nearest ---- */
 /* Edit distance with exchange of neighbours (the restricted form of Damerau 1964), blind to case:
  * d(i, j) = min(d(i-1, j) + 1, d(i, j-1) + 1, d(i-1, j-1) + [a_i != b_j]), and at most d(i-2, j-2) + 1 if the last two
  * letters are exchanged. */
