@@ -76,6 +76,18 @@ START_TEST(long_names_are_safe)
 }
 END_TEST
 
+START_TEST(a_set_takes_each_string_once)
+{
+    StrSet set = {.arena = a};
+    for (int twice = 0; twice < 2; twice++)
+        for (int i = 0; i < 1000; i++)
+            ck_assert_int_eq(str_set_add(&set, str_format(a, "v%d", i)), twice == 0);
+    ck_assert_int_eq(set.n, 1000);
+    ck_assert(str_set_add(&set, ""));
+    ck_assert(!str_set_add(&set, ""));
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("str");
@@ -85,6 +97,7 @@ int main(void)
     tcase_add_test(tc, null_equals_only_null);
     tcase_add_loop_test(tc, a_slip_finds_its_name_and_a_stranger_none, 0, (int)(sizeof slip / sizeof *slip));
     tcase_add_test(tc, long_names_are_safe);
+    tcase_add_test(tc, a_set_takes_each_string_once);
     Suite *s = suite_create("str");
     suite_add_tcase(s, tc);
     SRunner *runner = srunner_create(s);
