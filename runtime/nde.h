@@ -25,7 +25,7 @@ typedef float Real;
 #define NDE_NAME(name) name##_f32
 #endif
 
-enum { NDE_MAX_GROUPS = 8, NDE_MAX_TERMS = 8 /* of one sum of products */ };
+enum { NDE_MAX_TERMS = 8 /* of one sum of products */ };
 
 /* Where an array is: tile k begins at (char *)at + k * step bytes; step 0 for a shared one. at may be NULL for an
  * output that nobody wants. */

@@ -42,9 +42,14 @@ static void *take(Room *room, size_t count, size_t size)
     return at;
 }
 
-static size_t group_count(int tiles)
+/* How many groups the tiles of a function form, each with sums of its own: many where these are small, for threads to
+ * share; few where they are gradients, for the tiles of a group add to them while they are in a cache. Not more of them for
+ * more threads, or results would depend on that. */
+static int group_count(const NdeFn *fn, int tiles)
 {
-    return (size_t)(tiles < NDE_MAX_GROUPS ? tiles : NDE_MAX_GROUPS);
+    enum { FEW = 8, MANY = 64, SMALL = 4096 /* bytes */ };
+    int most = fn->sum_bytes > SMALL ? FEW : MANY;
+    return tiles < most ? tiles : most;
 }
 
 static NdeRef take_value(NdeEngine *e, Room *room, NdeValue v)
@@ -216,7 +221,7 @@ static void lay_frames(NdeEngine *e, Room *room)
         NdeFrame frame = {.run = &e->run};
         frame.shared = take(room, 1, fn->shared_bytes);
         frame.kept = take(room, (size_t)e->tiles, fn->kept_bytes);
-        frame.sum = take(room, group_count(e->tiles), rounded(fn->sum_bytes));
+        frame.sum = take(room, (size_t)group_count(fn, e->tiles), rounded(fn->sum_bytes));
         if (e->frame)
             e->frame[i] = frame;
         most_work = fn->work_bytes > most_work ? fn->work_bytes : most_work;
@@ -259,9 +264,8 @@ int nde_engine_open(NdeEngine *e, const NdeModel *model, int most, int threads, 
 {
     *e = (NdeEngine){.model = model, .error = error, .most = most, .is_taping = false};
     e->tiles = (most + model->tile - 1) / model->tile;
-    int groups = (int)group_count(e->tiles);
     threads = threads > 0 ? threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
-    e->threads = threads < 1 ? 1 : threads < groups ? threads : groups;
+    e->threads = threads < 1 ? 1 : threads < e->tiles ? threads : e->tiles;
 
     Room room = {0};
     lay_engine(e, &room);
@@ -404,7 +408,7 @@ typedef struct Reduction {
 static void reduce_piece(void *context, int item, int n)
 {
     const Reduction *r = context;
-    int groups = (int)group_count(r->e->run.n_tile), lanes = r->sum.lanes > 1 ? r->sum.lanes : 1;
+    int groups = group_count(r->fn, r->e->run.n_tile), lanes = r->sum.lanes > 1 ? r->sum.lanes : 1;
     int first = (int)((long)r->sum.n * item / n), behind = (int)((long)r->sum.n * (item + 1) / n);
     Real *to = r->to + first;
     for (int g = 0; g < groups; g++) {
@@ -423,13 +427,13 @@ static void reduce_piece(void *context, int item, int n)
 static void reduce_reals(NdeEngine *e, const NdeFn *fn, const NdeSum *sum, Real *to, bool adds)
 {
     Reduction r = {e, fn, *sum, to, adds};
-    double additions = (double)(sum_bytes(sum) / sizeof *to) * (double)group_count(e->run.n_tile);
+    double additions = (double)(sum_bytes(sum) / sizeof *to) * (double)group_count(fn, e->run.n_tile);
     nde_share(&e->run, additions, reduce_piece, &r);
 }
 
 static void reduce_double(NdeEngine *e, const NdeFn *fn, const NdeSum *sum, double *to, bool adds)
 {
-    int groups = (int)group_count(e->run.n_tile);
+    int groups = group_count(fn, e->run.n_tile);
     double total = adds ? *to : 0;
     for (int g = 0; g < groups; g++)
         total += *(const double *)(const void *)(group_sum(e, fn, g) + sum->from);
@@ -458,7 +462,7 @@ static void run_group(NdeEngine *e, const NdeFn *fn, const NdePart *part, int gr
 {
     zero_sums(e, fn, part, false, group);
     const NdeFrame *frame = &e->frame[fn->index];
-    int groups = (int)group_count(e->run.n_tile), tiles = e->run.n_tile;
+    int groups = group_count(fn, e->run.n_tile), tiles = e->run.n_tile;
     NdeTile at = {.frame = frame, .run = &e->run, .sum = group_sum(e, fn, group), .work = e->work[thread]};
     for (int k = 0; k < tiles; k++) {
         if ((int)((long)k * groups / tiles) != group)
@@ -486,13 +490,13 @@ static void run_tiles(NdeEngine *e, const NdeFn *fn, const NdePart *part)
 {
     TileJob job = {e, fn, part};
     double flops = e->run.is_watching ? 0 : fn->flops * e->run.batch;
-    nde_engine_share(e, flops, (int)group_count(e->run.n_tile), do_group, &job);
+    nde_engine_share(e, flops, group_count(fn, e->run.n_tile), do_group, &job);
 }
 
 void nde_sums_begin(NdeEngine *e, const NdeFn *fn)
 {
     for (int i = 0; i < fn->n_part; i++)
-        for (int g = 0; g < (int)group_count(e->run.n_tile); g++)
+        for (int g = 0; g < group_count(fn, e->run.n_tile); g++)
             zero_sums(e, fn, &fn->part[i], true, g);
 }
 

@@ -44,16 +44,18 @@ static void run(NdeEngine *e, double out[1 + W_SIZE])
 START_TEST(threads_do_not_change_a_bit)
 {
     double one[1 + W_SIZE], many[1 + W_SIZE];
+    enum { SAMPLES = 12 * TILE + 1 };
+    const int threads[] = {2, 3, 4, 5, 13};
     NdeEngine e;
-    ck_assert_int_eq(nde_engine_open(&e, &spiral, 61, 1, &error), 0);
-    fill(&e, 61);
+    ck_assert_int_eq(nde_engine_open(&e, &spiral, SAMPLES, 1, &error), 0);
+    fill(&e, SAMPLES);
     run(&e, one);
     nde_engine_close(&e);
-    for (int threads = 2; threads <= 5; threads++) {
-        ck_assert_int_eq(nde_engine_open(&e, &spiral, 61, threads, &error), 0);
-        ck_assert_int_eq(e.threads, threads);
+    for (size_t k = 0; k < sizeof threads / sizeof *threads; k++) {
+        ck_assert_int_eq(nde_engine_open(&e, &spiral, SAMPLES, threads[k], &error), 0);
+        ck_assert_int_eq(e.threads, threads[k]);
         for (int i = 0; i < 20; i++) {
-            fill(&e, 61);
+            fill(&e, SAMPLES);
             run(&e, many);
             ck_assert_mem_eq(one, many, sizeof one);
         }
