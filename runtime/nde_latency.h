@@ -138,11 +138,10 @@ INLINE void l_multiples(Vec *to, const Real *from, int n, Real h)
     enum { BYTES = NDE_VECTOR_BYTES < 32 ? NDE_VECTOR_BYTES : 32, AT_ONCE = BYTES / sizeof(Real) };
     typedef Real Part __attribute__((vector_size(BYTES), may_alias, aligned(sizeof(Real))));
     Part *part = (Part *)to;
-    UNROLL for (int i = 0; i < n * LANES / AT_ONCE; i++)
-    {
-        part[i] = *(const Part *)(from + (ptrdiff_t)i * AT_ONCE) * h;
+    const int parts = n * LANES / AT_ONCE;
+    UNROLL for (int i = 0; i < parts; i++) part[i] = *(const Part *)(from + (ptrdiff_t)i * AT_ONCE) * h;
+    for (int i = 0; i < parts; i++)
         __asm__("" : "+m"(part[i]));
-    }
 #else
     for (int i = 0; i < n; i++)
         to[i] = from[i] * h;
