@@ -42,6 +42,9 @@ void *list_grow(Arena *a, void *at, int n, int *room, size_t size);
 const char *str_copy(Arena *a, const char *s, size_t n);
 const char *str_format(Arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool str_eq(const char *a, const char *b);
+/* FNV-1a, 64 bits (Fowler, Noll & Vo), of n bytes behind what gave h; the first h is STR_HASH. */
+#define STR_HASH 0xcbf29ce484222325u
+uint64_t str_hash(uint64_t h, const char *s, size_t n);
 /* A set of strings, which it does not copy: {.arena = a}. Adding: false if it was there. */
 typedef struct StrSet {
     Arena *arena;

@@ -23,21 +23,13 @@ static const char *file_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* FNV-1a, 64 bits (Fowler, Noll & Vo). */
-static uint64_t hash_text(uint64_t h, const char *text, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ (unsigned char)text[i]) * 0x100000001b3u;
-    return h;
-}
-
 /* Of the file, and of the clauses that the command line put into it. */
 static uint64_t hash_of(const Model *m)
 {
-    uint64_t h = hash_text(0xcbf29ce484222325u, m->source->text, m->source->n);
+    uint64_t h = str_hash(STR_HASH, m->source->text, m->source->n);
     for (int i = 0; i < m->choices.clauses.n; i++) {
         Span at = m->choices.clauses.at[i]->span;
-        h = hash_text(h, at.source->text + at.at, at.n);
+        h = str_hash(h, at.source->text + at.at, at.n);
     }
     return h;
 }

@@ -48,13 +48,17 @@ static int least(int a, int b)
     return a < b ? a : b;
 }
 
-/* ---- sets ---- */
+/* ---- hashes and sets ---- */
+uint64_t str_hash(uint64_t h, const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ (unsigned char)s[i]) * 0x100000001b3u;
+    return h;
+}
+
 static const char **slot_of(const StrSet *set, const char *s)
 {
-    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
-    for (const char *c = s; *c; c++)
-        h = (h ^ (unsigned char)*c) * 0x100000001b3u;
-    int i = (int)(h % (uint64_t)set->room);
+    int i = (int)(str_hash(STR_HASH, s, strlen(s)) % (uint64_t)set->room);
     while (set->slot[i] && !str_eq(set->slot[i], s))
         i = (i + 1) % set->room;
     return &set->slot[i];

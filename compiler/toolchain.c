@@ -129,18 +129,16 @@ static const char *find_compiler(Arena *a)
 }
 
 /* ---- hashes ---- */
-static uint64_t hash_text(uint64_t h, const char *s) /* FNV-1a */
+static uint64_t hash_text(uint64_t h, const char *s)
 {
-    for (; *s; s++)
-        h = (h ^ (unsigned char)*s) * 0x100000001b3u;
-    return h;
+    return str_hash(h, s, strlen(s));
 }
 
 /* Of what is compiled besides its text: another runtime makes another program, and so does another processor. */
 static uint64_t hash_surroundings(Arena *a, const Home *home, const Isa *isa)
 {
     struct stat st;
-    uint64_t h = 0xcbf29ce484222325u;
+    uint64_t h = STR_HASH;
     if (stat(home->library, &st) == 0)
         h = hash_text(h, str_format(a, "%s %lld %lld", home->library, (long long)st.st_mtime, (long long)st.st_size));
     return hash_text(hash_text(h, isa->name), isa_processor(a));
