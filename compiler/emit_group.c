@@ -351,7 +351,7 @@ static void emit_solve(Emit *e, Val v)
     if (ins->op == OP_solve)
         text_line(e->t, "int code = NDE_NAME(nde_solve)(run, &%s, in, out);", emit_solve_name(e, s));
     else
-        text_line(e->t, "int code = NDE_NAME(nde_solve_vjp)(run, &nde_solve_vjp_%d, in, seed, out);", ins->imm.index);
+        text_line(e->t, "int code = NDE_NAME(nde_solve_vjp)(run, &nde_reverse_%d, in, seed, out);", ins->imm.index);
     text_open(e->t, "if (code)");
     text_line(e->t, "return code;");
     e->t->depth--;

@@ -75,14 +75,22 @@ static const char *map_text(Emit *e, const Loop *loop, Val v)
 }
 
 /* ---- small products and sums in loops ---- */
-/* Entry (row, inner) of the weights of v; each is a number or the loop's i. */
-static const char *weight_text(Emit *e, Val v, const char *row, const char *inner)
+/* Of the weights of v, number l of those that an element of the loop needs: a row where x is whole, else a column. */
+static const char *weight_text(Emit *e, const Group *g, Val v, int l)
 {
     const Ins *ins = ins_of(e, v);
-    bool is_turned = ins->op == OP_mm_tn;
+    bool is_turned = ins->op == OP_mm_tn, is_map = e->f->ride[v] == RIDE_map;
     int width = is_turned ? type_size(ins->type) : plan_size(e->f, ins->arg[1]);
-    return str_format(e->a, "(%s)[%s * %d + %s]", emit_array(e, ins->arg[0]), is_turned ? inner : row, width,
-                      is_turned ? row : inner);
+    const char *element = g->n > 1 ? "i" : "0", *number = str_format(e->a, "%d", l);
+    return str_format(e->a, "(%s)[%s * %d + %s]", emit_array(e, ins->arg[0]), is_turned == is_map ? number : element,
+                      width, is_turned == is_map ? element : number);
+}
+
+/* How many weights of v an element of the loop needs. */
+static int n_weights(const Emit *e, Val v)
+{
+    Ride ride = e->f->ride[v];
+    return ride == RIDE_map ? plan_size(e->f, ins_of(e, v)->arg[1]) : ride == RIDE_fold ? plan_size(e->f, v) : 0;
 }
 
 /* The operand that is read whole at each element: in variables before the loop, those of a sum with the mask. */
@@ -113,20 +121,16 @@ static void ride_start(Emit *e, Val v)
 
 static const char *ride_map_text(Emit *e, Val v)
 {
-    const char *sum = "";
-    int n = plan_size(e->f, ins_of(e, v)->arg[1]);
-    for (int l = 0; l < n; l++)
-        sum =
-            str_format(e->a, "%s%s%s * %s_w[%d][q]", sum, l ? " + " : "",
-                       weight_text(e, v, plan_size(e->f, v) > 1 ? "i" : "0", str_format(e->a, "%d", l)), e->name[v], l);
+    const char *sum = "", *name = e->name[v];
+    for (int l = 0; l < n_weights(e, v); l++)
+        sum = str_format(e->a, "%s%s%s_k%d * %s_w[%d][q]", sum, l ? " + " : "", name, l, name, l);
     return sum;
 }
 
 static void ride_fold_lines(Emit *e, const Loop *loop, Val v)
 {
-    int n = plan_size(e->f, v);
-    for (int r = 0; r < n; r++)
-        text_line(e->t, "%s_i[%d][q] += %s * %s;", e->name[v], r, weight_text(e, v, str_format(e->a, "%d", r), "i"),
+    for (int r = 0; r < n_weights(e, v); r++)
+        text_line(e->t, "%s_i[%d][q] += %s_k%d * %s;", e->name[v], r, e->name[v], r,
                   emit_element(e, loop, ins_of(e, v)->arg[1]));
 }
 
@@ -167,6 +171,14 @@ static const char *entry_text(Emit *e, int n, Val v, int l)
     e->uses_sum = true;
     return str_format(e->a, "sum->%s[%s * %d + %d]", e->name[e->f->root[v]], n > 1 ? "i" : "0",
                       own.is_column || own.n == 1 ? own.n : 1, own.is_column ? l : l * n);
+}
+
+/* An element's weights are read once, before the loop goes over the samples: what it stores might change them. */
+static void loop_weights(Emit *e, const Group *g)
+{
+    for (int k = 0; k < g->ins.n; k++)
+        for (int l = 0; l < n_weights(e, g->ins.at[k]); l++)
+            text_line(e->t, "const Real %s_k%d = %s;", e->name[g->ins.at[k]], l, weight_text(e, g, g->ins.at[k], l));
 }
 
 /* An element's entries of the sums are in variables while the loop goes over the samples. */
@@ -273,6 +285,7 @@ void emit_loop(Emit *e, const Group *g)
     bool is_nested = loop.is_batched && !loop.is_flat && g->n > 1;
     if (is_nested)
         text_open(e->t, "for (int i = 0; i < %d; i++) {", g->n);
+    loop_weights(e, g);
     loop_entries(e, g, true);
     if (loop.is_flat)
         text_open(e->t, "for (int i = 0; i < %d * NV; i++) {", g->n);

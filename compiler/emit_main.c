@@ -210,7 +210,7 @@ static void emit_vjp_table(Emit *e, int index)
     const Solve *s = plan_solve_of(e->p->model, index);
     if (!s)
         return;
-    const char *name = str_format(e->a, "nde_solve_vjp_%d", index);
+    const char *name = str_format(e->a, "nde_reverse_%d", index);
     const char *want = bool_table(e, str_format(e->a, "%s_want", name), s->n_state + s->n_arg, v->want);
     const char *carry = bool_table(e, str_format(e->a, "%s_carry", name), s->n_carry, v->seed_carry);
     int n_seed = 0, n_result = solve_n_result(s);

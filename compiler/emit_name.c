@@ -14,20 +14,30 @@
 #include <string.h>
 
 /* ---- names ---- */
+/* Loops have variables beside a value x: x_i, x_r, x_w, x_s0, x_k0. */
+static bool is_of_loop(const char *s)
+{
+    const char *tail = strrchr(s, '_');
+    if (!tail || tail == s || !tail[1])
+        return false;
+    return strchr("irw", tail[1]) ? !tail[2]
+                                  : strchr("sk", tail[1]) && strspn(tail + 2, "0123456789") == strlen(tail + 2);
+}
+
 static bool is_reserved(const char *s)
 {
     static const char *const word[] = {
-        "auto",   "break",    "case",     "char",     "const",    "continue", "default", "do",     "double",
-        "else",   "enum",     "extern",   "float",    "for",      "goto",     "if",      "inline", "int",
-        "long",   "register", "restrict", "return",   "short",    "signed",   "sizeof",  "static", "struct",
-        "switch", "typedef",  "union",    "unsigned", "void",     "volatile", "while",   "bool",   "true",
-        "false",  "Vec",      "Real",     "NV",       "TILE",     "LANES",    "ROW",     "at",     "run",
-        "work",   "tile",     "frame",    "kept",     "shared",   "sum",      "i",       "q",      "code",
-        "in",     "out",      "NULL",     "NAN",      "INFINITY", "main",     "asm",     "typeof", "linux",
-        "unix",   "Product",  "Panel",    "KEEP",     "INLINE",   "KERNEL",   "UNROLL",  "SLICE"};
-    static const char *const prefix[] = {"v_",      "r_",     "d_",      "w_",       "x_",     "s_",   "nde_",
-                                         "fn_",     "part_",  "array_",  "product_", "add_",   "p_",   "pack_",
-                                         "packed_", "panel_", "panels_", "shared_",  "outer_", "turn_"};
+        "auto",   "break",    "case",     "char",     "const",  "continue", "default", "do",     "double",
+        "else",   "enum",     "extern",   "float",    "for",    "goto",     "if",      "inline", "int",
+        "long",   "register", "restrict", "return",   "short",  "signed",   "sizeof",  "static", "struct",
+        "switch", "typedef",  "union",    "unsigned", "void",   "volatile", "while",   "bool",   "true",
+        "false",  "Vec",      "Real",     "NV",       "TILE",   "LANES",    "ROW",     "at",     "run",
+        "work",   "tile",     "frame",    "kept",     "shared", "sum",      "i",       "q",      "code",
+        "in",     "out",      "offsetof", "NULL",     "NAN",    "INFINITY", "main",    "asm",    "typeof",
+        "linux",  "unix",     "Product",  "Panel",    "KEEP",   "INLINE",   "KERNEL",  "UNROLL", "SLICE"};
+    static const char *const prefix[] = {"v_",      "r_",     "d_",      "w_",      "x_",       "s_",   "t_", "nde_",
+                                         "Nde",     "fn_",    "part_",   "array_",  "product_", "add_", "p_", "pack_",
+                                         "packed_", "panel_", "panels_", "shared_", "outer_",   "turn_"};
     size_t n = strlen(s);
     for (size_t k = 0; k < sizeof word / sizeof *word; k++)
         if (str_eq(s, word[k]))
@@ -38,8 +48,7 @@ static bool is_reserved(const char *s)
     if ((s[0] == 'v' && isdigit((unsigned char)s[1])) || strstr(s, "__"))
         return true;
     bool is_macro = n > 2 && isupper((unsigned char)s[0]) && isupper((unsigned char)s[1]);
-    bool is_ours = n > 2 && (strcmp(s + n - 2, "_i") == 0 || strcmp(s + n - 2, "_r") == 0);
-    return is_macro || is_ours || s[n - 1] == '_';
+    return is_macro || is_of_loop(s) || s[n - 1] == '_';
 }
 
 /* A C identifier from a user's name or path. */

@@ -33,6 +33,8 @@ static void fill_tile(void *context, int k, int thread)
     int tile = f->e->model->tile, last = f->e->count - 1;
     size_t n = (size_t)f->e->model->data[f->field].n;
     double *value = f->room + (size_t)thread * (size_t)tile * n;
+    for (int sample = k * tile; sample < (k + 1) * tile && sample <= last; sample++)
+        nde_data_fetch(f->data, f->field, f->index[sample]);
     for (int l = 0; l < tile; l++) {
         int sample = k * tile + l < last ? k * tile + l : last;
         nde_data_get(f->data, f->field, f->index[sample], value + (size_t)l * n);

@@ -12,6 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__GNUC__)
+#define FETCH(at) __builtin_prefetch(at)
+#else
+#define FETCH(at) ((void)(at))
+#endif
+
 /* ---- reading the sources ---- */
 
 typedef struct Bind {
@@ -388,7 +394,8 @@ static int take_all_in_order(Bind *b, bool only_wanted)
             return no_such_name(b, &b->r->spec[i]);
         if (!has_names)
             return nde_fail(b->e, NDE_EXIT_DATA, "there is no data for %s: %s %s used up before it",
-                            spec_words(&b->r->spec[i]).text, b->r->n_source == 1 ? b->r->source[0].file[0] : "the files",
+                            spec_words(&b->r->spec[i]).text,
+                            b->r->n_source == 1 ? b->r->source[0].file[0] : "the files",
                             b->r->n_source == 1 && b->r->source[0].n_file == 1 ? "is" : "are");
     }
     return 0;
@@ -558,6 +565,18 @@ long nde_data_count(const NdeData *data)
 bool nde_data_has(const NdeData *data, int field)
 {
     return data->view[field].field != NULL;
+}
+
+void nde_data_fetch(const NdeData *data, int field, long sample)
+{
+    enum { LINE = 64 };
+    const NdeView *v = &data->view[field];
+    size_t size = nde_type_size(v->field->type);
+    for (size_t row = 0; row < v->rows; row++) {
+        const unsigned char *from = v->field->value + (((size_t)sample * v->rows + row) * v->stride + v->first) * size;
+        for (size_t i = 0; i < v->columns * size; i += LINE)
+            FETCH(from + i);
+    }
 }
 
 void nde_data_get(const NdeData *data, int field, long sample, double *out)

@@ -218,6 +218,8 @@ long nde_data_count(const NdeData *data);
 bool nde_data_has(const NdeData *data, int field);
 /* One sample of a field that nde_data_has, row-major: as many elements as its spec says, 1 for a class or a scalar. */
 void nde_data_get(const NdeData *data, int field, long sample, double *out);
+/* Asks the memory for a sample that is got soon. */
+void nde_data_fetch(const NdeData *data, int field, long sample);
 
 /* ---- safetensors.c ---- */
 

@@ -174,13 +174,13 @@ INLINE NUMBER FAMILY(tanh)(NUMBER a)
 INLINE NUMBER FAMILY(tanh_change)(NUMBER a, NUMBER b, NUMBER c)
 {
 #ifdef NDE_DOUBLE
-    NUMBER t = FAMILY(tanh)(c), y = t * (1 - b * b) / (b * t + 1);
+    NUMBER s = c * c, t = FAMILY(tanh)(c), y = t * (1 - b * b) / (b * t + 1);
 #else
     const Real *p = nde_tanh_near_below; /* by Horner's rule: fewer operations, and nothing waits for them here */
     NUMBER s = c * c, above = c * POLYNOMIAL(s, nde_tanh_near_above), below = (s * p[2] + p[1]) * s + p[0];
     NUMBER y = above * (1 - b * b) / (below + b * above);
 #endif
-    BITS is_large = FAMILY(less)(FAMILY(set)(1), FAMILY(fabs)(c));
+    BITS is_large = FAMILY(less)(FAMILY(set)(1), s);
     if (FAMILY(any)(is_large))
         y = FAMILY(pick)(is_large, FAMILY(tanh)(a + c) - b, y);
     return y;
