@@ -22,22 +22,33 @@ typedef struct Product {
 /* A slice of the inner size, such that the slice of x stays in the first-level cache (12 KiB of it). */
 enum { SLICE = 12288 / ROW };
 
+/* The sums of n rows over a slice, added to those of the slices before it: a long sum in pieces rounds less than one
+ * that grows term by term (Higham 2002, 4.2). */
+INLINE void slice_end(const Product *p, int n, const Vec *sum, Vec *y, bool is_first)
+{
+    UNROLL for (int r = 0; r < n; r++, y += (ptrdiff_t)p->y_row * NV) UNROLL for (int q = 0; q < NV; q++)
+    {
+        Vec all = *sum++;
+        if (!is_first)
+            all += y[q];
+        y[q] = all;
+    }
+}
+
 /* ---- shared weights times per-sample columns ----
  * R rows by NV vectors are summed in registers: 6 by 2 fill the 16 registers of AVX2 with the operands. */
-#define PRODUCT_BLOCK(R)                                                                                             \
-    INLINE void product_##R(const Product *p, int k, const Real *w, const Vec *x, Vec *y, bool is_first)             \
-    {                                                                                                                \
-        Vec sum[R][NV];                                                                                              \
-        UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++) sum[r][q] =                           \
-            is_first ? v_set(0) : y[(ptrdiff_t)r * p->y_row * NV + q];                                               \
-        for (int l = 0; l < k; l++, w += p->w_col, x += (ptrdiff_t)p->x_row * NV) {                                  \
-            Vec column[NV];                                                                                          \
-            UNROLL for (int q = 0; q < NV; q++) column[q] = x[q];                                                    \
-            UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++) sum[r][q] +=                      \
-                w[(ptrdiff_t)r * p->w_row] * column[q];                                                              \
-        }                                                                                                            \
-        UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++) y[(ptrdiff_t)r * p->y_row * NV + q] = \
-            sum[r][q];                                                                                               \
+#define PRODUCT_BLOCK(R)                                                                                 \
+    INLINE void product_##R(const Product *p, int k, const Real *w, const Vec *x, Vec *y, bool is_first) \
+    {                                                                                                    \
+        Vec sum[R][NV];                                                                                  \
+        UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++) sum[r][q] = v_set(0);     \
+        for (int l = 0; l < k; l++, w += p->w_col, x += (ptrdiff_t)p->x_row * NV) {                      \
+            Vec column[NV];                                                                              \
+            UNROLL for (int q = 0; q < NV; q++) column[q] = x[q];                                        \
+            UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++) sum[r][q] +=          \
+                w[(ptrdiff_t)r * p->w_row] * column[q];                                                  \
+        }                                                                                                \
+        slice_end(p, R, &sum[0][0], y, is_first);                                                        \
     }
 PRODUCT_BLOCK(6)
 PRODUCT_BLOCK(4)
@@ -115,19 +126,17 @@ INLINE void x_mm_nt(Vec *y, const Vec *a, const Real *b, int m, int k, int j)
 
 /* ---- the same with packed weights: [slice of k][block of rows][l][row of the block], in the order in which they are
  * read. They are packed once for many products; large and turned ones gain. ---- */
-#define PACKED_BLOCK(R)                                                                                              \
-    INLINE void packed_##R(const Product *p, int k, const Real *w, const Vec *x, Vec *y, bool is_first)              \
-    {                                                                                                                \
-        Vec sum[R][NV];                                                                                              \
-        UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++) sum[r][q] =                           \
-            is_first ? v_set(0) : y[(ptrdiff_t)r * p->y_row * NV + q];                                               \
-        for (int l = 0; l < k; l++, w += R, x += (ptrdiff_t)p->x_row * NV) {                                         \
-            Vec column[NV];                                                                                          \
-            UNROLL for (int q = 0; q < NV; q++) column[q] = x[q];                                                    \
-            UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++) sum[r][q] += w[r] * column[q];    \
-        }                                                                                                            \
-        UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++) y[(ptrdiff_t)r * p->y_row * NV + q] = \
-            sum[r][q];                                                                                               \
+#define PACKED_BLOCK(R)                                                                                           \
+    INLINE void packed_##R(const Product *p, int k, const Real *w, const Vec *x, Vec *y, bool is_first)           \
+    {                                                                                                             \
+        Vec sum[R][NV];                                                                                           \
+        UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++) sum[r][q] = v_set(0);              \
+        for (int l = 0; l < k; l++, w += R, x += (ptrdiff_t)p->x_row * NV) {                                      \
+            Vec column[NV];                                                                                       \
+            UNROLL for (int q = 0; q < NV; q++) column[q] = x[q];                                                 \
+            UNROLL for (int r = 0; r < R; r++) UNROLL for (int q = 0; q < NV; q++) sum[r][q] += w[r] * column[q]; \
+        }                                                                                                         \
+        slice_end(p, R, &sum[0][0], y, is_first);                                                                 \
     }
 PACKED_BLOCK(6)
 PACKED_BLOCK(4)
