@@ -55,6 +55,10 @@ bool str_set_add(StrSet *set, const char *s);
 /* The candidate nearest to `name` by edit distance, or NULL if none is near enough to suggest. */
 const char *str_nearest(const char *name, const char *const *candidate, int n);
 
+/* ---- familiar.c: words of other tools ---- */
+/* How `word` is written here, where `place` is `solve` or `train`, of their clauses, `expression` or `member`; or NULL. */
+const char *familiar_text(const char *place, const char *word);
+
 /* ---- text.c: an indented writer; the only code that prints a number into C ---- */
 typedef struct Text {
     Arena *arena;

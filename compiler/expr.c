@@ -152,6 +152,8 @@ Value apply_op(Check *c, Builder *b, Op op, int n, const Value *arg, Node *node)
     if (!op_type(op, n, t, &(Imm){0}, &out, why)) {
         DIAG_AT(c->diags, SHAPES_DIFFER, check_span(c, node), op_word(op, node), type_text(c->arena, t[0]),
                 type_text(c->arena, t[1]));
+        if (op == OP_mul && op_type(OP_mm_nn, n, t, &(Imm){0}, &out, why))
+            diag_help(c->diags, "the product of matrices and vectors is written  A @ x");
         return value_poison();
     }
     for (int k = 0; k < n; k++)
@@ -478,8 +480,12 @@ static Value eval_member(Check *c, Scope *s, Builder *b, Node *node)
     Value base = eval(c, s, b, node->kid[0]);
     if (base.kind == VALUE_solve)
         return solve_member(c, b, &base, node);
-    if (base.kind != VALUE_poison)
+    if (base.kind != VALUE_poison) {
+        const char *text = familiar_text("member", node->text);
         DIAG_AT(c->diags, NO_MEMBER, check_span(c, node), value_text(c, &base), node->text);
+        if (text)
+            diag_help(c->diags, "that is written, for example,  %s", text);
+    }
     return value_poison();
 }
 

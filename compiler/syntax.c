@@ -58,8 +58,11 @@ void syntax_no_dt(Parse *p, Span flow)
     const char *name = parse_level(p)->first.text;
     if (!parse_may_report(p))
         return;
+    const char *text = familiar_text("solve", name);
     DIAG_AT(p->diags, NO_DT, flow, name);
-    if (name[0] == 'd' && name[1])
+    if (text)
+        diag_help(p->diags, "that is a clause here, for example,  %s", text);
+    else if (name[0] == 'd' && name[1])
         diag_help(p->diags, "write  %s = ... dt", name);
     else
         diag_help(p->diags, "write  let %s = ...  if it is not an equation", name);
@@ -330,6 +333,35 @@ static void help_nearest(Parse *p, const char *nearest)
         diag_help(p->diags, "did you mean '%s'?", nearest);
 }
 
+static void help_clauses(Parse *p, LevelKind level, const char *const *clause, int n)
+{
+    const char *list = clause[0];
+    for (int i = 1; i < n; i++)
+        list = str_format(p->arena, "%s%s%s", list, i + 1 < n ? ", " : " and ", clause[i]);
+    diag_help(p->diags, "the clauses of '%s' are %s", level_name[level], list);
+}
+
+/* A clause that there is not: what it is called here, the nearest one, or all. */
+static void report_no_clause(Parse *p, const Level *level)
+{
+    const char *word = level->first.text, *clause[PARSE_WORDS], *text = familiar_text(level_name[level->kind], word);
+    int n = parse_clauses(level->kind, clause);
+    const char *nearest = str_nearest(word, clause, n);
+    DIAG_AT(p->diags, NO_CLAUSE, level->first.span, word, level_name[level->kind]);
+    if (text)
+        diag_help(p->diags, "that is written, for example,  %s", text);
+    else if (nearest)
+        help_nearest(p, nearest);
+    else
+        help_clauses(p, level->kind, clause, n);
+}
+
+/* Does the line go on as an equation or a row of a tableau might, with a value that is not one? */
+static bool is_value_start(const Wrong *w)
+{
+    return is_found(w, '[') || is_found(w, '.') || is_found(w, ':') || is_found(w, '/');
+}
+
 /* The first word of the line is neither a clause nor, as it goes on, anything else. */
 static bool report_clause(Parse *p, const Wrong *w)
 {
@@ -343,11 +375,11 @@ static bool report_clause(Parse *p, const Wrong *w)
     if (level->first.kind != TOKEN_NAME || level->n > 2)
         return false;
     const char *clause[PARSE_WORDS];
-    const char *nearest = str_nearest(level->first.text, clause, parse_clauses(level->kind, clause));
-    if (!nearest && level->kind != LEVEL_train)
+    bool is_near = str_nearest(level->first.text, clause, parse_clauses(level->kind, clause)) != NULL;
+    if (level->kind != LEVEL_train && !is_near && !familiar_text(level_name[level->kind], level->first.text) &&
+        (level->kind != LEVEL_solve || is_value_start(w)))
         return false;
-    DIAG_AT(p->diags, NO_CLAUSE, level->first.span, level->first.text, level_name[level->kind]);
-    help_nearest(p, nearest);
+    report_no_clause(p, level);
     return true;
 }
 
@@ -411,13 +443,19 @@ static void help_expected(Parse *p, const Wrong *w)
         diag_help(p->diags, "two values are compared with '=='");
     else if (is_found(w, TOKEN_EQ) && can(w, '='))
         diag_help(p->diags, "a value is given with one '='");
+    else if (is_found(w, TOKEN_DT) && can(w, TOKEN_LET) && level->kind == LEVEL_solve)
+        diag_help(p->diags, "a step of one length is written  step fixed 0.01, an equation  dz = f(z) dt");
+    else if (is_found(w, '/') && level->kind == LEVEL_solve && level->n == 2)
+        diag_help(p->diags, "an equation is written  dz = f(z) dt");
     else if (is_found(w, TOKEN_DT) || is_found(w, TOKEN_DW))
         diag_help(p->diags, "'dt' and 'dW' end an equation of a 'solve', as in  dz = f(z) dt + g(z) dW");
     else if (is_found(w, '{') && can(w, TOKEN_ARROW))
         diag_help(p->diags, "the type of the result stands there, as in  -> real");
     else if (can(w, ':') && !can(w, TOKEN_NUMBER) && !can(w, '*'))
         diag_help(p->diags, "a type stands after the name, as in  x : real[3]");
-    else if (is_found(w, TOKEN_NAME) && n)
+    else if (is_found(w, TOKEN_NAME) && can(w, '*') && familiar_text("expression", w->token.text))
+        diag_help(p->diags, "that is written, for example,  %s", familiar_text("expression", w->token.text));
+    else if ((is_found(w, TOKEN_NAME) || is_found(w, TOKEN_NUMBER)) && n)
         help_words(p, w, level->clause->word, n);
     else if (is_keyword(w) && can(w, TOKEN_NUMBER))
         diag_help(p->diags, "this is a word of the language, never a name");

@@ -60,3 +60,35 @@ for model in names names_vjp; do
     passes "$model: names of the emitted C" "$ndec" build --draft $model.nde -o $model
     passes "$model: their gradient" ./$model check-gradient
 done
+
+# Words of other tools: each row's text is right at its place, and is what the message about its word says.
+sed -n 's/^FAMILIAR(\([a-z]*\), "\([^"]*\)", "\(.*\)")$/\1 \2 \3/p' "$root/compiler/familiar.def" | sed 's/\\"/"/g' >rows
+all=$(grep -c '^FAMILIAR' "$root/compiler/familiar.def")
+holds "familiar.def has $all rows" "$all > 50 && $(wc -l <rows) == $all"
+with() { # place, text: a model with it there; a clause that a block needs is left out where the text is that clause
+    awk -v place="$1" -v text="$2" '
+        function rest(all, i, n, each) {
+            n = split(all, each, ";")
+            for (i = 1; i <= n; i++) if (substr(each[i], 1, index(each[i], " ")) != substr(text, 1, index(text, " "))) print each[i] }
+        BEGIN { print "data x : real[2]\ndata y : real[2]\nparam A : real[2, 2] = normal(1)\nsolve flow {\n  dz = -z dt\n  z(0) = x"
+                if (place == "solve") print text
+                rest("time 0 .. 1;method tsit5")
+                print "}\nlet a = flow.z(1)\nlet b = A @ a"
+                if (place == "expression" || place == "member") print "output " text
+                print "loss mse(b, y)\ntrain {"
+                if (place == "train") print text
+                rest("data csv(\"train.csv\");steps 10")
+                print "}" }'
+}
+while read -r place word text; do
+    case $place in
+    expression) wrong="$word(x)" ;;
+    member) wrong="x.$word" ;;
+    *) wrong="$word 1" ;;
+    esac
+    case $word in and | or) wrong="x $word x" ;; esac
+    with "$place" "$text" >right.nde
+    with "$place" "$wrong" >wrong.nde
+    "$ndec" check right.nde >out 2>err || fail "familiar.def: $text"
+    ends 1 "$place: $word" "written, for example,  $(printf '%s' "$text" | sed 's/[][().*+^]/\\&/g')$" "$ndec" check wrong.nde
+done <rows
