@@ -373,6 +373,28 @@ static int check_values(Options *o, const char *letters)
     return o->isa ? 0 : EXIT_USAGE;
 }
 
+/* The command is one of a program's, or a model. */
+static bool says_how_to_run(const Options *o)
+{
+    static const char *const of_program[] = {
+#define COMMAND(id, name, options, what) name,
+#include "../runtime/command.def"
+#undef COMMAND
+    };
+    const char *dot = strrchr(o->command, '.');
+    if (dot && str_eq(dot, ".nde")) {
+        fprintf(stderr, "ndec: a command stands before the model, such as  ndec run %s\n", o->command);
+        return true;
+    }
+    for (size_t i = 0; i < sizeof of_program / sizeof *of_program; i++)
+        if (str_eq(o->command, of_program[i])) {
+            fprintf(stderr, "ndec: that is a command of the program made of a model:  ndec run %s -- %s\n",
+                    o->file ? o->file : "FILE", o->command);
+            return true;
+        }
+    return false;
+}
+
 static int check_options(Options *o)
 {
     const char *name[N_COMMAND], *letters = letters_of(o->command);
@@ -382,6 +404,8 @@ static int check_options(Options *o)
         return usage_error("say what to do", "");
     if (!letters) {
         const char *near = str_nearest(o->command, name, N_COMMAND);
+        if (says_how_to_run(o))
+            return EXIT_USAGE;
         if (near)
             fprintf(stderr, "ndec: there is no command '%s'. Did you mean '%s'?\n", o->command, near);
         return near ? EXIT_USAGE : usage_error("there is no command", o->command);

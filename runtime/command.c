@@ -54,12 +54,19 @@ static int distance(const char *a, const char *b)
 
 typedef const char *NameOf(const void *context, int i);
 
+/* A longer word for the same: `evaluate`, `predictions`. */
+static bool is_longer(const char *given, const char *name)
+{
+    size_t n = strlen(name);
+    return n > 3 && !strncmp(given, name, n);
+}
+
 /* "; did you mean 'x'?" if a name is near, else "". */
 static void nearest(const char *given, NameOf *name, const void *context, int n, char out[160])
 {
     int best = -1, least = (int)strlen(given) / 3 + 2;
     for (int i = 0; i < n; i++) {
-        int d = distance(given, name(context, i));
+        int d = is_longer(given, name(context, i)) ? 0 : distance(given, name(context, i));
         if (d < least) {
             least = d;
             best = i;
@@ -85,6 +92,37 @@ static const char *option_name(const void *context, int i)
 static const char *setting_name(const void *context, int i)
 {
     return ((const NdeModel *)context)->setting[i].name;
+}
+
+/* ---- settings by other names ---- */
+
+static const struct {
+    const char *word, *tail;
+} familiar[] = {
+#define FAMILIAR(word, tail) {word, tail},
+#include "command.def"
+#undef FAMILIAR
+};
+
+/* Is it the end of the setting's name, from a dot on? */
+static bool is_tail(const char *setting, const char *tail)
+{
+    size_t n = strlen(setting), k = strlen(tail);
+    return n > k && setting[n - k - 1] == '.' && !strcmp(setting + n - k, tail);
+}
+
+/* The setting that a word without its block means, such as `steps` or, as others say, `lr`; or NULL. */
+static const char *meant_setting(const NdeModel *m, const char *word)
+{
+    const char *dot = strrchr(word, '.'), *last = dot ? dot + 1 : word;
+    for (int i = 0; i < m->n_setting; i++)
+        if (is_tail(m->setting[i].name, word))
+            return m->setting[i].name;
+    for (size_t k = 0; k < sizeof familiar / sizeof *familiar; k++)
+        for (int i = 0; i < m->n_setting && !strcmp(familiar[k].word, last); i++)
+            if (is_tail(m->setting[i].name, familiar[k].tail))
+                return m->setting[i].name;
+    return NULL;
 }
 
 /* ---- help ---- */
@@ -166,7 +204,8 @@ static bool is_key(const char *setting, const char *key, size_t n)
 static int unknown_key(const NdeModel *m, const char *key, NdeError *e)
 {
     char near[160], list[600] = "";
-    nearest(key, setting_name, m, m->n_setting, near);
+    const char *meant = meant_setting(m, key);
+    nearest(meant ? meant : key, setting_name, m, m->n_setting, near);
     for (int i = 0; i < m->n_setting; i++) {
         size_t used = strlen(list);
         if (is_listed(&m->setting[i]))
@@ -252,6 +291,20 @@ static int read_task(const char *text, NdeOptions *o, NdeError *e)
     return nde_fail(e, NDE_EXIT_FILE, "there is no command '%s'%s ('%s --help' lists them)", text, near, o->program);
 }
 
+/* Names the setting that it may mean. */
+static int refuse_option(const NdeModel *m, const NdeOptions *o, const char *word, const char *what, const char *near,
+                         NdeError *e)
+{
+    char key[64];
+    snprintf(key, sizeof key, "%.*s", (int)strcspn(word, "="), word);
+    const char *name = command[o->task].name, *meant = meant_setting(m, key + strspn(key, "-"));
+    if (meant && key[0] == '-')
+        return nde_fail(e, NDE_EXIT_FILE, "'%s' %s '%s', but the model has a setting: --set %s=VALUE", name, what, key,
+                        meant);
+    return nde_fail(e, NDE_EXIT_FILE, "'%s' %s '%s'%s ('%s %s --help' lists them)", name, what, word, near, o->program,
+                    name);
+}
+
 /* argv[*at] is an option; takes its value too, from behind `=` or the next word. */
 static int read_word(int argc, char **argv, int *at, const NdeModel *m, NdeOptions *o, NdeError *e)
 {
@@ -262,7 +315,7 @@ static int read_word(int argc, char **argv, int *at, const NdeModel *m, NdeOptio
         if (strncmp(word, row->name, n) || row->name[n])
             continue;
         if (!strchr(command[o->task].letters, row->letter))
-            return nde_fail(e, NDE_EXIT_FILE, "'%s' does not take %s", command[o->task].name, row->name);
+            return refuse_option(m, o, word, "does not take", "", e);
         if (!row->value)
             return equal ? nde_fail(e, NDE_EXIT_FILE, "%s takes no value", row->name) : read_option(m, o, row, NULL, e);
         if (!equal && *at + 1 >= argc)
@@ -271,8 +324,7 @@ static int read_word(int argc, char **argv, int *at, const NdeModel *m, NdeOptio
     }
     char near[160];
     nearest(word, option_name, NULL, OPTIONS, near);
-    return nde_fail(e, NDE_EXIT_FILE, "'%s' has no option '%s'%s ('%s %s --help' lists them)", command[o->task].name,
-                    word, near, o->program, command[o->task].name);
+    return refuse_option(m, o, word, "has no option", near, e);
 }
 
 int nde_command_read(int argc, char **argv, const NdeModel *m, NdeOptions *o, bool *is_done, NdeError *e)

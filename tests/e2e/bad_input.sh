@@ -11,6 +11,8 @@ ends 1 'a wrong model' "wrong.nde:3:8: error: .*hidden" "$ndec" check wrong.nde
 if grep -q "did you mean 'hiden'" err; then ok 'and a suggestion'; else fail 'no suggestion'; fi
 ends 2 'a model that is not there' "none.nde" "$ndec" check none.nde
 ends 2 'an unknown command' "did you mean 'check'|Did you mean 'check'" "$ndec" chek wrong.nde
+ends 2 "a program's command" 'ndec run wrong.nde -- train$' "$ndec" train wrong.nde
+ends 2 'no command' 'such as  ndec run wrong.nde$' "$ndec" wrong.nde
 ends 2 'an unknown option' "hasty" "$ndec" check wrong.nde --hasty
 ends 2 'no command' "ndec --help" "$ndec"
 ends 2 'an option for the program' 'behind --, as in  ndec run FILE -- train --set' "$ndec" run wrong.nde --set train.steps=3

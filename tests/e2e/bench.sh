@@ -74,5 +74,5 @@ ends 2 'no batch' '--batch takes a whole number from 1' ./digits bench --batch 0
 ends 2 'another kind of file' 'must end in .csv' ./digits bench -o t.npy
 ends 2 'a folder that is not there' 'nowhere' ./digits bench --data nowhere
 ends 2 'samples that are not there' 'none.csv' ./digits bench --data "$examples" -i none.csv
-ends 2 'an option of another command' "'train' does not take --rounds" ./digits train --rounds 1
+ends 2 'an option of another command' "'train' does not take '--rounds'" ./digits train --rounds 1
 ends 4 'samples of another shape' 'lorenz_starts' ./digits bench --data "$examples" -i "$examples/lorenz_starts.csv"

@@ -260,7 +260,12 @@ static const struct {
              {"predict", "no output statement", 2},
              {"eval --weights spiral_test.csv", "spiral_test.csv", 4},
              {"train --quiet=1", "takes no value", 2},
-             {"train --points 3", "does not take --points", 2},
+             {"train --points 3", "does not take '--points'", 2},
+             {"evaluate", "did you mean 'eval'?", 2},
+             {"train --steps=3", "--set train.steps=VALUE", 2},
+             {"train --batch 3", "does not take '--batch', but the model has a setting: --set train.batch=VALUE", 2},
+             {"train --epochs 3", "--set train.steps=VALUE", 2},
+             {"train --set steps=3", "did you mean 'train.steps'?", 2},
              {"train --set flow.tolerance=1e-40 --out x", "step size fell", 3},
              {"train --set flow.limit=1 --out y", "limit of steps", 3}};
 
