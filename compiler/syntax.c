@@ -65,7 +65,7 @@ void syntax_no_dt(Parse *p, Span flow)
     else if (name[0] == 'd' && name[1])
         diag_help(p->diags, "write  %s = ... dt", name);
     else
-        diag_help(p->diags, "write  let %s = ...  if it is not an equation", name);
+        diag_help(p->diags, "a start is written  %s(0) = ..., a value that is no equation  let %s = ...", name, name);
 }
 
 void syntax_twice(Parse *p, Span second)
@@ -398,8 +398,12 @@ static bool report_start(Parse *p, const Wrong *w)
         return false;
     const char *word[PARSE_WORDS];
     int n = parse_keywords(level->kind == LEVEL_file, word);
+    const char *text = familiar_text("statement", level->first.text);
     DIAG_AT(p->diags, NO_STATEMENT, level->first.span, level->first.text);
-    help_nearest(p, str_nearest(level->first.text, word, n));
+    if (text)
+        diag_help(p->diags, "that is written, for example,  %s", text);
+    else
+        help_nearest(p, str_nearest(level->first.text, word, n));
     return true;
 }
 
@@ -437,6 +441,8 @@ static void help_expected(Parse *p, const Wrong *w)
         diag_help(p->diags, "an equation has one part with 'dt' and one with 'dW', in this order");
     else if (is_found(w, '=') && level->first.kind == TOKEN_HEAD)
         diag_help(p->diags, "a clause has no '=': write  %s ...", level->first.text);
+    else if (is_found(w, '=') && level->n == 2 && can(w, TOKEN_NUMBER))
+        diag_help(p->diags, "there is no '=' behind this word: its value follows it");
     else if (is_found(w, '[') && level->n == 2 && can(w, '='))
         diag_help(p->diags, "a value is replaced as a whole, never a part of it");
     else if (is_found(w, '=') && can(w, TOKEN_EQ))

@@ -73,13 +73,16 @@ with() { # place, text: a model with it there; a clause that a block needs is le
         BEGIN { print "data x : real[2]\ndata y : real[2]\nparam A : real[2, 2] = normal(1)\nsolve flow {\n  dz = -z dt\n  z(0) = x"
                 if (place == "solve") print text
                 rest("time 0 .. 1;method tsit5")
-                print "}\nlet a = flow.z(1)\nlet b = A @ a"
+                print "}"
+                if (place == "statement") print text
+                print "let a = flow.z(1)\nlet b = A @ a"
                 if (place == "expression" || place == "member") print "output " text
                 print "loss mse(b, y)\ntrain {"
                 if (place == "train") print text
                 rest("data csv(\"train.csv\");steps 10")
                 print "}" }'
 }
+echo 'const more = 1' >more.nde
 while read -r place word text; do
     case $place in
     expression) wrong="$word(x)" ;;
