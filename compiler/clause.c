@@ -459,8 +459,8 @@ bool clause_check(Block *k)
     if (s->set_limit < 0)
         s->set_limit = preset(k, "step.limit", 10000);
     check_sample_times(k);
-    if (s->is_per_sample && s->set_memory >= 0)
-        clause_not_yet(k, k->node, "'memory' with 'batching sample'");
+    if (s->is_per_sample && s->set_memory >= 0 && s->n_draw > s->n_unbiased)
+        clause_not_yet(k, k->node, "a bound of the tape with 'batching sample' and terms at accepted steps");
     s->has_estimate = s->method && s->method->e && s->set_fixed < 0;
     if (s->method && !s->method->e && s->set_fixed < 0) {
         DIAG_AT(c->diags, NO_ESTIMATE, k->node->name, s->method->name);

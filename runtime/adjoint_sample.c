@@ -20,6 +20,8 @@ typedef struct Back {
     const NdeRef *in, *seed, *out;
     NdeRef *after, *before;
     long evaluations; /* of all lanes with work */
+    bool is_bounded;  /* slots in place of records */
+    int slot;         /* then: that of the row */
 } Back;
 
 static NdeCourse *course_in(const Back *r, int lane)
@@ -38,6 +40,19 @@ static NdeRef seed_of(const Back *r, int result)
         if (r->vjp->seed[i] == result)
             return r->seed[i];
     return (NdeRef){0};
+}
+
+/* The step of a lane that is being reversed, and its end. */
+static NdeLaneStep step_in(const Back *r, int lane, double *end)
+{
+    const NdeCourse *c = course_in(r, lane);
+    if (r->is_bounded) {
+        *end = r->slot + 1 < c->accepted ? nde_lanes_step(r->e, r->f, r->slot + 1, r->l->who[lane])->t : c->w.t1;
+        return *nde_lanes_step(r->e, r->f, r->slot, r->l->who[lane]);
+    }
+    const NdeRecord *last = nde_record_at(r->l, c->last), *at = nde_record_at(r->l, last->before);
+    *end = last->t;
+    return (NdeLaneStep){at->t, at->h};
 }
 
 /* The cotangent of a state at a wanted time, by samples; or no memory. */
@@ -143,12 +158,11 @@ static int run_dense_vjp(Back *r)
 /* The next wanted time inside the lane's step, and its cotangents as seeds; else seeds of 0. True: there is one. */
 static bool seed_lane(Back *r, int lane)
 {
-    NdeCourse *c = course_in(r, lane);
     NdeMoment m;
-    const NdeRecord *at = nde_record_at(r->l, nde_record_at(r->l, c->last)->before);
-    double end = nde_record_at(r->l, c->last)->t;
+    double end;
+    const NdeLaneStep at = step_in(r, lane, &end);
     bool is_inside = false;
-    while (!is_inside && nde_moment_next(r->e, r->f, r->l->who[lane], at->t, end, at->h, &m)) {
+    while (!is_inside && nde_moment_next(r->e, r->f, r->l->who[lane], at.t, end, at.h, &m)) {
         is_inside = m.where == NDE_INSIDE && r->vjp->seed_dense;
         if (m.where == NDE_AT_END)
             add_direct(r, &m, lane);
@@ -186,8 +200,7 @@ static int add_moments(Back *r)
 
 /* ---- a row ---- */
 
-/* What the steps of the lanes started from. */
-static void fetch(Back *r, bool is_first)
+static void fetch_records(Back *r, bool is_first)
 {
     NdeFlow *f = r->f;
     NdeLanes *l = r->l;
@@ -204,6 +217,30 @@ static void fetch(Back *r, bool is_first)
     }
     for (int lane = l->n; is_first && lane < r->e->run.n_tile * r->e->model->tile; lane++)
         copy_step(r, lane, l->n - 1);
+}
+
+static void fetch_slot(Back *r)
+{
+    NdeFlow *f = r->f;
+    nde_lanes_fetch(r->e, f, r->slot);
+    for (int lane = 0; lane < r->l->n; lane++) {
+        int sample = r->l->who[lane];
+        for (int k = 0; r->vjp->dense_vjp && k < r->s->n_state; k++)
+            nde_lane_copy(r->e, r->s->state[k], r->l->next[k], lane, nde_tape_state(&f->tape, r->slot + 1, k), sample);
+        nde_moments_from(course_in(r, lane), nde_lanes_step(r->e, f, r->slot, sample)->t);
+    }
+}
+
+/* What the steps of the lanes started from. */
+static void fetch(Back *r, bool is_first)
+{
+    NdeFlow *f = r->f;
+    NdeLanes *l = r->l;
+    int n = n_slot(r);
+    if (r->is_bounded)
+        fetch_slot(r);
+    else
+        fetch_records(r, is_first);
     memcpy(f->step_in, l->now, (size_t)n * sizeof *f->step_in);
     f->step_in[n] = l->t;
     f->step_in[n + 1] = l->h;
@@ -313,13 +350,79 @@ static int reverse_row(Back *r, bool is_first)
     NdeRef *swap = r->after;
     r->after = r->before;
     r->before = swap;
-    for (int lane = r->l->n - 1; lane >= 0; lane--) {
+    for (int lane = r->l->n - 1; lane >= 0 && !r->is_bounded; lane--) {
         NdeCourse *c = course_in(r, lane);
         c->last = nde_record_at(r->l, c->last)->before;
         if (--c->left == 0)
             leave(r, lane);
     }
     return 0;
+}
+
+/* ---- slots, the last first ---- */
+
+/* Cotangents of the lanes' states and of their own arguments, from the places of their samples or back to them. */
+static void move_cotangents(Back *r, bool is_back)
+{
+    const NdeSolve *s = r->s;
+    for (int lane = 0; lane < r->l->n; lane++) {
+        int sample = r->l->who[lane], o = 0;
+        for (int i = 0; i < n_slot(r); i++) {
+            NdeRef of_sample = r->l->start[i], of_lane = r->after[i];
+            if (is_back)
+                nde_lane_copy(r->e, nde_slot_value(s, i), of_sample, sample, of_lane, lane);
+            else
+                nde_lane_copy(r->e, nde_slot_value(s, i), of_lane, lane, of_sample, sample);
+        }
+        for (int i = 0; i < s->n_state; i++)
+            o += r->vjp->want[i];
+        for (int i = 0; i < s->n_arg; i++) {
+            bool is_wanted = r->vjp->want[s->n_state + i];
+            if (is_wanted && s->arg[i].is_batched && is_back)
+                nde_lane_copy(r->e, s->arg[i], r->out[o], sample, r->l->g_arg[i], lane);
+            else if (is_wanted && s->arg[i].is_batched)
+                nde_lane_copy(r->e, s->arg[i], r->l->g_arg[i], lane, r->out[o], sample);
+            o += is_wanted;
+        }
+    }
+}
+
+/* Lanes behind those in use have cotangents of 0, so that they add nothing to any sum. */
+static void zero_unused(Back *r)
+{
+    for (int lane = r->l->n; lane < r->e->run.n_tile * r->e->model->tile; lane++)
+        zero_lane(r, lane);
+}
+
+/* A row of all samples with a step from the slot: they are more for each slot before it. */
+static int reverse_slot(Back *r, int slot)
+{
+    int status = nde_solve_reach(r->e, r->f, slot, nde_tape_left(&r->f->tape));
+    if (status)
+        return status;
+    r->slot = slot;
+    nde_lanes_from(r->e, r->f, slot);
+    move_cotangents(r, false);
+    zero_unused(r);
+    for (int lane = 0; lane < r->l->n; lane++)
+        course_in(r, lane)->left = slot + 1;
+    status = reverse_row(r, true);
+    if (status)
+        return status;
+    move_cotangents(r, true);
+    nde_tape_leave(&r->f->tape, slot + 1);
+    return 0;
+}
+
+static int reverse_slots(Back *r)
+{
+    int status = 0;
+    r->l->in = r->in;
+    r->l->again = 0;
+    for (int slot = r->f->tape.n - 1; !status && slot >= 0; slot--)
+        status = reverse_slot(r, slot);
+    r->evaluations += r->l->again;
+    return status;
 }
 
 /* ---- the starts of the spans ---- */
@@ -366,7 +469,10 @@ int nde_reverse_lanes(NdeEngine *e, NdeFlow *f, const NdeSolveVjp *vjp, const Nd
                       const NdeRef *out)
 {
     const NdeSolve *s = f->solve;
-    Back r = {e, f, s, vjp, f->lanes, in, seed, out, f->lambda, f->lambda_new, 0};
+    Back r = {.e = e, .f = f, .s = s, .vjp = vjp, .l = f->lanes, .in = in, .seed = seed, .out = out};
+    r.after = f->lambda;
+    r.before = f->lambda_new;
+    r.is_bounded = nde_lanes_bounded(e, f);
     int status = 0, o = 0;
     e->solves++;
     nde_lanes_all(e);
@@ -374,8 +480,11 @@ int nde_reverse_lanes(NdeEngine *e, NdeFlow *f, const NdeSolveVjp *vjp, const Nd
     for (int i = 0; i < e->count; i++)
         r.l->course[i].left = r.l->course[i].accepted;
     nde_sums_begin(e, vjp->step_vjp);
-    begin_lanes(&r);
-    for (bool is_first = true; !status && r.l->n > 0; is_first = false)
+    if (r.is_bounded)
+        status = reverse_slots(&r);
+    else
+        begin_lanes(&r);
+    for (bool is_first = true; !status && !r.is_bounded && r.l->n > 0; is_first = false)
         status = reverse_row(&r, is_first);
     nde_lanes_all(e);
     if (status)

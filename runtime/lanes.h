@@ -25,6 +25,12 @@
 #define nde_record_bytes NDE_NAME(nde_record_bytes)
 #define nde_record_at NDE_NAME(nde_record_at)
 #define nde_record_state NDE_NAME(nde_record_state)
+#define nde_lanes_bounded NDE_NAME(nde_lanes_bounded)
+#define nde_lanes_step NDE_NAME(nde_lanes_step)
+#define nde_lanes_from NDE_NAME(nde_lanes_from)
+#define nde_slots_begin NDE_NAME(nde_slots_begin)
+#define nde_slots_keep NDE_NAME(nde_slots_keep)
+#define nde_lanes_fetch NDE_NAME(nde_lanes_fetch)
 #define nde_moments_from NDE_NAME(nde_moments_from)
 #define nde_moment_next NDE_NAME(nde_moment_next)
 
@@ -42,6 +48,10 @@ typedef struct NdeMoment {
     double time, theta;
     NdeWhere where;
 } NdeMoment;
+
+typedef struct NdeLaneStep { /* an accepted step */
+    double t, h;
+} NdeLaneStep;
 
 typedef struct NdeCourse { /* one sample */
     NdeFlight w;
@@ -75,6 +85,12 @@ struct NdeLanes {
     NdeRef *start, *seed, *seed_quantity, *g_arg, *residual;
     char *record;
     size_t record_bytes, n_record, room;
+    /* With a bound there are no records: slot k of the tape holds the states of all samples after k accepted steps, of
+     * those that took so many; step: [slot][sample]. */
+    NdeLaneStep *step;
+    size_t step_room; /* slots */
+    const NdeRef *in; /* of the solve, while its steps are run again */
+    long again;       /* evaluations of all lanes of steps that were */
 };
 
 /* One lane of a value of each sample to another; zeros; a scalar of it. */
@@ -96,6 +112,17 @@ void nde_lanes_pad(const NdeEngine *e, NdeValue v, NdeRef at);
 int nde_record_add(NdeEngine *e, NdeFlow *f, NdeCourse *c, int lane);
 size_t nde_record_bytes(const NdeSolve *s);
 NdeRecord *nde_record_at(const NdeLanes *l, size_t record);
+/* Is the memory of the solve's tape bounded, so that it has slots in place of records? */
+bool nde_lanes_bounded(const NdeEngine *e, const NdeFlow *f);
+NdeLaneStep *nde_lanes_step(const NdeEngine *e, const NdeFlow *f, int slot, int sample);
+/* The samples with a step from that slot, in the first lanes, with their arguments. */
+void nde_lanes_from(NdeEngine *e, NdeFlow *f, int slot);
+/* Values of a slot to the lanes' samples in `to`, t and h of their steps; lanes out of use repeat the last one. */
+void nde_lanes_fetch(NdeEngine *e, NdeFlow *f, int slot);
+/* Slot 0 from the lanes, and room for as many steps as the solve may take. 0 or an exit code. */
+int nde_slots_begin(NdeEngine *e, NdeFlow *f);
+/* The lane's step has been accepted: its size, and its end in a slot that is a checkpoint, or the last so far. */
+int nde_slots_keep(NdeEngine *e, NdeFlow *f, int lane);
 /* Sets the inputs of dense for the lanes at hand; their number. */
 int nde_lanes_dense(NdeFlow *f);
 /* Of the first n values, those that are recorded, to a lane of `to`. */

@@ -43,8 +43,8 @@ static void *take(Room *room, size_t count, size_t size)
 }
 
 /* How many groups the tiles of a function form, each with sums of its own: many where these are small, for threads to
- * share; few where they are gradients, for the tiles of a group add to them while they are in a cache. Not more of them for
- * more threads, or results would depend on that. */
+ * share; few where they are gradients, for the tiles of a group add to them while they are in a cache. Not more of them
+ * for more threads, or results would depend on that. */
 static int group_count(const NdeFn *fn, int tiles)
 {
     enum { FEW = 8, MANY = 64, SMALL = 4096 /* bytes */ };
@@ -113,6 +113,7 @@ static void lay_tape(NdeEngine *e, NdeFlow *f, const NdeSolve *s)
     if (f->tape.slot_bytes == 0)
         f->tape.slot_bytes = ALIGN; /* a slot that is free says which is the next one */
     f->tape.budget = (size_t)BUDGET_MIB << 20;
+    f->tape.point_bytes = sizeof(NdePoint) + (s->is_per_sample ? (size_t)e->most * sizeof(NdeLaneStep) : 0);
     f->tape.is_turning = f->is_turning;
     f->tape.offset = f->offset;
     f->tape.step = f->step;
@@ -297,8 +298,10 @@ void nde_engine_close(NdeEngine *e)
 {
     for (int i = 0; e->block && i < e->model->n_solve; i++) {
         nde_tape_free(&e->flow[i].tape);
-        if (e->flow[i].lanes)
+        if (e->flow[i].lanes) {
             free(e->flow[i].lanes->record);
+            free(e->flow[i].lanes->step);
+        }
     }
     nde_replay_free(e);
     nde_team_close(e->team);

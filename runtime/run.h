@@ -47,6 +47,7 @@
 #define nde_flight_choose NDE_NAME(nde_flight_choose)
 #define nde_flight_propose NDE_NAME(nde_flight_propose)
 #define nde_solve_lanes NDE_NAME(nde_solve_lanes)
+#define nde_lanes_again NDE_NAME(nde_lanes_again)
 #define nde_reverse_lanes NDE_NAME(nde_reverse_lanes)
 #define nde_trace_row NDE_NAME(nde_trace_row)
 #define nde_latency_solve NDE_NAME(nde_latency_solve)
@@ -131,6 +132,7 @@ typedef struct NdeTape {
     size_t bound, bytes; /* bound: of points and region; 0: none */
     size_t most;         /* bytes that were in use at a time, at most */
     NdePoint *point;     /* n + 1 of them after n steps */
+    size_t point_bytes;  /* of a point and of what is kept beside it */
     int n, room;
     int stride, rests;        /* rests: the steps whose residuals are kept */
     int places, free, n_free; /* places of slots so far; the first free one, or -1 */
@@ -467,6 +469,9 @@ void nde_latency_control(NdeLatency *at, const NdeControl *row, int order, int e
 int nde_flight_steps(NdeFlight *w);
 /* Solves in which each sample has its own steps. 0 or an exit code. */
 int nde_solve_lanes(NdeEngine *e, NdeFlow *f, const NdeRef *in, const NdeRef *out);
+/* Where its tape has a bound: runs again the step from a slot of each sample that took one; its end goes to the next
+ * slot, which is there. 0 or an exit code. */
+int nde_lanes_again(NdeEngine *e, NdeFlow *f, int slot);
 int nde_reverse_lanes(NdeEngine *e, NdeFlow *f, const NdeSolveVjp *vjp, const NdeRef *in, const NdeRef *seed,
                       const NdeRef *out);
 

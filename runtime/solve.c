@@ -39,6 +39,8 @@ static int run_step(NdeEngine *e, NdeFlow *f, int slot, double t, double h)
     int n = s->n_state + s->n_carry;
     if (!nde_tape_open(e, &f->tape, slot + 1))
         return e->error->exit_code;
+    if (s->is_per_sample)
+        return nde_lanes_again(e, f, slot);
     nde_solve_fill(e, f, slot, t, h);
     for (int i = 0; i < n; i++)
         f->step_out[i] = nde_tape_state(&f->tape, slot + 1, i);

@@ -19,9 +19,16 @@ typedef struct Rows {
     const NdeRef *in, *out;
     bool keeps;   /* states inside steps are wanted: each step gives d.. */
     bool records; /* accepted steps will be read again */
+    bool is_bounded;
     bool is_traced;
     double executed; /* evaluations, one for each lane of a tile */
 } Rows;
+
+/* Are states inside steps wanted, whoever looks on? */
+static bool keeps_dense(const NdeSolve *s)
+{
+    return s->keeps_dense || s->dense_rate || s->n_unbiased > 0;
+}
 
 static NdeCourse *course_in(const Rows *r, int lane)
 {
@@ -532,7 +539,9 @@ static void count_quantities(Rows *r, int lane)
 static int accept(Rows *r, int lane)
 {
     NdeCourse *c = course_in(r, lane);
-    int status = r->records ? nde_record_add(r->e, r->f, c, lane) : 0;
+    int status = r->records      ? nde_record_add(r->e, r->f, c, lane)
+                 : r->is_bounded ? nde_slots_keep(r->e, r->f, lane)
+                                 : 0;
     if (status)
         return status;
     count_quantities(r, lane);
@@ -642,17 +651,36 @@ static void count_means(Rows *r)
         *(double *)executed.at = r->executed / n;
 }
 
+int nde_lanes_again(NdeEngine *e, NdeFlow *f, int slot)
+{
+    const NdeSolve *s = f->solve;
+    NdeLanes *l = f->lanes;
+    Rows r = {.e = e, .f = f, .s = s, .l = l, .keeps = keeps_dense(s)};
+    nde_lanes_from(e, f, slot);
+    nde_lanes_fetch(e, f, slot);
+    l->again += (long)l->n * s->evaluations_step;
+    int status = run_step(&r);
+    for (int lane = 0; !status && lane < l->n; lane++)
+        for (int k = 0; k < s->n_state + s->n_carry; k++)
+            nde_lane_copy(e, nde_slot_value(s, k), nde_tape_state(&f->tape, slot + 1, k), l->who[lane], l->next[k],
+                          lane);
+    return status;
+}
+
 int nde_solve_lanes(NdeEngine *e, NdeFlow *f, const NdeRef *in, const NdeRef *out)
 {
     const NdeSolve *s = f->solve;
     Rows r = {.e = e, .f = f, .s = s, .l = f->lanes, .in = in, .out = out};
     r.is_traced = e->trace && !strcmp(e->trace->solve, s->name);
-    r.keeps = s->keeps_dense || s->dense_rate || s->n_unbiased > 0 || (r.is_traced && e->trace->points);
-    r.records = (e->is_taping && !s->forgets_steps) || s->n_unbiased < s->n_draw;
+    r.keeps = keeps_dense(s) || (r.is_traced && e->trace->points);
+    r.is_bounded = nde_lanes_bounded(e, f);
+    r.records = (e->is_taping && !s->forgets_steps && !r.is_bounded) || s->n_unbiased < s->n_draw;
     f->evaluations = s->evaluations_init;
     int status = begin(&r);
     if (!status)
         status = first_sizes(&r);
+    if (!status && r.is_bounded)
+        status = nde_slots_begin(e, f);
     if (!status)
         clear_saved(&r);
     for (int lane = 0; !status && lane < r.l->n; lane++)

@@ -82,14 +82,14 @@ static size_t bound_of(const NdeEngine *e, const NdeFlow *f)
     double bytes = e->setting[s->set_memory] * 1048576;
     if (s->bound_is_slots)
         bytes = (floor(e->setting[s->set_memory]) + PASSING) * (double)f->tape.slot_bytes +
-                (double)(f->tape.rest_bytes + rounded(point_count(e, s) * sizeof(NdePoint)));
+                (double)(f->tape.rest_bytes + rounded(point_count(e, s) * f->tape.point_bytes));
     return bytes >= 1 ? (size_t)(bytes < most ? bytes : most) : 1; /* 1: too little, as what is not a number */
 }
 
 int nde_tape_check(NdeEngine *e, const NdeFlow *f)
 {
     const NdeSolve *s = f->solve;
-    size_t bound = bound_of(e, f), points = rounded(point_count(e, s) * sizeof(NdePoint));
+    size_t bound = bound_of(e, f), points = rounded(point_count(e, s) * f->tape.point_bytes);
     size_t least = points + LEAST_SLOTS * f->tape.slot_bytes + f->tape.rest_bytes, kib = (least + 1023) / 1024;
     if (!bound || bound >= least)
         return 0;
@@ -108,7 +108,7 @@ int nde_tape_check(NdeEngine *e, const NdeFlow *f)
 /* The one piece of memory of a tape with a bound, and its points. */
 static int reserve(NdeEngine *e, NdeTape *tape, size_t points)
 {
-    size_t point_bytes = rounded(points * sizeof(NdePoint)), bytes = (tape->bound - point_bytes) / ALIGN * ALIGN;
+    size_t bytes = (tape->bound - rounded(points * tape->point_bytes)) / ALIGN * ALIGN;
     if (tape->region && tape->bytes == bytes && (size_t)tape->room == points)
         return 0;
     free(tape->region);
@@ -158,7 +158,7 @@ static void make_room(NdeTape *tape)
 static void note_use(NdeTape *tape)
 {
     size_t lists = (size_t)tape->room_chunk + (size_t)tape->room_rest;
-    size_t use = rounded((size_t)tape->room * sizeof(NdePoint)) + (tape->is_undone ? 2 * tape->turn_bytes : 0);
+    size_t use = rounded((size_t)tape->room * tape->point_bytes) + (tape->is_undone ? 2 * tape->turn_bytes : 0);
     if (tape->bound)
         use += (size_t)tape->places * tape->slot_bytes + ((size_t)tape->rests + 1) * tape->rest_bytes;
     else
