@@ -56,7 +56,7 @@ bool str_set_add(StrSet *set, const char *s);
 const char *str_nearest(const char *name, const char *const *candidate, int n);
 
 /* ---- familiar.c: words of other tools ---- */
-/* How `word` is written here, where `place` is `solve` or `train`, of their clauses, `expression` or `member`; or NULL. */
+/* How `word` is written here, or NULL; place: `solve` or `train`, of clauses, `statement`, `expression` or `member`. */
 const char *familiar_text(const char *place, const char *word);
 
 /* ---- text.c: an indented writer; the only code that prints a number into C ---- */
