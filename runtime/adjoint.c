@@ -99,11 +99,9 @@ static int add_through_dense(Reverse *r, Moment m, int slot, double theta)
 {
     NdeFlow *f = r->f;
     const NdeSolve *s = r->s;
-    int k = 0;
-    for (int i = 0; i < s->n_state; i++)
-        f->call_in[k++] = nde_tape_state(&f->tape, slot, i);
-    for (int i = 0; i < s->n_state; i++)
-        f->call_in[k++] = nde_tape_state(&f->tape, slot + 1, i);
+    int n = s->n_state, k = 2 * n;
+    nde_tape_states(&f->tape, slot, n, f->call_in);
+    nde_tape_states(&f->tape, slot + 1, n, f->call_in + n);
     for (int i = 0; i < s->n_dense; i++)
         f->call_in[k++] = f->dense[i];
     f->theta = theta;
@@ -282,10 +280,9 @@ static int reverse_init(Reverse *r)
 {
     NdeFlow *f = r->f;
     const NdeSolve *s = r->s;
-    int k = 0;
+    int k = s->n_state;
     f->t = nde_tape_point(&f->tape, 0)->t;
-    for (int i = 0; i < s->n_state; i++)
-        f->call_in[k++] = nde_tape_state(&f->tape, 0, i);
+    nde_tape_states(&f->tape, 0, k, f->call_in);
     f->call_in[k++] = (NdeRef){&f->t, 0};
     for (int i = 0; i < s->n_arg; i++)
         f->call_in[k++] = r->in[s->n_state + i];

@@ -68,11 +68,9 @@ static int run_dense(NdeEngine *e, NdeFlow *f, const NdeFn *fn, int slot, const 
                      const NdeRef *to)
 {
     const NdeSolve *s = f->solve;
-    int k = 0;
-    for (int i = 0; i < s->n_state; i++)
-        f->call_in[k++] = nde_tape_state(&f->tape, slot, i);
-    for (int i = 0; i < s->n_state; i++)
-        f->call_in[k++] = nde_tape_state(&f->tape, slot + 1, i);
+    int n = s->n_state, k = 2 * n;
+    nde_tape_states(&f->tape, slot, n, f->call_in);
+    nde_tape_states(&f->tape, slot + 1, n, f->call_in + n);
     for (int i = 0; i < s->n_dense; i++)
         f->call_in[k++] = d[i];
     f->theta = theta;
@@ -159,8 +157,7 @@ static bool is_traced(const NdeEngine *e, const NdeFlow *f)
 
 static int trace_slot(NdeEngine *e, NdeFlow *f, int slot, double t)
 {
-    for (int i = 0; i < f->solve->n_state; i++)
-        f->call_out[i] = nde_tape_state(&f->tape, slot, i);
+    nde_tape_states(&f->tape, slot, f->solve->n_state, f->call_out);
     return nde_trace_row(e, f, t, f->call_out, e->trace->sample);
 }
 

@@ -181,7 +181,7 @@ INLINE NUMBER FAMILY(tanh_change)(NUMBER a, NUMBER b, NUMBER c)
     NUMBER y = above * (1 - b * b) / (below + b * above);
 #endif
     BITS is_large = FAMILY(less)(FAMILY(set)(1), s);
-    if (FAMILY(any)(is_large))
+    if (RARELY(FAMILY(any)(is_large)))
         y = FAMILY(pick)(is_large, FAMILY(tanh)(a + c) - b, y);
     return y;
 }
@@ -224,7 +224,7 @@ INLINE NUMBER FAMILY(sin)(NUMBER a)
     NUMBER whole = FAMILY(nearest)(a * NDE_PER_PI, &n);
     NUMBER y = FAMILY(half_turn)(FAMILY(turned)(a, whole), n);
     BITS is_near = FAMILY(less)(FAMILY(fabs)(a), FAMILY(set)(NDE_SIN_MOST));
-    return FAMILY(any)(~is_near) ? FAMILY(far_sin)(a, y) : y;
+    return RARELY(FAMILY(any)(~is_near)) ? FAMILY(far_sin)(a, y) : y;
 }
 
 /* cos((n + 1/2) pi + r) */
@@ -234,7 +234,7 @@ INLINE NUMBER FAMILY(cos)(NUMBER a)
     NUMBER whole = FAMILY(nearest)(a * NDE_PER_PI - (Real)0.5, &n);
     NUMBER y = FAMILY(half_turn)(FAMILY(turned)(a, whole + (Real)0.5), ~n);
     BITS is_near = FAMILY(less)(FAMILY(fabs)(a), FAMILY(set)(NDE_SIN_MOST));
-    return FAMILY(any)(~is_near) ? FAMILY(far_cos)(a, y) : y;
+    return RARELY(FAMILY(any)(~is_near)) ? FAMILY(far_cos)(a, y) : y;
 }
 
 #undef POLYNOMIAL

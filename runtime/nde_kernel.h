@@ -198,37 +198,37 @@ INLINE void *nde_at_or(const NdeRef *ref, int tile, void *scratch)
 /* ---- watched and held values: see nde_watch and nde_hold in nde.h; n elements ---- */
 INLINE void v_watch(NdeRun *run, int tile, const Vec *v, int n, int line, const char *name)
 {
-    if (run->is_watching)
+    if (RARELY(run->is_watching))
         NDE_NAME(nde_watch)(run, tile, v, (size_t)n * TILE, false, line, name);
 }
 
 INLINE void r_watch(NdeRun *run, int tile, const Real *v, int n, int line, const char *name)
 {
-    if (run->is_watching)
+    if (RARELY(run->is_watching))
         NDE_NAME(nde_watch)(run, tile, v, (size_t)n, false, line, name);
 }
 
 INLINE void d_watch(NdeRun *run, int tile, double v, int line, const char *name)
 {
-    if (run->is_watching)
+    if (RARELY(run->is_watching))
         NDE_NAME(nde_watch)(run, tile, &v, 1, true, line, name);
 }
 
 INLINE void v_hold(NdeRun *run, int tile, Vec *v, int n)
 {
-    if (run->is_holding)
+    if (RARELY(run->is_holding))
         NDE_NAME(nde_hold)(run, tile, v, (size_t)n * TILE, false);
 }
 
 INLINE void r_hold(NdeRun *run, int tile, Real *v, int n)
 {
-    if (run->is_holding)
+    if (RARELY(run->is_holding))
         NDE_NAME(nde_hold)(run, tile, v, (size_t)n, false);
 }
 
 INLINE void d_hold(NdeRun *run, int tile, double *v)
 {
-    if (run->is_holding)
+    if (RARELY(run->is_holding))
         NDE_NAME(nde_hold)(run, tile, v, 1, true);
 }
 

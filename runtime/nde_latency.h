@@ -12,12 +12,6 @@
 
 #include "nde_kernel.h"
 
-#if defined(__GNUC__)
-#define RARELY(x) __builtin_expect(!!(x), 0)
-#else
-#define RARELY(x) (x)
-#endif
-
 /* ---- arrays: n numbers in VECS(n) vectors; the lanes behind the last number hold anything ---- */
 #define VECS(n) (((n) + LANES - 1) / LANES)
 #define ELEMENT(x, e) (((const Real *)(x))[e])

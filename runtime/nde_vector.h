@@ -21,6 +21,11 @@
 #else
 #define NDE_HAS_VECTORS 0
 #endif
+#if defined(__GNUC__)
+#define RARELY(x) __builtin_expect(!!(x), 0)
+#else
+#define RARELY(x) (x)
+#endif
 #if NDE_HAS_VECTORS
 #define INLINE static inline __attribute__((always_inline, unused))
 #if defined(__clang__)

@@ -80,6 +80,7 @@
 #define nde_tape_begin NDE_NAME(nde_tape_begin)
 #define nde_tape_open NDE_NAME(nde_tape_open)
 #define nde_tape_state NDE_NAME(nde_tape_state)
+#define nde_tape_states NDE_NAME(nde_tape_states)
 #define nde_tape_leave NDE_NAME(nde_tape_leave)
 #define nde_tape_pass NDE_NAME(nde_tape_pass)
 #define nde_tape_left NDE_NAME(nde_tape_left)
@@ -155,6 +156,8 @@ int nde_tape_begin(NdeEngine *e, NdeFlow *f, bool is_kept, double t0);
 bool nde_tape_open(NdeEngine *e, NdeTape *tape, int slot);
 /* Where value k of a slot is; the slot is there. */
 NdeRef nde_tape_state(const NdeTape *tape, int slot, int k);
+/* The same of the first n values, to `to`. */
+void nde_tape_states(const NdeTape *tape, int slot, int n, NdeRef *to);
 /* Gives the slot's memory back; pass: unless it is kept as a checkpoint. */
 void nde_tape_leave(NdeTape *tape, int slot);
 void nde_tape_pass(NdeTape *tape, int slot);

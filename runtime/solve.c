@@ -22,8 +22,7 @@ void nde_solve_fill(NdeEngine *e, NdeFlow *f, int slot, double t, double h)
 {
     (void)e;
     int n = f->solve->n_state + f->solve->n_carry;
-    for (int i = 0; i < n; i++)
-        f->step_in[i] = nde_tape_state(&f->tape, slot, i);
+    nde_tape_states(&f->tape, slot, n, f->step_in);
     f->t = t;
     f->h = h;
     f->step_in[n] = (NdeRef){&f->t, 0};
@@ -42,8 +41,7 @@ static int run_step(NdeEngine *e, NdeFlow *f, int slot, double t, double h)
     if (s->is_per_sample)
         return nde_lanes_again(e, f, slot);
     nde_solve_fill(e, f, slot, t, h);
-    for (int i = 0; i < n; i++)
-        f->step_out[i] = nde_tape_state(&f->tape, slot + 1, i);
+    nde_tape_states(&f->tape, slot + 1, n, f->step_out);
     f->step_out[n] = (NdeRef){&f->err, 0};
     for (int i = 0; i < s->n_quantity; i++)
         f->step_out[n + 1 + i] = (NdeRef){&f->quantity[i], 0};
@@ -138,8 +136,7 @@ int nde_solve_undo(NdeEngine *e, NdeFlow *f, int slot)
     if (!nde_tape_open(e, &f->tape, slot))
         return e->error->exit_code;
     nde_solve_fill(e, f, slot + 1, from->t, from->h);
-    for (int i = 0; i < s->n_state + s->n_carry; i++)
-        f->step_out[i] = nde_tape_state(&f->tape, slot, i);
+    nde_tape_states(&f->tape, slot, s->n_state + s->n_carry, f->step_out);
     return nde_frame_run(e, s->inverse, f->step_in, f->step_out);
 }
 
@@ -149,9 +146,8 @@ static int run_init(Flight *w)
 {
     NdeFlow *f = w->f;
     const NdeSolve *s = w->s;
-    int k = 0;
-    for (int i = 0; i < s->n_state; i++)
-        f->call_in[k++] = nde_tape_state(&f->tape, 0, i);
+    int k = s->n_state;
+    nde_tape_states(&f->tape, 0, k, f->call_in);
     f->call_in[k++] = (NdeRef){&f->t, 0};
     for (int i = 0; i < s->n_arg; i++)
         f->call_in[k++] = w->in[s->n_state + i];
@@ -164,9 +160,8 @@ static int run_guess(Flight *w)
 {
     NdeFlow *f = w->f;
     const NdeSolve *s = w->s;
-    int k = 0;
-    for (int i = 0; i < s->n_state + s->n_carry; i++)
-        f->call_in[k++] = nde_tape_state(&f->tape, 0, i);
+    int k = s->n_state + s->n_carry;
+    nde_tape_states(&f->tape, 0, k, f->call_in);
     f->call_in[k++] = (NdeRef){&f->t, 0};
     f->span = w->t1 - w->t0;
     f->call_in[k++] = (NdeRef){&f->span, 0};

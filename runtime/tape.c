@@ -236,11 +236,24 @@ bool nde_tape_open(NdeEngine *e, NdeTape *tape, int slot)
     return true;
 }
 
+static void state_refs(const NdeTape *tape, int slot, int from, int n, NdeRef *to)
+{
+    char *turn = tape->turn + (size_t)(slot % 2) * tape->turn_bytes;
+    char *at = place_memory(tape, nde_tape_point(tape, slot)->place);
+    for (int k = from; k < from + n; k++)
+        *to++ = (NdeRef){(tape->is_turning[k] ? turn : at) + tape->offset[k], tape->step[k]};
+}
+
 NdeRef nde_tape_state(const NdeTape *tape, int slot, int k)
 {
-    char *at = tape->is_turning[k] ? tape->turn + (size_t)(slot % 2) * tape->turn_bytes
-                                   : place_memory(tape, nde_tape_point(tape, slot)->place);
-    return (NdeRef){at + tape->offset[k], tape->step[k]};
+    NdeRef ref;
+    state_refs(tape, slot, k, 1, &ref);
+    return ref;
+}
+
+void nde_tape_states(const NdeTape *tape, int slot, int n, NdeRef *to)
+{
+    state_refs(tape, slot, 0, n, to);
 }
 
 int nde_tape_left(const NdeTape *tape)
