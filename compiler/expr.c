@@ -506,6 +506,7 @@ Value eval(Check *c, Scope *s, Builder *b, Node *node)
     case NODE_INDEX: return eval_index(c, s, b, node);
     case NODE_MEMBER: return eval_member(c, s, b, node);
     case NODE_ARRAY: return eval_array(c, s, b, node);
+    case NODE_SPAN: DIAG_PLAIN(c->diags, SPAN_VALUE, check_span(c, node)); return value_poison();
     case NODE_ERROR: return value_poison();
     default: BUG("'%s' is not an expression", ast_kind_name(node->kind));
     }
