@@ -42,6 +42,8 @@ void *list_grow(Arena *a, void *at, int n, int *room, size_t size);
 const char *str_copy(Arena *a, const char *s, size_t n);
 const char *str_format(Arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool str_eq(const char *a, const char *b);
+/* n > 0 words: "a, b or c", where last is " or ". */
+const char *str_list(Arena *a, const char *const *word, int n, const char *last);
 /* FNV-1a, 64 bits (Fowler, Noll & Vo), of n bytes behind what gave h; the first h is STR_HASH. */
 #define STR_HASH 0xcbf29ce484222325u
 uint64_t str_hash(uint64_t h, const char *s, size_t n);
@@ -54,10 +56,6 @@ typedef struct StrSet {
 bool str_set_add(StrSet *set, const char *s);
 /* The candidate nearest to `name` by edit distance, or NULL if none is near enough to suggest. */
 const char *str_nearest(const char *name, const char *const *candidate, int n);
-
-/* ---- familiar.c: words of other tools ---- */
-/* How `word` is written here, or NULL; place: `solve` or `train`, of clauses, `statement`, `expression` or `member`. */
-const char *familiar_text(const char *place, const char *word);
 
 /* ---- text.c: an indented writer; the only code that prints a number into C ---- */
 typedef struct Text {
@@ -116,6 +114,12 @@ bool diag_has(const Diags *d, DiagId id);
 const char *diag_first_error(const Diags *d);
 /* Sorted by file and position, doubles dropped, at most 20, colours only if `color`. Returns the number of errors. */
 int diag_print(Diags *d, FILE *to, bool color);
+
+/* ---- familiar.c: words of other tools ---- */
+/* How `word` is written here, or NULL; place: `solve` or `train`, of clauses, `statement`, `expression` or `member`. */
+const char *familiar_text(const char *place, const char *word);
+/* Says so as the help of the last message; false if it is no word of other tools. */
+bool familiar_help(Diags *d, const char *place, const char *word);
 #define DIAG_AT(d, id, span, ...) diag_report((d), DIAG_##id, (span), diag_text_##id, __VA_ARGS__)
 #define DIAG_PLAIN(d, id, span) diag_report((d), DIAG_##id, (span), "%s", diag_text_##id)
 

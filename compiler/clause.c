@@ -337,10 +337,7 @@ static void read_controller(Block *k, Node *clause)
             k->solve->controller = rows[i];
             return;
         }
-    const char *list = rows[0];
-    for (size_t i = 1; i < sizeof rows / sizeof *rows; i++)
-        list = str_format(k->c->arena, "%s, %s", list, rows[i]);
-    DIAG_AT(k->c->diags, NO_CONTROLLER, at->span, list);
+    DIAG_AT(k->c->diags, NO_CONTROLLER, at->span, str_list(k->c->arena, rows, sizeof rows / sizeof *rows, ", "));
 }
 
 static void read_memory(Block *k, Node *clause)

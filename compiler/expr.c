@@ -481,10 +481,8 @@ static Value eval_member(Check *c, Scope *s, Builder *b, Node *node)
     if (base.kind == VALUE_solve)
         return solve_member(c, b, &base, node);
     if (base.kind != VALUE_poison) {
-        const char *text = familiar_text("member", node->text);
         DIAG_AT(c->diags, NO_MEMBER, check_span(c, node), value_text(c, &base), node->text);
-        if (text)
-            diag_help(c->diags, "that is written, for example,  %s", text);
+        familiar_help(c->diags, "member", node->text);
     }
     return value_poison();
 }

@@ -20,3 +20,11 @@ const char *familiar_text(const char *place, const char *word)
             return row[i].text;
     return NULL;
 }
+
+bool familiar_help(Diags *d, const char *place, const char *word)
+{
+    const char *text = familiar_text(place, word);
+    if (text)
+        diag_help(d, "that is written, for example,  %s", text);
+    return text != NULL;
+}

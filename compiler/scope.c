@@ -75,10 +75,8 @@ static void report_unknown(Check *c, Scope *s, const char *name, Span span)
         for (int i = 0; i < s->symbols.n; i++)
             list_push(c->arena, names, s->symbols.at[i]->name);
     DIAG_AT(c->diags, NO_SUCH_NAME, span, name);
-    const char *near = str_nearest(name, names.at, names.n), *text = familiar_text("expression", name);
-    if (text)
-        diag_help(c->diags, "that is written, for example,  %s", text);
-    else if (near)
+    const char *near = str_nearest(name, names.at, names.n);
+    if (!familiar_help(c->diags, "expression", name) && near)
         diag_help(c->diags, "did you mean '%s'?", near);
 }
 

@@ -29,6 +29,14 @@ const char *str_format(Arena *a, const char *format, ...)
     return s;
 }
 
+const char *str_list(Arena *a, const char *const *word, int n, const char *last)
+{
+    const char *list = word[0];
+    for (int i = 1; i < n; i++)
+        list = str_format(a, "%s%s%s", list, i + 1 < n ? ", " : last, word[i]);
+    return list;
+}
+
 bool str_eq(const char *a, const char *b)
 {
     if (!a || !b)

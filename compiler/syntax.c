@@ -277,10 +277,7 @@ static const char *wanted_text(Parse *p, Wrong w)
     if (can_end)
         thing[n < MOST ? n++ : MOST - 1] = "the end of the line";
     n = n < MOST ? n : MOST;
-    const char *text = n ? thing[0] : "something else";
-    for (int i = 1; i < n; i++)
-        text = str_format(p->arena, "%s%s%s", text, i + 1 < n ? ", " : " or ", thing[i]);
-    return text;
+    return n ? str_list(p->arena, thing, n, " or ") : "something else";
 }
 
 static const char *found_text(Parse *p, const Wrong *w)
@@ -333,27 +330,19 @@ static void help_nearest(Parse *p, const char *nearest)
         diag_help(p->diags, "did you mean '%s'?", nearest);
 }
 
-static void help_clauses(Parse *p, LevelKind level, const char *const *clause, int n)
-{
-    const char *list = clause[0];
-    for (int i = 1; i < n; i++)
-        list = str_format(p->arena, "%s%s%s", list, i + 1 < n ? ", " : " and ", clause[i]);
-    diag_help(p->diags, "the clauses of '%s' are %s", level_name[level], list);
-}
-
 /* A clause that there is not: what it is called here, the nearest one, or all. */
 static void report_no_clause(Parse *p, const Level *level)
 {
-    const char *word = level->first.text, *clause[PARSE_WORDS], *text = familiar_text(level_name[level->kind], word);
+    const char *word = level->first.text, *block = level_name[level->kind], *clause[PARSE_WORDS];
     int n = parse_clauses(level->kind, clause);
     const char *nearest = str_nearest(word, clause, n);
-    DIAG_AT(p->diags, NO_CLAUSE, level->first.span, word, level_name[level->kind]);
-    if (text)
-        diag_help(p->diags, "that is written, for example,  %s", text);
-    else if (nearest)
+    DIAG_AT(p->diags, NO_CLAUSE, level->first.span, word, block);
+    if (familiar_help(p->diags, block, word))
+        return;
+    if (nearest)
         help_nearest(p, nearest);
     else
-        help_clauses(p, level->kind, clause, n);
+        diag_help(p->diags, "the clauses of '%s' are %s", block, str_list(p->arena, clause, n, " and "));
 }
 
 /* Does the line go on as an equation or a row of a tableau might, with a value that is not one? */
@@ -398,11 +387,8 @@ static bool report_start(Parse *p, const Wrong *w)
         return false;
     const char *word[PARSE_WORDS];
     int n = parse_keywords(level->kind == LEVEL_file, word);
-    const char *text = familiar_text("statement", level->first.text);
     DIAG_AT(p->diags, NO_STATEMENT, level->first.span, level->first.text);
-    if (text)
-        diag_help(p->diags, "that is written, for example,  %s", text);
-    else
+    if (!familiar_help(p->diags, "statement", level->first.text))
         help_nearest(p, str_nearest(level->first.text, word, n));
     return true;
 }
@@ -421,11 +407,9 @@ static bool report_name(Parse *p, const Wrong *w)
 /* The n words of the clause: the nearest one, or all if they are few. */
 static void help_words(Parse *p, const Wrong *w, const char *const *word, int n)
 {
-    const char *nearest = str_nearest(w->token.text, word, n), *list = word[0];
-    for (int i = 1; i < n; i++)
-        list = str_format(p->arena, "%s%s%s", list, i + 1 < n ? ", " : " or ", word[i]);
+    const char *nearest = str_nearest(w->token.text, word, n);
     if (!nearest && n <= 3)
-        diag_help(p->diags, "a word that can stand there is %s", list);
+        diag_help(p->diags, "a word that can stand there is %s", str_list(p->arena, word, n, " or "));
     help_nearest(p, nearest);
 }
 
@@ -459,8 +443,8 @@ static void help_expected(Parse *p, const Wrong *w)
         diag_help(p->diags, "the type of the result stands there, as in  -> real");
     else if (can(w, ':') && !can(w, TOKEN_NUMBER) && !can(w, '*'))
         diag_help(p->diags, "a type stands after the name, as in  x : real[3]");
-    else if (is_found(w, TOKEN_NAME) && can(w, '*') && familiar_text("expression", w->token.text))
-        diag_help(p->diags, "that is written, for example,  %s", familiar_text("expression", w->token.text));
+    else if (is_found(w, TOKEN_NAME) && can(w, '*') && familiar_help(p->diags, "expression", w->token.text))
+        return;
     else if ((is_found(w, TOKEN_NAME) || is_found(w, TOKEN_NUMBER)) && n)
         help_words(p, w, level->clause->word, n);
     else if (is_keyword(w) && can(w, TOKEN_NUMBER))

@@ -182,14 +182,13 @@ static Val hyper_value(Check *c, Builder *b, Node *call, int k, const char *name
 static int find_optimizer(Check *c, Node *call)
 {
     Node *name = call->kind == NODE_CALL ? call->kid[0] : call;
-    const char *list[N_OPTIMIZER], *all = "";
+    const char *list[N_OPTIMIZER];
     for (int i = 0; i < N_OPTIMIZER; i++) {
         if (name->kind == NODE_NAME && str_eq(name->text, optimizers[i].name))
             return i;
         list[i] = optimizers[i].name;
-        all = str_format(c->arena, "%s%s%s", all, i ? ", " : "", list[i]);
     }
-    DIAG_AT(c->diags, NO_OPTIMIZER, name->span, all);
+    DIAG_AT(c->diags, NO_OPTIMIZER, name->span, str_list(c->arena, list, N_OPTIMIZER, ", "));
     const char *near = name->kind == NODE_NAME ? str_nearest(name->text, list, N_OPTIMIZER) : NULL;
     if (near)
         diag_help(c->diags, "did you mean '%s'?", near);

@@ -85,6 +85,15 @@ static void add_direct(Back *r, const NdeMoment *m, int lane)
 
 /* ---- the start ---- */
 
+/* The first result that is the gradient of an argument. */
+static int first_arg_out(const Back *r)
+{
+    int o = 0;
+    for (int i = 0; i < r->s->n_state; i++)
+        o += r->vjp->want[i];
+    return o;
+}
+
 /* What a lane steps from, to another. */
 static void copy_step(Back *r, int lane, int from)
 {
@@ -106,7 +115,7 @@ static void zero_lane(Back *r, int lane)
 static void begin_sums(Back *r)
 {
     const NdeSolve *s = r->s;
-    int o = 0;
+    int o = first_arg_out(r);
     for (int i = 0; i < n_slot(r); i++) {
         NdeRef seed = i < s->n_state ? seed_of(r, i) : (NdeRef){0};
         if (seed.at)
@@ -117,8 +126,6 @@ static void begin_sums(Back *r)
     }
     for (int i = 0; i < s->n_quantity; i++)
         nde_value_zero(r->e, (NdeValue){1, true}, r->l->seed_quantity[i]);
-    for (int i = 0; i < s->n_state; i++)
-        o += r->vjp->want[i];
     for (int i = 0; i < s->n_arg; i++)
         if (r->vjp->want[s->n_state + i]) {
             nde_value_zero(r->e, s->arg[i], r->out[o++]);
@@ -294,9 +301,7 @@ static void fill_out(Back *r, const NdeRef *lambda, bool with_carry, bool is_by_
 static void leave_args(Back *r, int lane, int last)
 {
     const NdeSolve *s = r->s;
-    int o = 0;
-    for (int i = 0; i < s->n_state; i++)
-        o += r->vjp->want[i];
+    int o = first_arg_out(r);
     for (int i = 0; i < s->n_arg; i++) {
         if (!s->arg[i].is_batched) {
             o += r->vjp->want[s->n_state + i];
@@ -361,28 +366,30 @@ static int reverse_row(Back *r, bool is_first)
 
 /* ---- slots, the last first ---- */
 
-/* Cotangents of the lanes' states and of their own arguments, from the places of their samples or back to them. */
+/* A value of the lane's sample, from the place of the sample or back to it. */
+static void move_value(Back *r, NdeValue v, NdeRef of_samples, NdeRef of_lanes, int lane, bool is_back)
+{
+    int sample = r->l->who[lane];
+    if (is_back)
+        nde_lane_copy(r->e, v, of_samples, sample, of_lanes, lane);
+    else
+        nde_lane_copy(r->e, v, of_lanes, lane, of_samples, sample);
+}
+
+/* Cotangents of the lanes' states and of their own arguments. */
 static void move_cotangents(Back *r, bool is_back)
 {
     const NdeSolve *s = r->s;
     for (int lane = 0; lane < r->l->n; lane++) {
-        int sample = r->l->who[lane], o = 0;
-        for (int i = 0; i < n_slot(r); i++) {
-            NdeRef of_sample = r->l->start[i], of_lane = r->after[i];
-            if (is_back)
-                nde_lane_copy(r->e, nde_slot_value(s, i), of_sample, sample, of_lane, lane);
-            else
-                nde_lane_copy(r->e, nde_slot_value(s, i), of_lane, lane, of_sample, sample);
-        }
-        for (int i = 0; i < s->n_state; i++)
-            o += r->vjp->want[i];
+        int o = first_arg_out(r);
+        for (int i = 0; i < n_slot(r); i++)
+            move_value(r, nde_slot_value(s, i), r->l->start[i], r->after[i], lane, is_back);
         for (int i = 0; i < s->n_arg; i++) {
-            bool is_wanted = r->vjp->want[s->n_state + i];
-            if (is_wanted && s->arg[i].is_batched && is_back)
-                nde_lane_copy(r->e, s->arg[i], r->out[o], sample, r->l->g_arg[i], lane);
-            else if (is_wanted && s->arg[i].is_batched)
-                nde_lane_copy(r->e, s->arg[i], r->l->g_arg[i], lane, r->out[o], sample);
-            o += is_wanted;
+            if (!r->vjp->want[s->n_state + i])
+                continue;
+            if (s->arg[i].is_batched)
+                move_value(r, s->arg[i], r->out[o], r->l->g_arg[i], lane, is_back);
+            o++;
         }
     }
 }

@@ -567,25 +567,32 @@ bool nde_data_has(const NdeData *data, int field)
     return data->view[field].field != NULL;
 }
 
+/* Where the row of a sample begins. */
+static const unsigned char *row_of(const NdeView *v, long sample, size_t row)
+{
+    size_t at = ((size_t)sample * v->rows + row) * v->stride + v->first;
+    return v->field->value + at * nde_type_size(v->field->type);
+}
+
+/* Of a large sample its beginning: what follows in order the machine foresees, and all of it would not fit a cache. */
 void nde_data_fetch(const NdeData *data, int field, long sample)
 {
-    enum { LINE = 64 };
+    enum { LINE = 64, LINES = 16 };
     const NdeView *v = &data->view[field];
-    size_t size = nde_type_size(v->field->type);
-    for (size_t row = 0; row < v->rows; row++) {
-        const unsigned char *from = v->field->value + (((size_t)sample * v->rows + row) * v->stride + v->first) * size;
-        for (size_t i = 0; i < v->columns * size; i += LINE)
-            FETCH(from + i);
-    }
+    size_t bytes = v->columns * nde_type_size(v->field->type), lines = 0;
+    for (size_t row = 0; row < v->rows; row++)
+        for (size_t i = 0; i < bytes; i += LINE, lines++) {
+            if (lines == LINES)
+                return;
+            FETCH(row_of(v, sample, row) + i);
+        }
 }
 
 void nde_data_get(const NdeData *data, int field, long sample, double *out)
 {
     const NdeView *v = &data->view[field];
-    size_t size = nde_type_size(v->field->type);
     for (size_t row = 0; row < v->rows; row++, out += v->columns) {
-        size_t at = ((size_t)sample * v->rows + row) * v->stride + v->first;
-        const unsigned char *from = v->field->value + at * size;
+        const unsigned char *from = row_of(v, sample, row);
         if (v->field->type == NDE_BYTE) {
             for (size_t i = 0; i < v->columns; i++)
                 out[i] = v->byte[from[i]];
