@@ -83,6 +83,26 @@ static void adjoint_costs(Arena *a, const Plan *plan, const Solve *s, FILE *to)
     fprintf(to, "  %s: %d numbers; %s operations a step and sample\n", s->name, numbers, human(a, step_flops(plan, s)));
 }
 
+/* What the tape keeps of all steps, and how much that may be. */
+static void bound_costs(Arena *a, const Model *m, const Solve *s, FILE *to)
+{
+    bool is_list = s->is_per_sample && s->set_memory < 0;
+    if (s->is_per_sample)
+        fprintf(to, "  each sample has its own steps%s\n", is_list ? ", and a list of the states at their ends" : "");
+    if (is_list)
+        return;
+    if (s->adjoint == ADJOINT_backsolve)
+        fprintf(to, "  no tape: the reverse solves the states backwards too\n");
+    else if (adjoint_is_continuous(s->adjoint))
+        fprintf(to, "  no bound of the tape: all states, and up to 1 GiB of stage derivatives\n");
+    else if (s->set_memory < 0)
+        fprintf(to, "  no bound of the tape: all states, and up to 1 GiB of what else the reverse reads\n");
+    else
+        fprintf(to, "  the tape takes at most %s %s: what does not fit is formed again in the reverse\n",
+                num_text(a, m->settings.at[s->set_memory].value, false),
+                s->bound_is_slots ? "checkpoints, and both ends of a step" : "MiB");
+}
+
 static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve *s, FILE *to)
 {
     const Tableau *t = s->method;
@@ -123,18 +143,7 @@ static void solve_costs(Arena *a, const Model *m, const Plan *plan, const Solve 
         fprintf(to, ", and %d that are formed again%s", bytes * residual,
                 s->is_per_sample ? "" : " where memory is short");
     fprintf(to, "\n");
-    if (s->is_per_sample)
-        fprintf(to, "  each sample has its own steps, and a list of the states at their ends\n");
-    else if (s->adjoint == ADJOINT_backsolve)
-        fprintf(to, "  no tape: the reverse solves the states backwards too\n");
-    else if (adjoint_is_continuous(s->adjoint))
-        fprintf(to, "  no bound of the tape: all states, and up to 1 GiB of stage derivatives\n");
-    else if (s->set_memory < 0)
-        fprintf(to, "  no bound of the tape: all states, and up to 1 GiB of what else the reverse reads\n");
-    else
-        fprintf(to, "  the tape takes at most %s %s: what does not fit is formed again in the reverse\n",
-                num_text(a, m->settings.at[s->set_memory].value, false),
-                s->bound_is_slots ? "checkpoints, and both ends of a step" : "MiB");
+    bound_costs(a, m, s, to);
     if (s->backward)
         adjoint_costs(a, plan, s->backward->solve, to);
 }

@@ -79,6 +79,8 @@ train {
 END
 sed 's/discrete.*/discrete/' own.nde >all.nde
 for name in own all; do "$ndec" build --draft $name.nde -o $name >out 2>err || fail "build $name"; done
+"$ndec" explain own.nde >out 2>err || fail 'explain'
+if grep -q 'the tape takes at most 16.0 checkpoints' out; then ok 'explain tells the bound'; else fail 'explain does not'; fi
 for n in 1 2 4 16 1000; do
     passes "own steps, $n checkpoints" ./own gradient -o own$n.safetensors --set flow.checkpoints=$n
     [ $n = 1000 ] || [ $n = 1 ] || same "own steps, $n checkpoints: no other bit" own$n.safetensors own1.safetensors
