@@ -216,17 +216,27 @@ static bool find_product(const Sample *s, const Ins *ins, Product *p)
     return true;
 }
 
+/* The sum of n terms, long ones in halves: so fewer additions wait for one another. */
+static const char *sum_of(Arena *a, int n, const char *const *term)
+{
+    if (n > 4)
+        return str_format(a, "(%s) + (%s)", sum_of(a, n / 2, term), sum_of(a, n - n / 2, term + n / 2));
+    Text sum = text_new(a);
+    for (int l = 0; l < n; l++)
+        text_add(&sum, "%s%s", l ? " + " : "", term[l]);
+    return sum.at;
+}
+
 /* Small times small: one line for each row. */
 static void product_of_scalars(Sample *s, Val v, const Product *p)
 {
-    const char *name = str_format(s->a, "%s%u", s->prefix, v);
+    const char *name = str_format(s->a, "%s%u", s->prefix, v), **term = ARENA_NEW(s->a, const char *, p->k + 1);
     sample_wait(s, ins_of(s, v));
     for (int r = 0; r < p->m; r++) {
-        Text sum = text_new(s->a);
         for (int l = 0; l < p->k; l++)
-            text_add(&sum, "%s%s * %s", l ? " + " : "", sample_element(s, p->w, r * p->row + l * p->col),
-                     sample_element(s, p->x, l));
-        text_line(sample_text(s, v), "const Real %s_%d = %s;", name, r, sum.at);
+            term[l] = str_format(s->a, "%s * %s", sample_element(s, p->w, r * p->row + l * p->col),
+                                 sample_element(s, p->x, l));
+        text_line(sample_text(s, v), "const Real %s_%d = %s;", name, r, sum_of(s->a, p->k, term));
     }
     s->rep[v] = rep_scalars(s->a, p->m, name);
 }
@@ -282,7 +292,7 @@ void product_emit(Sample *s, Val v)
     if (s->is_fixed[v] || !find_product(s, ins_of(s, v), &p)) {
         sample_wait(s, ins_of(s, v));
         call_kernel(s, v);
-    } else if (p.m <= LATENCY_SCALARS && p.m * p.k <= LATENCY_UNROLLED) {
+    } else if (p.m <= LATENCY_SCALARS && p.k <= LATENCY_SHORT) {
         product_of_scalars(s, v, &p);
     } else if (p.m <= LATENCY_SCALARS || p.k > 4 * p.m) {
         product_by_rows(s, v, &p);

@@ -12,7 +12,7 @@ typedef struct Form {
     Arena *a;
     const Solve *s;
     Latency l;
-    Text head, body;
+    Text *to, head, body;
     Weights weights;
     Rep *arg, *state; /* p..; u.. and c.. */
 } Form;
@@ -349,11 +349,11 @@ static void put_ends(Form *f)
 
 static void emit_weights(Form *f, const char *name)
 {
-    text_open(f->e->to, "struct weights_%s {", name);
+    text_open(f->to, "struct weights_%s {", name);
     for (int i = 0; i < f->weights.at.n; i++)
-        text_line(f->e->to, "Vec w%d[%d][VECS(%d)];", i, f->weights.at.at[i].m, f->weights.at.at[i].n);
-    text_close(f->e->to, "};");
-    text_add(f->e->to, "\n");
+        text_line(f->to, "Vec w%d[%d][VECS(%d)];", i, f->weights.at.at[i].m, f->weights.at.at[i].n);
+    text_close(f->to, "};");
+    text_add(f->to, "\n");
 }
 
 static double setting(const Form *f, int index, double otherwise)
@@ -361,13 +361,26 @@ static double setting(const Form *f, int index, double otherwise)
     return index < 0 ? otherwise : f->e->p->model->settings.at[index].value;
 }
 
-const char *emit_latency(Emit *e, const Solve *s, const char **bytes)
+static int longest_of(const Fn *step)
 {
-    Form f = {.e = e, .a = e->a, .s = s, .l = latency_of(e->p->model, s)};
-    *bytes = "0";
+    int longest = 0;
+    for (int v = 0; v < step->ins.n; v++) {
+        Type t = step->ins.at[v].type;
+        if (t.is_batched && type_size(t) > longest)
+            longest = type_size(t);
+    }
+    return longest;
+}
+
+LatencyCode emit_latency(Emit *e, const Solve *s, Text *to)
+{
+    Form f = {.e = e, .a = e->a, .s = s, .l = latency_of(e->p->model, s), .to = to};
+    LatencyCode code = {"NULL", "0", 0};
     if (f.l.refusal || e->p->is_double != e->p->model->is_double)
-        return "NULL";
+        return code;
     const char *name = str_format(e->a, "latency_%s", emit_solve_name(e, s) + 10);
+    code.name = name;
+    code.longest = longest_of(f.l.step);
     f.head = text_new(e->a);
     f.body = text_new(e->a);
     f.head.depth = f.body.depth = 1;
@@ -388,18 +401,18 @@ const char *emit_latency(Emit *e, const Solve *s, const char **bytes)
     text_line(&f.body, "return true;");
     if (f.weights.at.n) {
         emit_weights(&f, name);
-        *bytes = str_format(e->a, "sizeof(struct weights_%s)", name);
+        code.weights = str_format(e->a, "sizeof(struct weights_%s)", name);
     }
-    text_line(e->to, "/* %s for one sample, from the start of the span to its end. */", s->name);
-    text_line(e->to, "static bool %s(const NdeRun *run, const NdeRef *in, const NdeRef *out, NdeLatency *at)", name);
-    text_open(e->to, "{");
+    text_line(to, "/* %s for one sample, from the start of the span to its end. */", s->name);
+    text_line(to, "static bool %s(const NdeRun *run, const NdeRef *in, const NdeRef *out, NdeLatency *at)", name);
+    text_open(to, "{");
     if (f.weights.at.n)
-        text_line(e->to, "struct weights_%s *const weights = at->work;", name);
-    text_line(e->to, "(void)run;");
-    e->to->depth = 0;
-    text_add(e->to, "%s%s", f.head.at, f.body.at);
-    e->to->depth = 1;
-    text_close(e->to, "}");
-    text_add(e->to, "\n");
-    return name;
+        text_line(to, "struct weights_%s *const weights = at->work;", name);
+    text_line(to, "(void)run;");
+    to->depth = 0;
+    text_add(to, "%s%s", f.head.at, f.body.at);
+    to->depth = 1;
+    text_close(to, "}");
+    text_add(to, "\n");
+    return code;
 }

@@ -126,7 +126,7 @@ static const char *read_back_table(Emit *e, const Solve *s, const SolveVjp *v)
 
 /* Evaluations of the field: a method that carries k1 takes it from the step before, and `init` makes the first one;
  * `guess` needs k1 and one evaluation more (Hairer, Norsett & Wanner 1993, II.4). */
-static void emit_solve_table(Emit *e, const Solve *s, int index)
+static void emit_solve_table(Emit *e, const Solve *s, int index, LatencyCode latency)
 {
     const Tableau *method = s->method;
     int has_k1 = method->slope != NULL;
@@ -139,12 +139,11 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
     int before_dense = s->n_state + s->n_carry + 1 + s->n_quantity;
     const char *dense =
         s->step_keep ? value_table(e, s, "dense", s->step_keep, true, before_dense, s->n_dense) : "NULL";
-    const char *names = state_names(e, s), *how = quantity_table(e, s), *lifted = lifted_table(e, s), *bytes;
+    const char *names = state_names(e, s), *how = quantity_table(e, s), *lifted = lifted_table(e, s);
     const SolveVjp *v = plan_vjp_of(e->p->model, s);
     const char *back = read_back_table(e, s, v), *residual = "NULL";
     if (v && v->record)
         residual = value_table(e, s, "residual", v->record, true, v->record->out.n - v->n_residual, v->n_residual);
-    const char *latency = emit_latency(e, s, &bytes);
     text_open(e->to, "static const NdeSolve %s = {", emit_solve_name(e, s));
     text_line(e->to, ".name = %s, .index = %d, .line = %d, .method = %s,", quoted(e, s->name), index,
               line_of(e, s->span), quoted(e, method->name));
@@ -188,7 +187,7 @@ static void emit_solve_table(Emit *e, const Solve *s, int index)
     text_line(e->to, ".set_memory = %d, .bound_is_slots = %s, .controller = %s,", s->set_memory,
               truth(s->bound_is_slots), quoted(e, s->controller));
     text_line(e->to, ".set_pid = %d,", s->set_pid);
-    text_line(e->to, ".latency = %s, .latency_bytes = %s, .forgets_steps = %s,", latency, bytes,
+    text_line(e->to, ".latency = %s, .latency_bytes = %s, .forgets_steps = %s,", latency.name, latency.weights,
               truth(s->adjoint == ADJOINT_backsolve || s->adjoint == ADJOINT_forward));
     text_line(e->to, ".n_extra = %d, .n_moment = %d, .extra = %s, .moment = %s, .rate = %s};", s->n_extra, s->n_moment,
               extra, moment, whole_ref(e, s->rate));
@@ -429,7 +428,7 @@ static void emit_head(Emit *e)
     const Train *train = e->p->model->train_block;
     if (train && !plan_has_products(e->p)) /* how many vectors a tile has: see nde_vector.h */
         text_line(e->to, "#define NDE_BATCH %.0f", e->p->model->settings.at[train->set_batch].value);
-    text_line(e->to, "#include \"nde_latency.h\"");
+    text_line(e->to, "#include \"nde_kernel.h\"");
     text_add(e->to, "\n");
 }
 
@@ -445,13 +444,36 @@ static size_t find_params(Emit *e)
     return n;
 }
 
-/* A program refers to its solves, a solve to its functions. */
+static LatencyCode *emit_latencies(Emit *e)
+{
+    const Module *m = e->p->m;
+    LatencyCode *code = ARENA_NEW(e->a, LatencyCode, m->solves.n + 1);
+    Text all = text_new(e->a);
+    int longest = 0;
+    for (int i = 0; i < m->solves.n; i++) {
+        code[i] = emit_latency(e, m->solves.at[i], &all);
+        longest = code[i].longest > longest ? code[i].longest : longest;
+    }
+    text_line(e->to, "#define NDE_LONGEST %d", longest); /* how long vectors are: see there */
+    text_line(e->to, "#include \"nde_latency.h\"");
+    text_add(e->to, "\n%s", all.at);
+    return code;
+}
+
+/* Functions over tiles, those of the programs last; then, with other vectors, what solves one sample. A program refers
+ * to its solves, a solve to its functions. */
 static void emit_functions(Emit *e)
 {
     const Module *m = e->p->m;
     const Model *model = e->p->model;
     const Fn *program[] = {model->train, model->eval, model->predict, model->hyper};
-    for (int pass = 0; pass < 2; pass++) {
+    for (int i = 0; i < m->solves.n; i++)
+        text_line(e->to, "static const NdeSolve %s;", emit_solve_name(e, m->solves.at[i]));
+    for (int i = 0; i < m->vjps.n; i++)
+        if (plan_solve_of(e->p->model, i))
+            text_line(e->to, "static const NdeSolveVjp nde_reverse_%d;", i);
+    text_add(e->to, "\n");
+    for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < e->p->fns.n; i++) {
             bool is_program = false;
             for (int k = 0; k < 4; k++)
@@ -459,11 +481,11 @@ static void emit_functions(Emit *e)
             if (is_program == (pass == 1))
                 emit_fn(e, e->p->fns.at[i]);
         }
-        for (int i = 0; pass == 0 && i < m->solves.n; i++)
-            emit_solve_table(e, m->solves.at[i], i);
-        for (int i = 0; pass == 0 && i < m->vjps.n; i++)
-            emit_vjp_table(e, i);
-    }
+    LatencyCode *latency = emit_latencies(e);
+    for (int i = 0; i < m->solves.n; i++)
+        emit_solve_table(e, m->solves.at[i], i, latency[i]);
+    for (int i = 0; i < m->vjps.n; i++)
+        emit_vjp_table(e, i);
 }
 
 void emit_model(Text *out, const Model *model, bool is_double, bool with_main)

@@ -81,7 +81,13 @@ void form_emit(Sample *s, Val v);
 void product_emit(Sample *s, Val v);
 
 /* ---- emit_latency.c ---- */
-/* The latency form of a solve, and its name as text, or "NULL"; bytes: of its packed weights, as text. */
-const char *emit_latency(Emit *e, const Solve *s, const char **bytes);
+typedef struct LatencyCode {
+    const char *name;    /* of the C function, or "NULL" */
+    const char *weights; /* bytes of its packed weights, as text */
+    int longest;         /* numbers of the longest array that a step computes */
+} LatencyCode;
+
+/* Prints the latency form of a solve, if it has one. */
+LatencyCode emit_latency(Emit *e, const Solve *s, Text *to);
 
 #endif

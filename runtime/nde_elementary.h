@@ -1,6 +1,7 @@
-/* nde_elementary.h: the elementary functions, once for every family: nde_math.h includes this with
+/* nde_elementary.h: the elementary functions, once for every family: nde_math.h and nde_latency.h include this with
  *   FAMILY(name)  the family's name of a function,
- *   NUMBER, BITS  what it works on, Real or Vec, and the unsigned integers of the same size.
+ *   NUMBER, BITS  what it works on, Real or a vector, and the unsigned integers of the same size,
+ *   BYTES         of a vector how long it is.
  * Nothing here branches on a value, but for arguments of sin and cos that are far away; so a lane's result depends on
  * its own argument alone. No step relies on a product being rounded: it may be fused with a sum, or not. */
 
@@ -180,9 +181,8 @@ INLINE NUMBER FAMILY(tanh_change)(NUMBER a, NUMBER b, NUMBER c)
     NUMBER s = c * c, above = c * POLYNOMIAL(s, nde_tanh_near_above), below = (s * p[2] + p[1]) * s + p[0];
     NUMBER y = above * (1 - b * b) / (below + b * above);
 #endif
-    BITS is_large = FAMILY(less)(FAMILY(set)(1), s);
-    if (RARELY(FAMILY(any)(is_large)))
-        y = FAMILY(pick)(is_large, FAMILY(tanh)(a + c) - b, y);
+    if (RARELY(!FAMILY(all_less)(s, FAMILY(set)(1))))
+        y = FAMILY(pick)(FAMILY(less)(s, FAMILY(set)(1)), y, FAMILY(tanh)(a + c) - b);
     return y;
 }
 
@@ -217,14 +217,29 @@ INLINE NUMBER FAMILY(half_turn)(NUMBER r, BITS lowest)
     return FAMILY(real)(FAMILY(bits)(y) ^ (lowest << (8 * sizeof(Real) - 1)));
 }
 
+#ifdef BYTES
+KERNEL NUMBER FAMILY(far_sin)(NUMBER a, NUMBER y)
+{
+    for (int l = 0; l < BYTES / (int)sizeof(Real); l++)
+        y[l] = r_fabs(a[l]) < NDE_SIN_MOST ? y[l] : r_far_sin(a[l], y[l]);
+    return y;
+}
+
+KERNEL NUMBER FAMILY(far_cos)(NUMBER a, NUMBER y)
+{
+    for (int l = 0; l < BYTES / (int)sizeof(Real); l++)
+        y[l] = r_fabs(a[l]) < NDE_SIN_MOST ? y[l] : r_far_cos(a[l], y[l]);
+    return y;
+}
+#endif
+
 /* sin(n pi + r) */
 INLINE NUMBER FAMILY(sin)(NUMBER a)
 {
     BITS n;
     NUMBER whole = FAMILY(nearest)(a * NDE_PER_PI, &n);
     NUMBER y = FAMILY(half_turn)(FAMILY(turned)(a, whole), n);
-    BITS is_near = FAMILY(less)(FAMILY(fabs)(a), FAMILY(set)(NDE_SIN_MOST));
-    return RARELY(FAMILY(any)(~is_near)) ? FAMILY(far_sin)(a, y) : y;
+    return RARELY(!FAMILY(all_less)(FAMILY(fabs)(a), FAMILY(set)(NDE_SIN_MOST))) ? FAMILY(far_sin)(a, y) : y;
 }
 
 /* cos((n + 1/2) pi + r) */
@@ -233,8 +248,7 @@ INLINE NUMBER FAMILY(cos)(NUMBER a)
     BITS n;
     NUMBER whole = FAMILY(nearest)(a * NDE_PER_PI - (Real)0.5, &n);
     NUMBER y = FAMILY(half_turn)(FAMILY(turned)(a, whole + (Real)0.5), ~n);
-    BITS is_near = FAMILY(less)(FAMILY(fabs)(a), FAMILY(set)(NDE_SIN_MOST));
-    return RARELY(FAMILY(any)(~is_near)) ? FAMILY(far_cos)(a, y) : y;
+    return RARELY(!FAMILY(all_less)(FAMILY(fabs)(a), FAMILY(set)(NDE_SIN_MOST))) ? FAMILY(far_cos)(a, y) : y;
 }
 
 #undef POLYNOMIAL

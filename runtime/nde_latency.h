@@ -12,6 +12,56 @@
 
 #include "nde_kernel.h"
 
+/* ---- vectors: of 32 bytes where those of a tile have 64, unless the longest array (NDE_LONGEST numbers) fills eight
+ * of these. The numbers of a sample are often read one by one, and from the upper half of a long vector that takes
+ * longer: Pleiades by a third, 2-50-2 by a sixth. From here on Vec, LANES and v_ are the shorter ones. ---- */
+#ifndef NDE_LONGEST
+#define NDE_LONGEST 0
+#endif
+#if NDE_HAS_VECTORS && NDE_VECTOR_BYTES == 64 && NDE_LONGEST < 8 * NDE_BATCH_LANES
+#define NDE_SAMPLE_BYTES 32
+typedef Real SampleVec __attribute__((vector_size(NDE_SAMPLE_BYTES), may_alias));
+typedef LaneBits SampleBits __attribute__((vector_size(NDE_SAMPLE_BYTES), may_alias));
+#define FAMILY(name) s_##name
+#define NUMBER SampleVec
+#define BITS SampleBits
+#define BYTES NDE_SAMPLE_BYTES
+#include "nde_family.h"
+#include "nde_elementary.h"
+#undef FAMILY
+#undef NUMBER
+#undef BITS
+#undef BYTES
+#define Vec SampleVec
+#define VecBits SampleBits
+#define LANES (NDE_SAMPLE_BYTES / (int)sizeof(Real))
+#define v_set s_set
+#define v_lane s_lane
+#define v_load s_load
+#define v_sqrt s_sqrt
+#define v_fabs s_fabs
+#define v_pow s_pow
+#define v_where s_where
+#define v_most s_most
+#define v_least s_least
+#define v_gt s_gt
+#define v_ge s_ge
+#define v_eq s_eq
+#define v_exp s_exp
+#define v_expm1 s_expm1
+#define v_log s_log
+#define v_log1p s_log1p
+#define v_sin s_sin
+#define v_cos s_cos
+#define v_tanh s_tanh
+#define v_erf s_erf
+#define v_sigmoid s_sigmoid
+#define v_softplus s_softplus
+#define v_tanh_change s_tanh_change
+#else
+#define NDE_SAMPLE_BYTES NDE_VECTOR_BYTES
+#endif
+
 /* ---- arrays: n numbers in VECS(n) vectors; the lanes behind the last number hold anything ---- */
 #define VECS(n) (((n) + LANES - 1) / LANES)
 #define ELEMENT(x, e) (((const Real *)(x))[e])
@@ -63,11 +113,11 @@ INLINE Real l_sum8(Lanes8 a)
 
 INLINE Real l_sum(Vec a)
 {
-#if defined(NDE_DOUBLE) && NDE_VECTOR_BYTES == 16
+#if defined(NDE_DOUBLE) && NDE_SAMPLE_BYTES == 16
     return l_sum2(a);
-#elif NDE_VECTOR_BYTES == 16 || (defined(NDE_DOUBLE) && NDE_VECTOR_BYTES == 32)
+#elif NDE_SAMPLE_BYTES == 16 || (defined(NDE_DOUBLE) && NDE_SAMPLE_BYTES == 32)
     return l_sum4(a);
-#elif NDE_VECTOR_BYTES == 32 || defined(NDE_DOUBLE)
+#elif NDE_SAMPLE_BYTES == 32 || defined(NDE_DOUBLE)
     return l_sum8(a);
 #else
     return l_sum8(HALVE_16(a));
@@ -124,21 +174,14 @@ INLINE void l_pack(Vec *to, const Real *from, int m, int n, ptrdiff_t row, ptrdi
     }
 }
 
-/* n vectors of products by h, which the C compiler is to read from memory one by one, not take apart in registers. Of
- * vectors of 64 bytes, halves: where whole ones were stored, the numbers read from them cost a Xeon 100 cycles a step. */
+/* n vectors of products by h, which the C compiler is to read from memory one by one, not take apart in registers. */
 INLINE void l_multiples(Vec *to, const Real *from, int n, Real h)
 {
-#if NDE_HAS_VECTORS
-    enum { BYTES = NDE_VECTOR_BYTES < 32 ? NDE_VECTOR_BYTES : 32, AT_ONCE = BYTES / sizeof(Real) };
-    typedef Real Part __attribute__((vector_size(BYTES), may_alias, aligned(sizeof(Real))));
-    Part *part = (Part *)to;
-    const int parts = n * LANES / AT_ONCE;
-    UNROLL for (int i = 0; i < parts; i++) part[i] = *(const Part *)(from + (ptrdiff_t)i * AT_ONCE) * h;
-    for (int i = 0; i < parts; i++)
-        __asm__("" : "+m"(part[i]));
-#else
     for (int i = 0; i < n; i++)
-        to[i] = from[i] * h;
+        to[i] = v_load(from + (ptrdiff_t)i * LANES) * h;
+#if NDE_HAS_VECTORS
+    for (int i = 0; i < n; i++)
+        __asm__("" : "+m"(to[i]));
 #endif
 }
 
@@ -150,8 +193,8 @@ INLINE Real l_get(const NdeRef *from, int e)
 
 INLINE void l_put(const NdeRef *to, int e, Real value)
 {
-    for (int q = 0; q < NV; q++)
-        ((Vec *)to->at)[(ptrdiff_t)e * NV + q] = v_set(value);
+    for (int l = 0; l < TILE; l++)
+        ((Real *)to->at)[(ptrdiff_t)e * TILE + l] = value;
 }
 
 /* ---- products that would be long as straight code ----

@@ -145,27 +145,15 @@ INLINE Real r_far_cos(Real a, Real y)
 #undef BITS
 
 #if NDE_HAS_VECTORS
-KERNEL Vec v_far_sin(Vec a, Vec y)
-{
-    for (int l = 0; l < LANES; l++)
-        y[l] = r_fabs(a[l]) < NDE_SIN_MOST ? y[l] : r_far_sin(a[l], y[l]);
-    return y;
-}
-
-KERNEL Vec v_far_cos(Vec a, Vec y)
-{
-    for (int l = 0; l < LANES; l++)
-        y[l] = r_fabs(a[l]) < NDE_SIN_MOST ? y[l] : r_far_cos(a[l], y[l]);
-    return y;
-}
-
 #define FAMILY(name) v_##name
 #define NUMBER Vec
 #define BITS VecBits
+#define BYTES NDE_VECTOR_BYTES
 #include "nde_elementary.h"
 #undef FAMILY
 #undef NUMBER
 #undef BITS
+#undef BYTES
 #else
 #define v_exp r_exp
 #define v_expm1 r_expm1

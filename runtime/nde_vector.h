@@ -196,9 +196,9 @@ INLINE Real r_pick(LaneBits m, Real b, Real c)
     return r_real((m & r_bits(b)) | (~m & r_bits(c)));
 }
 
-INLINE bool r_any(LaneBits m)
+INLINE bool r_all_less(Real a, Real b)
 {
-    return m != 0;
+    return a < b;
 }
 
 INLINE Real r_least(Real limit, Real a)
@@ -271,179 +271,15 @@ INLINE Vec v_load(const Real *a)
 }
 #else
 
-/* One broadcast instruction; an element loop would be built lane by lane. a - 0 is a, also for -0. */
-INLINE Vec v_set(Real a)
-{
-    return a - (Vec){0};
-}
-
-INLINE double v_lane(Vec a, int lane)
-{
-    return (double)a[lane];
-}
-
-/* From an address that need not be aligned. */
-INLINE Vec v_load(const Real *a)
-{
-    return *(const VecAnywhere *)a;
-}
-
-/* The first n lanes from there, zero behind them; and back. */
-INLINE Vec v_load_some(const Real *a, int n)
-{
-    if (n == LANES)
-        return v_load(a);
-    Vec v = {0};
-    for (int l = 0; l < n; l++)
-        v[l] = a[l];
-    return v;
-}
-
-INLINE void v_store_some(Real *a, Vec v, int n)
-{
-    if (n == LANES)
-        *(VecAnywhere *)a = v;
-    else
-        for (int l = 0; l < n; l++)
-            a[l] = v[l];
-}
-
-INLINE VecBits v_bits(Vec a)
-{
-    return (VecBits)a;
-}
-
-INLINE Vec v_real(VecBits bits)
-{
-    return (Vec)bits;
-}
-
-/* What the machine does in one instruction, but the compiler does not find in vector arithmetic. */
-#if NDE_VECTOR_BYTES == 64
-#ifdef NDE_DOUBLE
-#define V_BUILTIN(name) (Vec) _mm512_##name##_pd
-typedef __m512d VecMachine;
-#else
-#define V_BUILTIN(name) (Vec) _mm512_##name##_ps
-typedef __m512 VecMachine;
-#endif
-#elif defined(__AVX__)
-typedef Vec VecMachine;
-#ifdef NDE_DOUBLE
-#define V_BUILTIN(name) __builtin_ia32_##name##pd256
-#else
-#define V_BUILTIN(name) __builtin_ia32_##name##ps256
-#endif
-#elif defined(__SSE4_1__)
-typedef Vec VecMachine;
-#ifdef NDE_DOUBLE
-#define V_BUILTIN(name) __builtin_ia32_##name##pd
-#else
-#define V_BUILTIN(name) __builtin_ia32_##name##ps
-#endif
-#endif
-
-/* b where m is all ones, c where it is 0. */
-INLINE Vec v_pick(VecBits m, Vec b, Vec c)
-{
-#if defined(V_BUILTIN) && NDE_VECTOR_BYTES < 64
-    return V_BUILTIN(blendv)(c, b, (Vec)m);
-#else
-    return (Vec)((m & (VecBits)b) | (~m & (VecBits)c));
-#endif
-}
-
-#ifdef V_BUILTIN
-INLINE Vec v_sqrt(Vec a)
-{
-    return V_BUILTIN(sqrt)((VecMachine)a);
-}
-
-/* The second operand where one of them is NaN. */
-INLINE Vec v_least(Vec limit, Vec a)
-{
-    return V_BUILTIN(min)((VecMachine)limit, (VecMachine)a);
-}
-
-INLINE Vec v_most(Vec limit, Vec a)
-{
-    return V_BUILTIN(max)((VecMachine)limit, (VecMachine)a);
-}
-#else
-INLINE Vec v_sqrt(Vec a)
-{
-#if defined(__aarch64__) && defined(NDE_DOUBLE)
-    return (Vec)vsqrtq_f64((float64x2_t)a);
-#elif defined(__aarch64__)
-    return (Vec)vsqrtq_f32((float32x4_t)a);
-#else
-    for (int l = 0; l < LANES; l++)
-        a[l] = r_sqrt(a[l]);
-    return a;
-#endif
-}
-
-INLINE Vec v_least(Vec limit, Vec a)
-{
-    return v_pick((VecBits)(limit < a), limit, a);
-}
-
-INLINE Vec v_most(Vec limit, Vec a)
-{
-    return v_pick((VecBits)(limit > a), limit, a);
-}
-#endif
-
-INLINE VecBits v_less(Vec a, Vec b)
-{
-    return (VecBits)(a < b);
-}
-
-INLINE bool v_any(VecBits m)
-{
-#if NDE_VECTOR_BYTES == 64
-    return _mm512_test_epi32_mask((__m512i)m, (__m512i)m) != 0;
-#elif defined(V_BUILTIN)
-    return V_BUILTIN(movmsk)((Vec)m) != 0;
-#else
-    LaneBits any = 0;
-    for (int l = 0; l < LANES; l++)
-        any |= m[l];
-    return any != 0;
-#endif
-}
-
-INLINE Vec v_where(Vec c, Vec a, Vec b)
-{
-    return v_pick((VecBits)(c != v_set(0)), a, b);
-}
-
-INLINE Vec v_gt(Vec a, Vec b)
-{
-    return (Vec)((VecBits)(a > b) & (VecBits)v_set(1));
-}
-
-INLINE Vec v_ge(Vec a, Vec b)
-{
-    return (Vec)((VecBits)(a >= b) & (VecBits)v_set(1));
-}
-
-INLINE Vec v_eq(Vec a, Vec b)
-{
-    return (Vec)((VecBits)(a == b) & (VecBits)v_set(1));
-}
-
-INLINE Vec v_fabs(Vec a)
-{
-    return (Vec)((VecBits)a & ~(VecBits)v_set((Real)-0.0));
-}
-
-INLINE Vec v_pow(Vec a, Vec b)
-{
-    for (int l = 0; l < LANES; l++)
-        a[l] = r_pow(a[l], b[l]);
-    return a;
-}
+#define FAMILY(name) v_##name
+#define NUMBER Vec
+#define BITS VecBits
+#define BYTES NDE_VECTOR_BYTES
+#include "nde_family.h"
+#undef FAMILY
+#undef NUMBER
+#undef BITS
+#undef BYTES
 #endif
 
 /* Sum over the samples of a tile, in the order of the lanes. */
