@@ -450,11 +450,14 @@ static LatencyCode *emit_latencies(Emit *e)
     LatencyCode *code = ARENA_NEW(e->a, LatencyCode, m->solves.n + 1);
     Text all = text_new(e->a);
     int longest = 0;
+    bool has_weights = false;
     for (int i = 0; i < m->solves.n; i++) {
         code[i] = emit_latency(e, m->solves.at[i], &all);
         longest = code[i].longest > longest ? code[i].longest : longest;
+        has_weights |= !str_eq(code[i].weights, "0");
     }
-    text_line(e->to, "#define NDE_LONGEST %d", longest); /* how long vectors are: see there */
+    text_line(e->to, "#define NDE_LONGEST %d", longest); /* which decides how long vectors are: see there */
+    text_line(e->to, "#define NDE_HAS_WEIGHTS %d", has_weights);
     text_line(e->to, "#include \"nde_latency.h\"");
     text_add(e->to, "\n%s", all.at);
     return code;

@@ -9,8 +9,7 @@
 #include <string.h>
 
 static const NdeControl control[] = {
-#define CONTROL(id, kind, b1, b2, b3, a1, a2, b0, safety, least, most, again, floor, start, stretch, what) \
-    {#id, kind, b1, b2, b3, a1, a2, b0, safety, least, most, again, floor, start, stretch, what},
+#define CONTROL(id, ...) {#id, __VA_ARGS__},
 #include "control.def"
 #undef CONTROL
 };
@@ -37,7 +36,8 @@ NdeControl nde_control_pid(double p, double i, double d)
 void nde_control_begin(NdeController *c, const NdeControl *row, int order, int embedded)
 {
     int lower = embedded < order ? embedded : order;
-    *c = (NdeController){.row = *row, .before = {log2(row->start), log2(row->start)}, .floor = log2(row->floor)};
+    *c = (NdeController){
+        .row = *row, .safety = row->safety, .before = {log2(row->start), log2(row->start)}, .floor = log2(row->floor)};
     c->k = row->kind == NDE_ORDER ? order : lower + 1;
 }
 
@@ -47,21 +47,29 @@ static double of_ratio(double gain, double one, double other)
     return gain != 0 && one > 0 && other > 0 ? gain * log2(one / other) : 0;
 }
 
+static void reject(NdeController *c)
+{
+    if (!c->is_after_rejection)
+        c->safety *= c->row.caution;
+    c->is_after_rejection = true;
+}
+
 double nde_control_factor(NdeController *c, double err, double h)
 {
     const NdeControl *r = &c->row;
     if (!isfinite(err)) {
-        c->is_after_rejection = true;
+        reject(c);
         return r->least;
     }
     double e = log2(err); /* of an error of exactly 0 minus infinity, which asks for the most */
     if (err > 1) {
-        c->is_after_rejection = true;
-        return fmin(1, fmax(r->least, r->safety * exp2(-r->b0 / c->k * e)));
+        reject(c);
+        return fmin(1, fmax(r->least, c->safety * exp2(-r->b0 / c->k * e)));
     }
     double most = c->is_after_rejection ? r->again : r->most, factor = most;
+    c->safety = fmin(r->safety, c->safety * r->trust);
     if (err > 0)
-        factor = r->safety * exp2((r->b2 * c->before[0] - r->b1 * e - r->b3 * c->before[1]) / c->k -
+        factor = c->safety * exp2((r->b2 * c->before[0] - r->b1 * e - r->b3 * c->before[1]) / c->k -
                                   of_ratio(r->a1, fabs(h), c->size[0]) - of_ratio(r->a2, c->size[0], c->size[1]));
     c->size[1] = c->size[0];
     c->size[0] = fabs(h);

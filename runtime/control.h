@@ -12,13 +12,14 @@ typedef enum NdeOrderKind { NDE_LOWER, NDE_ORDER } NdeOrderKind;
 typedef struct NdeControl { /* a row of control.def */
     const char *name;
     NdeOrderKind kind;
-    double b1, b2, b3, a1, a2, b0, safety, least, most, again, floor, start, stretch;
+    double b1, b2, b3, a1, a2, b0, safety, least, most, again, floor, start, stretch, caution, trust;
     const char *what;
 } NdeControl;
 
 typedef struct NdeController {
     NdeControl row;
     double k;         /* K of control.def */
+    double safety;    /* the row's or less */
     double before[2]; /* log2 of the norms of the steps before */
     double floor;     /* log2 of the row's */
     double size[2];   /* and their sizes; 0: there was none */

@@ -38,6 +38,8 @@ void nde_latency_control(NdeLatency *at, const NdeControl *row, int order, int e
     at->floor = 2 * log2(row->floor);
     at->start = 2 * log2(row->start);
     at->stretch = row->stretch;
+    at->caution = log2(row->caution);
+    at->trust = log2(row->trust);
 }
 
 static void put(NdeRef out, double x)
@@ -74,7 +76,8 @@ bool nde_latency_solve(NdeEngine *e, const NdeSolve *s, const NdeRef *in, const 
         return false;
     bool is_guessed = s->guess && s->set_initial < 0;
     int k = nde_result_quantity(s, s->n_quantity);
-    f->evaluations = s->evaluations_init + (is_guessed ? s->evaluations_guess : 0) + s->evaluations_step * (at->accepted + at->rejected);
+    f->evaluations = s->evaluations_init + (is_guessed ? s->evaluations_guess : 0) +
+                     s->evaluations_step * (at->accepted + at->rejected);
     f->accepted = at->accepted;
     f->rejected = at->rejected;
     put(out[k], f->evaluations);

@@ -395,6 +395,7 @@ static void add_lanes(int lanes, int n, const Real *from, Real *to, bool adds)
     case 2: halve_lanes(n, 2, from, to, adds); break;
     case 4: halve_lanes(n, 4, from, to, adds); break;
     case 8: halve_lanes(n, 8, from, to, adds); break;
+    case 16: halve_lanes(n, 16, from, to, adds); break;
     default: halve_lanes(n, lanes, from, to, adds);
     }
 }

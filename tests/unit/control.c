@@ -53,6 +53,22 @@ START_TEST(sciml_remembers_the_error_before)
 }
 END_TEST
 
+/* The first rejection of a step makes the default careful, those of the same step do not; accepted steps undo it. */
+START_TEST(safety_adapts)
+{
+    NdeController c = begun("pi82");
+    const double careful = 0.95 * 0.92;
+    ck_assert_double_eq_tol(nde_control_factor(&c, 4, 1), careful * pow(4, -0.2), 1e-13);
+    ck_assert_double_eq_tol(nde_control_factor(&c, 4, 1), careful * pow(4, -0.2), 1e-13);
+    ck_assert_double_eq_tol(nde_control_factor(&c, 1, 1), careful * 1.006, 1e-13);
+    ck_assert_double_eq(nde_control_factor(&c, (double)NAN, 1), 0.2);
+    ck_assert_double_eq_tol(nde_control_factor(&c, 1, 1), careful * 1.006 * 0.92 * 1.006, 1e-13);
+    for (int n = 0; n < 40; n++)
+        nde_control_factor(&c, 1, 1);
+    ck_assert_double_eq_tol(nde_control_factor(&c, 1, 1), 0.95, 1e-13);
+}
+END_TEST
+
 /* An error that is (h / 0.01)^5 is held where the factor is 1: at safety^(5 / (b1 - b2 + b3)), from any start. */
 static const char *const all[] = {"pi82", "elementary", "sciml", "pi", "pid", "h211b", "h312b"};
 
@@ -113,6 +129,7 @@ int main(void)
 {
     Suite *s = suite_create("control");
     TCase *c = tcase_create("all");
+    tcase_add_test(c, safety_adapts);
     tcase_add_test(c, elementary_follows_the_fifth_root);
     tcase_add_test(c, factors_stay_in_their_range);
     tcase_add_test(c, no_growth_right_after_a_rejection);
