@@ -166,15 +166,25 @@ static void take_stage(const Field *f, Builder *b, const Problem *p, Internals *
     field_value(f, b, &here, in->stage[i], at, i > 0 ? inner : NULL, in->k[i]);
 }
 
-/* inner: what stands in for the inner values of the field at each stage, or NULL. */
+static void instead(Check *c, Builder *b, int n, Val *to, const Val *value, const Val *derivative)
+{
+    for (int j = 0; j < n; j++)
+        to[j] = op2(c, b, OP_instead, value[j], derivative[j]);
+}
+
+/* value: the same step from differences, for whose values this one is to have the derivatives, or NULL; inner: what
+ * stands in for the inner values of the field at each stage, or NULL. */
 static Internals plain_internals(const Field *f, Builder *b, const Problem *p, const Val *u, const Val *k1, Val t,
-                                 Val h, Val *const *inner)
+                                 Val h, const Internals *value, Val *const *inner)
 {
     Check *c = f->c;
     const Tableau *m = p->solve->method;
     Internals in = internals_new(c, p, t, h);
-    for (int i = 0; i < m->stages; i++)
+    for (int i = 0; i < m->stages; i++) {
         take_stage(f, b, p, &in, i, u, k1, inner ? inner[i] : NULL);
+        if (value && i > 0)
+            instead(c, b, in.n_state, in.k[i], value->k[i], in.k[i]);
+    }
     for (int j = 0; j < in.n_state; j++) {
         in.u0[j] = u[j];
         if (m->fsal)
@@ -233,24 +243,18 @@ static Internals changed_internals(const Field *f, Builder *b, const Problem *p,
     return in;
 }
 
-static void instead(Check *c, Builder *b, int n, Val *value, const Val *derivative)
-{
-    for (int j = 0; j < n; j++)
-        value[j] = op2(c, b, OP_instead, value[j], derivative[j]);
-}
-
 /* The values of one, with the derivatives of the other, which is the same but for rounding and cheaper to reverse. */
 static Internals internals_instead(Check *c, Builder *b, Internals value, const Internals *derivative)
 {
     int n = value.n_state;
     for (int i = 1; i < value.method->stages; i++) {
-        instead(c, b, n, value.k[i], derivative->k[i]);
-        instead(c, b, n, value.stage[i], derivative->stage[i]);
+        instead(c, b, n, value.k[i], value.k[i], derivative->k[i]);
+        instead(c, b, n, value.stage[i], value.stage[i], derivative->stage[i]);
     }
-    instead(c, b, n, value.u1, derivative->u1);
-    instead(c, b, n, value.err, derivative->err);
+    instead(c, b, n, value.u1, value.u1, derivative->u1);
+    instead(c, b, n, value.err, value.err, derivative->err);
     if (value.err2)
-        instead(c, b, n, value.err2, derivative->err2);
+        instead(c, b, n, value.err2, value.err2, derivative->err2);
     value.k[0] = derivative->k[0];
     value.stage[0] = derivative->stage[0];
     value.u0 = derivative->u0;
@@ -263,10 +267,10 @@ Internals step_internals(Check *c, Builder *b, const Problem *p, const Val *u, c
 {
     Field f = field_open(c, p);
     if (!p->solve->has_differences)
-        return plain_internals(&f, b, p, u, k1, t, h, NULL);
+        return plain_internals(&f, b, p, u, k1, t, h, NULL, NULL);
     Val **inner = ARENA_NEW(c->arena, Val *, p->solve->method->stages);
     Internals value = changed_internals(&f, b, p, u, k1, t, h, inner);
-    Internals plain = plain_internals(&f, b, p, u, k1, t, h, f.is_written ? inner : NULL);
+    Internals plain = plain_internals(&f, b, p, u, k1, t, h, &value, f.is_written ? inner : NULL);
     return internals_instead(c, b, value, &plain);
 }
 
@@ -357,8 +361,8 @@ Internals step_local(Check *c, Builder *b, const Problem *p, const Start *at, co
     Internals value = {0};
     if (p->solve->has_differences)
         value = changed_internals(&f, b, p, at->u, at->k, t, h, inner);
-    Internals plain =
-        plain_internals(&f, b, &form, at->u, k, t, h, p->solve->has_differences && f.is_written ? inner : NULL);
+    bool is_given = p->solve->has_differences && f.is_written;
+    Internals plain = plain_internals(&f, b, &form, at->u, k, t, h, NULL, is_given ? inner : NULL);
     plain = lifted(c, b, &form, &plain, at->user_u);
     if (!p->solve->has_differences)
         return plain;
