@@ -19,7 +19,7 @@
 #define NDE_LONGEST 0
 #define NDE_HAS_WEIGHTS 0
 #endif
-#if NDE_HAS_VECTORS && NDE_VECTOR_BYTES == 64 && NDE_LONGEST < 8 * NDE_BATCH_LANES
+#if NDE_HAS_VECTORS && NDE_VECTOR_BYTES == 64 && NDE_LONGEST * NDE_REAL_BYTES < 512
 #define NDE_SAMPLE_BYTES 32
 typedef Real SampleVec __attribute__((vector_size(NDE_SAMPLE_BYTES), may_alias));
 typedef LaneBits SampleBits __attribute__((vector_size(NDE_SAMPLE_BYTES), may_alias));
