@@ -177,7 +177,7 @@ static void emit_concat(Emit *e, Val v)
         Type a = fn_type(e->f->fn, ins->arg[k]);
         int x = a.rank > axis ? a.dim[axis] : 1;
         const char *prefix = !ins->type.is_batched ? "r" : a.is_batched ? "v" : "w";
-        if (e->f->host[ins->arg[k]] != v) /* else it is there */
+        if (e->f->host[plan_same(e->f, ins->arg[k])] != v) /* else it is there */
             text_line(e->t, "%s_put(%s, %s, %d, %d, %d, %d, %d);", prefix, emit_at(e, v, 0), emit_array(e, ins->arg[k]),
                       o, x, i, from, ins->type.dim[axis]);
         from += x;

@@ -85,6 +85,13 @@ Val plan_base(const PlanFn *f, Val v, int *offset)
     }
 }
 
+Val plan_same(const PlanFn *f, Val v)
+{
+    int offset;
+    Val base = plan_base(f, v, &offset);
+    return offset == 0 && plan_size(f, base) == plan_size(f, v) ? base : v;
+}
+
 Val plan_result(const PlanFn *f, Val call, int index)
 {
     for (Val v = call + 1; v < (Val)f->fn->ins.n; v++) {

@@ -132,6 +132,8 @@ bool plan_has_group(const PlanFn *f, Val v);         /* is computed by a group o
 bool plan_is_contribution(const PlanFn *f, Val v);
 /* The value that has memory for v, and the element at which v begins in it. */
 Val plan_base(const PlanFn *f, Val v, int *offset);
+/* That value if v is all of it, else v. */
+Val plan_same(const PlanFn *f, Val v);
 /* Result `index` of a call or solve, or NO_VAL. */
 Val plan_result(const PlanFn *f, Val call, int index);
 void plan_print(Text *t, const Plan *p); /* --dump=plan */

@@ -151,10 +151,10 @@ static void find_guests(Store *s, Val v)
     for (int i = 0; i < ins->imm.axis; i++)
         outer *= ins->type.dim[i];
     for (int k = 0; k < ins->n_arg && outer == 1 && is_in_work(s, v); k++) {
-        Val a = ins->arg[k];
+        Val a = plan_same(f, ins->arg[k]);
         bool is_twice = false;
         for (int j = 0; j < ins->n_arg; j++)
-            is_twice |= j != k && ins->arg[j] == a;
+            is_twice |= j != k && plan_same(f, ins->arg[j]) == a;
         if (f->in_part[a] != f->in_part[v] || f->host[a] != NO_VAL || is_twice || !is_in_work(s, a))
             continue;
         f->host[a] = v;
@@ -176,7 +176,7 @@ static void place_once(Store *s, Val v)
     }
     place_once(s, host);
     f->place[v] = (Place){.where = WHERE_work, .offset = f->place[host].offset};
-    for (int k = 0; f->fn->ins.at[host].arg[k] != v; k++)
+    for (int k = 0; plan_same(f, f->fn->ins.at[host].arg[k]) != v; k++)
         f->place[v].offset += plan_size(f, f->fn->ins.at[host].arg[k]);
 }
 

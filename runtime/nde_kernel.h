@@ -21,7 +21,8 @@
     }                                                                                                     \
     INLINE void v##_copy(T *y, const T *a, int n)                                                         \
     {                                                                                                     \
-        memcpy(y, a, (size_t)n *W * sizeof(T));                                                           \
+        for (int l = 0; l < n * W; l++)                                                                   \
+            y[l] = a[l];                                                                                  \
     }                                                                                                     \
     INLINE void v##_add(T *y, const T *a, int n)                                                          \
     {                                                                                                     \
