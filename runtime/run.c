@@ -461,16 +461,20 @@ static void reduce_sums(NdeEngine *e, const NdeFn *fn, const NdePart *part, cons
     }
 }
 
+/* Tile k of n is in group k m / n of m, rounded down: the first one of a group, or behind the last group. */
+static int first_tile(int group, int groups, int tiles)
+{
+    return (int)(((long)group * tiles + groups - 1) / groups);
+}
+
 /* The group's sums start at zero here, where they stay in the cache of who adds to them. */
 static void run_group(NdeEngine *e, const NdeFn *fn, const NdePart *part, int group, int thread)
 {
     zero_sums(e, fn, part, false, group);
     const NdeFrame *frame = &e->frame[fn->index];
-    int groups = group_count(fn, e->run.n_tile), tiles = e->run.n_tile;
+    int tiles = e->run.n_tile, groups = group_count(fn, tiles), behind = first_tile(group + 1, groups, tiles);
     NdeTile at = {.frame = frame, .run = &e->run, .sum = group_sum(e, fn, group), .work = e->work[thread]};
-    for (int k = 0; k < tiles; k++) {
-        if ((int)((long)k * groups / tiles) != group)
-            continue;
+    for (int k = first_tile(group, groups, tiles); k < behind; k++) {
         at.tile = k;
         at.kept = frame->kept + (size_t)k * fn->kept_bytes;
         at.mask = e->mask + (size_t)k * (size_t)e->model->tile;
