@@ -6,6 +6,7 @@
 #include "batch.h"
 #include "command.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +104,13 @@ static double tolerance(const NdeEngine *e)
     return most;
 }
 
+/* Are errors of steps bounded so far below the rounding of numbers that finer ones change nothing but take longer? */
+static bool is_rounding(const NdeEngine *e)
+{
+    double bound = tolerance(e);
+    return bound > 0 && bound < 0.01 * (sizeof(Real) == 4 ? (double)FLT_EPSILON : DBL_EPSILON);
+}
+
 /* The values as they are to `before`, and the same more finely. 0 or an exit code. */
 static int once_more(const NdeSettle *s, double **before)
 {
@@ -140,7 +148,7 @@ int nde_settle(const NdeSettle *s)
         error = c.most < least.most ? rest(least.most, c.most) : HUGE_VAL;
         idle = c.most < least.most ? 0 : idle + 1;
         least = c.most < least.most ? c : least;
-        if (idle == PATIENCE)
+        if (error > s->accuracy && (idle == PATIENCE || is_rounding(e)))
             status = unsettled(s, least);
     }
     if (!status && solved > 1)

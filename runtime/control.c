@@ -50,7 +50,7 @@ static double of_ratio(double gain, double one, double other)
 static void reject(NdeController *c)
 {
     if (!c->is_after_rejection)
-        c->safety *= c->row.caution;
+        c->safety = fmax(c->row.lowest, c->safety * c->row.caution);
     c->is_after_rejection = true;
 }
 

@@ -12,7 +12,7 @@ typedef enum NdeOrderKind { NDE_LOWER, NDE_ORDER } NdeOrderKind;
 typedef struct NdeControl { /* a row of control.def */
     const char *name;
     NdeOrderKind kind;
-    double b1, b2, b3, a1, a2, b0, safety, least, most, again, floor, start, stretch, caution, trust;
+    double b1, b2, b3, a1, a2, b0, safety, least, most, again, floor, start, stretch, caution, trust, lowest;
     const char *what;
 } NdeControl;
 

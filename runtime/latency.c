@@ -40,6 +40,7 @@ void nde_latency_control(NdeLatency *at, const NdeControl *row, int order, int e
     at->stretch = row->stretch;
     at->caution = log2(row->caution);
     at->trust = log2(row->trust);
+    at->lowest = log2(row->lowest);
 }
 
 static void put(NdeRef out, double x)

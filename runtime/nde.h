@@ -105,7 +105,8 @@ typedef struct NdeFn {
 typedef struct NdeLatency {
     double t0, t1, least, most, fixed, initial;
     long limit;
-    double safety, b1, b2, b3, a1, a2, b0, factor_least, factor_most, factor_again, floor, start, stretch, caution, trust;
+    double safety, b1, b2, b3, a1, a2, b0, factor_least, factor_most, factor_again, floor, start, stretch;
+    double caution, trust, lowest; /* of the safety */
     const double *save; /* saved times */
     void *work;         /* solve->latency_bytes, 64-byte aligned */
     long accepted, rejected;

@@ -397,7 +397,7 @@ INLINE void l_reject(const NdeLatency *s, Pace *p, double square)
 {
     if (!p->is_again) {
         p->early -= l_trusted(s, p);
-        p->safety += s->caution;
+        p->safety = fmax(s->lowest, p->safety + s->caution);
         p->early += l_trusted(s, p);
         p->is_again = true;
     }
