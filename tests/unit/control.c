@@ -53,7 +53,8 @@ START_TEST(sciml_remembers_the_error_before)
 }
 END_TEST
 
-/* The first rejection of a step makes the default careful, those of the same step do not; accepted steps undo it. */
+/* The first rejection of a step makes the default careful, to a degree, those of the same step do not; accepted steps
+ * undo it. */
 START_TEST(safety_adapts)
 {
     NdeController c = begun("pi82");
@@ -66,6 +67,11 @@ START_TEST(safety_adapts)
     for (int n = 0; n < 40; n++)
         nde_control_factor(&c, 1, 1);
     ck_assert_double_eq_tol(nde_control_factor(&c, 1, 1), 0.95, 1e-13);
+    for (int n = 0; n < 40; n++) {
+        ck_assert_double_gt(nde_control_factor(&c, 4, 1), 0.699 * pow(4, -0.2));
+        nde_control_factor(&c, 1, 1);
+    }
+    ck_assert_double_eq_tol(nde_control_factor(&c, 4, 1), 0.7 * pow(4, -0.2), 1e-13);
 }
 END_TEST
 
