@@ -94,12 +94,8 @@ static void find_reads(Store *s)
 static void find_own_outputs(Store *s)
 {
     const PlanFn *f = s->f;
-    for (int i = f->n_set - 1; i >= 0; i--) { /* of several the first */
-        int offset;
-        Val out = f->fn->out.at[i], v = plan_base(f, out, &offset);
-        if (offset == 0 && plan_size(f, out) == plan_size(f, v))
-            s->own_output[v] = i;
-    }
+    for (int i = f->n_set - 1; i >= 0; i--) /* of several the first */
+        s->own_output[plan_same(f, f->fn->out.at[i])] = i;
 }
 
 static void place_work(Store *s, Val v)

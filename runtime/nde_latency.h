@@ -34,7 +34,6 @@ typedef LaneBits SampleBits __attribute__((vector_size(NDE_SAMPLE_BYTES), may_al
 #undef BITS
 #undef BYTES
 #define Vec SampleVec
-#define VecBits SampleBits
 #define LANES (NDE_SAMPLE_BYTES / (int)sizeof(Real))
 #define v_set s_set
 #define v_lane s_lane
