@@ -19,8 +19,20 @@ typedef struct Product {
     int w_row, w_col, x_row, x_col, y_row, y_col;
 } Product;
 
-/* A slice of the inner size, such that the slice of x stays in the first-level cache (12 KiB of it). */
+/* The inner size k in slices of one length, such that a slice of x stays in the first-level cache (some 12 KiB of it).
+ * slice_from: where slice s starts; slice_from(k, n) is k. */
 enum { SLICE = 12288 / ROW };
+
+INLINE int slice_count(int k)
+{
+    int n = (k + SLICE / 2) / SLICE;
+    return n > 0 ? n : 1;
+}
+
+INLINE int slice_from(int k, int s)
+{
+    return (int)((long)k * s / slice_count(k));
+}
 
 /* The sums of n rows over a slice, added to those of the slices before it: a long sum in pieces rounds less than one
  * that grows term by term (Higham 2002, 4.2). */
@@ -66,8 +78,8 @@ INLINE int product_sixes(int m)
 INLINE void product_column(const Product *p, const Real *w, const Vec *x, Vec *y)
 {
     int sixes = product_sixes(p->m);
-    for (int from = 0; from == 0 || from < p->k; from += SLICE) {
-        int k = p->k - from < SLICE ? p->k - from : SLICE, r = 0;
+    for (int s = 0; s < slice_count(p->k); s++) {
+        int from = slice_from(p->k, s), k = slice_from(p->k, s + 1) - from, r = 0;
         const Vec *xs = x + (ptrdiff_t)from * p->x_row * NV;
         const Real *ws = w + (ptrdiff_t)from * p->w_col;
         for (; r < 6 * sixes; r += 6)
@@ -150,21 +162,20 @@ INLINE int packed_rows(int m, int r)
 
 KERNEL void product_pack(const Product *p, const Real *w, Real *packed)
 {
-    for (int from = 0; from < p->k; from += SLICE) {
-        int k = p->k - from < SLICE ? p->k - from : SLICE;
+    for (int s = 0; s < slice_count(p->k); s++) {
         for (int r = 0, n = 0; r < p->m; r += n) {
             n = packed_rows(p->m, r);
-            for (int l = from; l < from + k; l++)
-                for (int s = 0; s < n; s++)
-                    *packed++ = w[(ptrdiff_t)(r + s) * p->w_row + (ptrdiff_t)l * p->w_col];
+            for (int l = slice_from(p->k, s); l < slice_from(p->k, s + 1); l++)
+                for (int i = r; i < r + n; i++)
+                    *packed++ = w[(ptrdiff_t)i * p->w_row + (ptrdiff_t)l * p->w_col];
         }
     }
 }
 
 KERNEL void product_packed(const Product *p, const Real *w, const Vec *x, Vec *y)
 {
-    for (int from = 0; from == 0 || from < p->k; from += SLICE) {
-        int k = p->k - from < SLICE ? p->k - from : SLICE;
+    for (int s = 0; s < slice_count(p->k); s++) {
+        int from = slice_from(p->k, s), k = slice_from(p->k, s + 1) - from;
         const Vec *xs = x + (ptrdiff_t)from * p->x_row * NV;
         for (int r = 0, n = 0; r < p->m; r += n, w += n * k) {
             Vec *to = y + (ptrdiff_t)r * p->y_row * NV;

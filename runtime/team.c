@@ -7,13 +7,16 @@
  * then sleeps. */
 #include "team.h"
 
+#include "program.h"
+
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 
-enum { LOOKS = 20000 /* some 100 microseconds: what it costs to be woken */ };
+static const double patience = 2e-4; /* seconds: what others do alone between two phases, and to be woken, take less */
+enum { LOOKS = 64 /* between two looks at the clock: some half a microsecond */ };
 
 static const uint64_t round_one = (uint64_t)1 << 32; /* the upper half of a ticket counts rounds */
 
@@ -58,6 +61,28 @@ static bool is_idle(NdeTeam *team)
     return left_of(atomic_load(&team->ticket)) == 0 && !atomic_load(&team->is_over);
 }
 
+/* Tells the processor that this thread only waits. */
+static void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Looks for work, or for the end; false if there was nothing for a long time. */
+static bool looks(NdeTeam *team)
+{
+    double until = nde_clock() + patience;
+    do {
+        for (int i = 0; i < LOOKS; i++, relax())
+            if (!is_idle(team))
+                return true;
+    } while (nde_clock() < until);
+    return false;
+}
+
 static void *serve(void *at)
 {
     const Worker *self = at;
@@ -65,9 +90,7 @@ static void *serve(void *at)
     while (!atomic_load(&team->is_over)) {
         while (work(team, self->number))
             continue;
-        for (int i = 0; i < LOOKS && is_idle(team); i++)
-            continue;
-        if (!is_idle(team))
+        if (looks(team))
             continue;
         pthread_mutex_lock(&team->lock);
         atomic_fetch_add(&team->sleepers, 1);
@@ -133,7 +156,7 @@ void nde_team_run(NdeTeam *team, int n, NdeJob *job, void *context)
     wake_all(team);
     while (work(team, 0))
         continue;
-    for (int i = 0; atomic_load(&team->done) < n; i++)
-        if (i > LOOKS) /* who has the last piece may be waiting for this core */
+    for (int i = 0; atomic_load(&team->done) < n; i++, relax())
+        if (i > 16 * LOOKS) /* who has the last piece may be waiting for this core */
             sched_yield();
 }
