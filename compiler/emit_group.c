@@ -419,12 +419,12 @@ void emit_packs(Emit *e)
         if (2 * p->phase != e->part)
             continue;
         Type t = fn_type(e->f->fn, p->weights);
-        e->uses_shared = true;
+        e->uses_shared = e->uses_run = true;
         if (p->is_argument) {
             e->uses_frame = true;
             text_open(e->t, "if (frame->is_fresh)");
         }
-        text_line(e->t, "pack_weights(shared->pack_%d, %s, %d, %d, %s);", i, emit_array(e, p->weights),
+        text_line(e->t, "pack_weights(run, shared->pack_%d, %s, %d, %d, %s);", i, emit_array(e, p->weights),
                   t.dim[p->is_turned], t.dim[!p->is_turned], p->is_turned ? "true" : "false");
         e->t->depth -= p->is_argument;
     }

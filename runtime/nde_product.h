@@ -160,14 +160,41 @@ INLINE int packed_rows(int m, int r)
     return r < 6 * product_sixes(m) ? 6 : r + 4 <= m ? 4 : 1;
 }
 
-KERNEL void product_pack(const Product *p, const Real *w, Real *packed)
+typedef struct Packing {
+    Product product;
+    const Real *w;
+    Real *packed;
+} Packing;
+
+#define PACK_BLOCK(R)                                                                   \
+    INLINE void pack_##R(const Product *p, int k, const Real *w, Real *packed)          \
+    {                                                                                   \
+        for (int l = 0; l < k; l++, w += p->w_col, packed += R)                         \
+            UNROLL for (int r = 0; r < R; r++) packed[r] = w[(ptrdiff_t)r * p->w_row]; \
+    }
+PACK_BLOCK(6)
+PACK_BLOCK(4)
+PACK_BLOCK(1)
+
+/* Piece `item` of n: the blocks whose first row lies in it. */
+KERNEL void pack_piece(void *packing, int item, int n)
 {
+    const Packing *from = packing;
+    const Product *p = &from->product;
+    Real *packed = from->packed;
     for (int s = 0; s < slice_count(p->k); s++) {
-        for (int r = 0, n = 0; r < p->m; r += n) {
-            n = packed_rows(p->m, r);
-            for (int l = slice_from(p->k, s); l < slice_from(p->k, s + 1); l++)
-                for (int i = r; i < r + n; i++)
-                    *packed++ = w[(ptrdiff_t)i * p->w_row + (ptrdiff_t)l * p->w_col];
+        int l = slice_from(p->k, s), k = slice_from(p->k, s + 1) - l;
+        for (int r = 0, rows = 0; r < p->m; r += rows, packed += rows * k) {
+            const Real *w = from->w + (ptrdiff_t)r * p->w_row + (ptrdiff_t)l * p->w_col;
+            rows = packed_rows(p->m, r);
+            if ((int)((long)r * n / p->m) != item)
+                continue;
+            if (rows == 6)
+                pack_6(p, k, w, packed);
+            else if (rows == 4)
+                pack_4(p, k, w, packed);
+            else
+                pack_1(p, k, w, packed);
         }
     }
 }
@@ -190,11 +217,12 @@ KERNEL void product_packed(const Product *p, const Real *w, const Vec *x, Vec *y
     }
 }
 
-/* One column; is_turned: w is stored as k x m. */
-INLINE void pack_weights(Real *packed, const Real *w, int m, int k, bool is_turned)
+/* One column; is_turned: w is stored as k x m. By the threads of a run. */
+INLINE void pack_weights(NdeRun *run, Real *packed, const Real *w, int m, int k, bool is_turned)
 {
-    Product p = {m, k, 1, is_turned ? 1 : k, is_turned ? m : 1, 1, 1, 1, 1};
-    product_pack(&p, w, packed);
+    enum { AS_FLOPS = 12 }; /* of a number that is moved */
+    Packing p = {{m, k, 1, is_turned ? 1 : k, is_turned ? m : 1, 1, 1, 1, 1}, w, packed};
+    NDE_NAME(nde_share)(run, (double)AS_FLOPS * m * k, pack_piece, &p);
 }
 
 INLINE void p_mm_nn(Vec *y, const Real *packed, const Vec *b, int m, int k, int j)

@@ -396,11 +396,11 @@ void nde_sums_end(NdeEngine *e, const NdeFn *fn, const NdeRef *out);
 /* Values: bytes for the largest batch; a reference to memory that holds one. */
 size_t nde_value_bytes(const NdeEngine *e, NdeValue v);
 NdeRef nde_value_ref(const NdeEngine *e, NdeValue v, void *at);
-void nde_value_zero(const NdeEngine *e, NdeValue v, NdeRef to);
-void nde_value_copy(const NdeEngine *e, NdeValue v, NdeRef to, NdeRef from);
-void nde_value_add(const NdeEngine *e, NdeValue v, NdeRef to, NdeRef from);
+void nde_value_zero(NdeEngine *e, NdeValue v, NdeRef to);
+void nde_value_copy(NdeEngine *e, NdeValue v, NdeRef to, NdeRef from);
+void nde_value_add(NdeEngine *e, NdeValue v, NdeRef to, NdeRef from);
 /* to += times from. */
-void nde_value_add_times(const NdeEngine *e, NdeValue v, NdeRef to, double times, NdeRef from);
+void nde_value_add_times(NdeEngine *e, NdeValue v, NdeRef to, double times, NdeRef from);
 /* The sum of the squares of all elements, of all samples of the batch. */
 double nde_value_squares(const NdeEngine *e, NdeValue v, NdeRef from);
 /* Element i of sample number `sample` of the batch (any, for a shared value). */

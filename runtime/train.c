@@ -182,14 +182,20 @@ static int not_finite(NdeTrainer *t, const char *what)
         what, t->step + 1, found, t->dir);
 }
 
-/* Of four sums at a time: one would wait for each of its additions. */
 double nde_trainer_norm(const NdeTrainer *t)
 {
+    enum { SUMS = 16 }; /* at a time: one alone would wait for each of its additions */
     const Real *g = t->gradient.at;
-    double sum[4] = {0};
-    for (size_t i = 0; i < t->session.model->param_count; i++)
-        sum[i % 4] += (double)g[i] * (double)g[i];
-    return sqrt(sum[0] + sum[1] + sum[2] + sum[3]);
+    double sum[SUMS] = {0}, all = 0;
+    size_t n = t->session.model->param_count, i = 0;
+    for (; i + SUMS <= n; i += SUMS)
+        for (size_t j = 0; j < SUMS; j++)
+            sum[j] += (double)g[i + j] * (double)g[i + j];
+    for (size_t j = 0; i < n; i++, j++)
+        sum[j] += (double)g[i] * (double)g[i];
+    for (size_t j = 0; j < SUMS; j++)
+        all += sum[j];
+    return sqrt(all);
 }
 
 enum { UPDATED = 8192 /* parameters of an item: some 20 microseconds */ };

@@ -28,48 +28,74 @@ static Real *tile_at(NdeRef ref, int tile)
     return (Real *)(void *)((char *)ref.at + (size_t)tile * ref.step);
 }
 
-static size_t shared_bytes(NdeValue v)
+/* to = from, += times from, or 0 without a `from`: in pieces, by the threads of the run. */
+typedef struct Move {
+    NdeRef to, from;
+    size_t n; /* Reals of a tile */
+    int tiles;
+    bool adds;
+    Real times;
+} Move;
+
+static void move_tile(const Move *m, int tile)
 {
-    return v.n == 1 ? sizeof(double) : (size_t)v.n * sizeof(Real);
+    Real *to = tile_at(m->to, tile);
+    const Real *from = m->from.at ? tile_at(m->from, tile) : NULL;
+    if (!from)
+        memset(to, 0, m->n * sizeof *to);
+    else if (!m->adds)
+        memcpy(to, from, m->n * sizeof *to);
+    else
+        for (size_t i = 0; i < m->n; i++)
+            to[i] += m->times * from[i];
 }
 
-void nde_value_zero(const NdeEngine *e, NdeValue v, NdeRef to)
+static void move_piece(void *context, int item, int n)
 {
-    if (!v.is_batched) {
-        memset(to.at, 0, shared_bytes(v));
-        return;
-    }
-    for (int k = 0; k < e->run.n_tile; k++)
-        memset(tile_at(to, k), 0, tile_count(e, v) * sizeof(Real));
+    const Move *m = context;
+    for (int k = (int)((long)m->tiles * item / n); k < (int)((long)m->tiles * (item + 1) / n); k++)
+        move_tile(m, k);
 }
 
-void nde_value_copy(const NdeEngine *e, NdeValue v, NdeRef to, NdeRef from)
+static void move(NdeEngine *e, NdeValue v, Move m)
 {
-    if (!v.is_batched) {
-        memcpy(to.at, from.at, shared_bytes(v));
-        return;
-    }
-    for (int k = 0; k < e->run.n_tile; k++)
-        memcpy(tile_at(to, k), tile_at(from, k), tile_count(e, v) * sizeof(Real));
+    static const double as_flops = 4; /* of a number that is moved */
+    m.n = v.is_batched ? tile_count(e, v) : (size_t)v.n;
+    m.tiles = v.is_batched ? e->run.n_tile : 1;
+    nde_share(&e->run, m.tiles > 1 ? as_flops * (double)m.n * m.tiles : 0, move_piece, &m);
 }
 
-void nde_value_add_times(const NdeEngine *e, NdeValue v, NdeRef to, double times, NdeRef from)
+/* A shared number is a double. */
+static bool is_double(NdeValue v)
 {
-    if (!v.is_batched && v.n == 1) {
+    return !v.is_batched && v.n == 1;
+}
+
+void nde_value_zero(NdeEngine *e, NdeValue v, NdeRef to)
+{
+    if (is_double(v))
+        *(double *)to.at = 0;
+    else
+        move(e, v, (Move){.to = to});
+}
+
+void nde_value_copy(NdeEngine *e, NdeValue v, NdeRef to, NdeRef from)
+{
+    if (is_double(v))
+        *(double *)to.at = *(const double *)from.at;
+    else
+        move(e, v, (Move){.to = to, .from = from});
+}
+
+void nde_value_add_times(NdeEngine *e, NdeValue v, NdeRef to, double times, NdeRef from)
+{
+    if (is_double(v))
         *(double *)to.at += times * *(const double *)from.at;
-        return;
-    }
-    int tiles = v.is_batched ? e->run.n_tile : 1;
-    size_t n = v.is_batched ? tile_count(e, v) : (size_t)v.n;
-    for (int k = 0; k < tiles; k++) {
-        Real *a = tile_at(to, k);
-        const Real *b = tile_at(from, k);
-        for (size_t i = 0; i < n; i++)
-            a[i] += (Real)times * b[i];
-    }
+    else
+        move(e, v, (Move){.to = to, .from = from, .adds = true, .times = (Real)times});
 }
 
-void nde_value_add(const NdeEngine *e, NdeValue v, NdeRef to, NdeRef from)
+void nde_value_add(NdeEngine *e, NdeValue v, NdeRef to, NdeRef from)
 {
     nde_value_add_times(e, v, to, 1, from);
 }
