@@ -50,7 +50,7 @@ static NdeLaneStep step_in(const Back *r, int lane, double *end)
         *end = r->slot + 1 < c->accepted ? nde_lanes_step(r->e, r->f, r->slot + 1, r->l->who[lane])->t : c->w.t1;
         return *nde_lanes_step(r->e, r->f, r->slot, r->l->who[lane]);
     }
-    const NdeRecord *last = nde_record_at(r->l, c->last), *at = nde_record_at(r->l, last->before);
+    const NdeRecord *last = nde_record_at(r->l, c, c->last), *at = nde_record_at(r->l, c, last->before);
     *end = last->t;
     return (NdeLaneStep){at->t, at->h};
 }
@@ -214,13 +214,13 @@ static void fetch_records(Back *r, bool is_first)
     int n = n_slot(r);
     for (int lane = 0; lane < l->n; lane++) {
         NdeCourse *c = course_in(r, lane);
-        size_t start = nde_record_at(l, c->last)->before;
-        nde_record_state(r->e, f, start, n, l->now, lane);
+        size_t start = nde_record_at(l, c, c->last)->before;
+        nde_record_state(r->e, f, c, start, n, l->now, lane);
         if (r->vjp->dense_vjp)
-            nde_record_state(r->e, f, c->last, r->s->n_state, l->next, lane);
-        *nde_lane_number(r->e, l->t, lane) = (Real)nde_record_at(l, start)->t;
-        *nde_lane_number(r->e, l->h, lane) = (Real)nde_record_at(l, start)->h;
-        nde_moments_from(c, nde_record_at(l, start)->t);
+            nde_record_state(r->e, f, c, c->last, r->s->n_state, l->next, lane);
+        *nde_lane_number(r->e, l->t, lane) = (Real)nde_record_at(l, c, start)->t;
+        *nde_lane_number(r->e, l->h, lane) = (Real)nde_record_at(l, c, start)->h;
+        nde_moments_from(c, nde_record_at(l, c, start)->t);
     }
     for (int lane = l->n; is_first && lane < r->e->run.n_tile * r->e->model->tile; lane++)
         copy_step(r, lane, l->n - 1);
@@ -357,7 +357,7 @@ static int reverse_row(Back *r, bool is_first)
     r->before = swap;
     for (int lane = r->l->n - 1; lane >= 0 && !r->is_bounded; lane--) {
         NdeCourse *c = course_in(r, lane);
-        c->last = nde_record_at(r->l, c->last)->before;
+        c->last = nde_record_at(r->l, c, c->last)->before;
         if (--c->left == 0)
             leave(r, lane);
     }

@@ -37,7 +37,7 @@ void nde_control_begin(NdeController *c, const NdeControl *row, int order, int e
 {
     int lower = embedded < order ? embedded : order;
     *c = (NdeController){
-        .row = *row, .safety = row->safety, .before = {log2(row->start), log2(row->start)}, .floor = log2(row->floor)};
+        .row = row, .safety = row->safety, .before = {log2(row->start), log2(row->start)}, .floor = log2(row->floor)};
     c->k = row->kind == NDE_ORDER ? order : lower + 1;
 }
 
@@ -50,13 +50,13 @@ static double of_ratio(double gain, double one, double other)
 static void reject(NdeController *c)
 {
     if (!c->is_after_rejection)
-        c->safety = fmax(c->row.lowest, c->safety * c->row.caution);
+        c->safety = fmax(c->row->lowest, c->safety * c->row->caution);
     c->is_after_rejection = true;
 }
 
 double nde_control_factor(NdeController *c, double err, double h)
 {
-    const NdeControl *r = &c->row;
+    const NdeControl *r = c->row;
     if (!isfinite(err)) {
         reject(c);
         return r->least;

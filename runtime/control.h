@@ -17,12 +17,12 @@ typedef struct NdeControl { /* a row of control.def */
 } NdeControl;
 
 typedef struct NdeController {
-    NdeControl row;
-    double k;         /* K of control.def */
-    double safety;    /* the row's or less */
-    double before[2]; /* log2 of the norms of the steps before */
-    double floor;     /* log2 of the row's */
-    double size[2];   /* and their sizes; 0: there was none */
+    const NdeControl *row; /* the caller's */
+    double k;              /* K of control.def */
+    double safety;         /* the row's or less */
+    double before[2];      /* log2 of the norms of the steps before */
+    double floor;          /* log2 of the row's */
+    double size[2];        /* and their sizes; 0: there was none */
     bool is_after_rejection;
 } NdeController;
 

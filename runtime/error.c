@@ -45,8 +45,8 @@ bool nde_times(size_t *product, size_t factor)
     return true;
 }
 
-/* Large arrays are streamed through once a step: asks for large pages, of which a processor keeps all addresses at hand. A
- * refusal changes nothing but the speed. */
+/* Large arrays are streamed through once a step: asks for large pages, of which a processor keeps all addresses at
+ * hand. A refusal changes nothing but the speed. */
 static void large_pages(void *p, size_t bytes)
 {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)

@@ -31,15 +31,29 @@ void nde_lane_copy(const NdeEngine *e, NdeValue v, NdeRef to, int to_lane, NdeRe
         a[i * tile] = b[i * tile];
 }
 
-void nde_lanes_take(const NdeEngine *e, NdeValue v, NdeRef to, NdeRef from, const Real *takes)
+static void take_tile(const NdeEngine *e, const NdeFlow *f, int k, bool chooses)
+{
+    const NdeLanes *l = f->lanes;
+    int tile = e->model->tile;
+    for (int i = 0; i < f->solve->n_state + f->solve->n_carry; i++) {
+        NdeValue v = nde_slot_value(f->solve, i);
+        if (!chooses)
+            memcpy(lane_at(l->now[i], k * tile, tile), lane_at(l->next[i], k * tile, tile),
+                   (size_t)v.n * (size_t)tile * sizeof(Real));
+        for (int lane = k * tile; chooses && lane < (k + 1) * tile; lane++)
+            if (l->takes[lane] != 0)
+                nde_lane_copy(e, v, l->now[i], lane, l->next[i], lane);
+    }
+}
+
+void nde_lanes_take(const NdeEngine *e, const NdeFlow *f, int first, int n, bool chooses)
 {
     int tile = e->model->tile;
-    for (int k = 0; k < e->run.n_tile; k++) {
-        Real *a = lane_at(to, k * tile, tile);
-        const Real *b = lane_at(from, k * tile, tile), *take = takes + k * tile;
-        for (int i = 0; i < v.n; i++, a += tile, b += tile)
-            for (int lane = 0; lane < tile; lane++)
-                a[lane] = take[lane] != 0 ? b[lane] : a[lane];
+    for (int k = first / tile; k * tile < first + n; k++) {
+        int taken = 0;
+        for (int lane = k * tile; chooses && lane < (k + 1) * tile; lane++)
+            taken += f->lanes->takes[lane] != 0;
+        take_tile(e, f, k, chooses && taken < tile);
     }
 }
 
@@ -80,11 +94,47 @@ void nde_lanes_args(NdeEngine *e, NdeFlow *f, const NdeRef *in)
     }
 }
 
+/* ---- results ---- */
+
+/* The series of saved states and of their rates, in the order of the results behind the ends. */
+static int n_series(const NdeSolve *s)
+{
+    return nde_result_drawn(s, 0) - s->n_state;
+}
+
+static NdeValue series_value(const NdeSolve *s, int series)
+{
+    return (NdeValue){s->state[series % s->n_state].n * s->n_save, true};
+}
+
+/* Saved states behind the last are 0; lanes behind the last sample repeat it. */
+void nde_results_clear(NdeEngine *e, const NdeSolve *s, const NdeRef *out)
+{
+    for (int i = 0; i < n_series(s); i++)
+        if (out[s->n_state + i].at)
+            nde_value_zero(e, series_value(s, i), out[s->n_state + i]);
+}
+
+void nde_results_pad(const NdeEngine *e, const NdeSolve *s, const NdeRef *out)
+{
+    int k = 0;
+    for (; k < s->n_state; k++)
+        nde_lanes_pad(e, s->state[k], out[k]);
+    for (int i = 0; i < n_series(s); i++)
+        nde_lanes_pad(e, series_value(s, i), out[k++]);
+    for (int i = 0; i < s->n_draw * (s->n_state + 3); i++) {
+        int state = i % (s->n_state + 3);
+        nde_lanes_pad(e, state < s->n_state ? s->state[state] : (NdeValue){1, true}, out[k++]);
+    }
+    for (int i = 0; i < s->n_quantity + 3; i++)
+        nde_lanes_pad(e, (NdeValue){1, true}, out[k++]);
+}
+
 /* ---- records ---- */
 
-NdeRecord *nde_record_at(const NdeLanes *l, size_t record)
+NdeRecord *nde_record_at(const NdeLanes *l, const NdeCourse *c, size_t record)
 {
-    return (NdeRecord *)(void *)(l->record + (record - 1) * l->record_bytes);
+    return (NdeRecord *)(void *)(l->band[c->band].record + (record - 1) * l->record_bytes);
 }
 
 static Real *numbers_of(NdeRecord *r)
@@ -106,36 +156,51 @@ size_t nde_record_bytes(const NdeSolve *s)
     return (sizeof(NdeRecord) + numbers * sizeof(Real) + 15) / 16 * 16;
 }
 
-int nde_record_add(NdeEngine *e, NdeFlow *f, NdeCourse *c, int lane)
+int nde_records_room(const NdeLanes *l, NdeBand *b, int n)
 {
-    NdeLanes *l = f->lanes;
-    const NdeSolve *s = f->solve;
-    if (l->n_record == l->room) {
-        size_t room = l->room ? 2 * l->room : 64;
-        char *grown = nde_enlarge(l->record, room, l->record_bytes, e->error);
+    NdeError unheard; /* other bands may be writing to that of the run */
+    size_t need = b->n_record + (size_t)n, room = b->room ? b->room : 64;
+    while (room < need)
+        room *= 2;
+    if (room > b->room) {
+        char *grown = nde_enlarge(b->record, room, l->record_bytes, &unheard);
         if (!grown)
-            return e->error->exit_code;
-        l->record = grown;
-        l->room = room;
-        e->allocations++;
-        f->tape.most = room * l->record_bytes;
+            return NDE_EXIT_MEMORY;
+        b->record = grown;
+        b->room = room;
+        b->has_grown = true;
     }
-    NdeRecord *r = nde_record_at(l, ++l->n_record);
+    b->n_record = need;
+    return 0;
+}
+
+int nde_records_none(NdeError *e)
+{
+    return nde_fail(e, NDE_EXIT_MEMORY,
+                    "out of memory: no room for another step of the tape; a smaller batch needs less, and so does "
+                    "`memory` or `checkpoints` in the solve");
+}
+
+void nde_record_write(const NdeEngine *e, NdeFlow *f, NdeCourse *c, int lane, size_t record)
+{
+    const NdeLanes *l = f->lanes;
+    const NdeSolve *s = f->solve;
+    NdeRecord *r = nde_record_at(l, c, record);
     Real *to = numbers_of(r);
     *r = (NdeRecord){c->w.t, c->w.t == c->w.t1 ? 0 : c->h, c->last};
-    c->last = l->n_record;
+    c->last = record;
     for (int k = 0; k < s->n_state + s->n_carry; k++) {
         NdeValue v = nde_slot_value(s, k);
         const Real *from = lane_at(l->now[k], lane, e->model->tile);
         for (int i = 0; is_recorded(s, k) && i < v.n; i++)
             *to++ = from[i * e->model->tile];
     }
-    return 0;
 }
 
-void nde_record_state(const NdeEngine *e, const NdeFlow *f, size_t record, int n, const NdeRef *to, int lane)
+void nde_record_state(const NdeEngine *e, const NdeFlow *f, const NdeCourse *c, size_t record, int n, const NdeRef *to,
+                      int lane)
 {
-    const Real *from = numbers_of(nde_record_at(f->lanes, record));
+    const Real *from = numbers_of(nde_record_at(f->lanes, c, record));
     for (int k = 0; k < n; k++) {
         NdeValue v = nde_slot_value(f->solve, k);
         if (!is_recorded(f->solve, k))
@@ -145,6 +210,46 @@ void nde_record_state(const NdeEngine *e, const NdeFlow *f, size_t record, int n
             at[i * e->model->tile] = from[i];
         from += v.n;
     }
+}
+
+/* ---- bands ---- */
+
+static int band_count(int tiles)
+{
+    enum { LEAST = 8 /* tiles: few of them are not full when the last samples end */, MOST = 64 };
+    return tiles < 2 * LEAST ? 1 : tiles / LEAST < MOST ? tiles / LEAST : MOST;
+}
+
+int nde_bands_most(const NdeEngine *e)
+{
+    return band_count(e->tiles);
+}
+
+void nde_bands_begin(const NdeEngine *e, NdeLanes *l, bool is_single)
+{
+    int tiles = (e->count + e->model->tile - 1) / e->model->tile;
+    l->bands = is_single ? 1 : band_count(tiles);
+    for (int i = 0; i < l->bands; i++) {
+        NdeBand *b = &l->band[i];
+        int first = (int)((long)tiles * i / l->bands), behind = (int)((long)tiles * (i + 1) / l->bands);
+        int lanes = (behind - first) * e->model->tile, left = e->count - first * e->model->tile;
+        *b = (NdeBand){
+            .first = first * e->model->tile, .n = lanes < left ? lanes : left, .record = b->record, .room = b->room};
+        for (int sample = b->first; sample < b->first + b->n; sample++)
+            l->course[sample].band = i;
+    }
+}
+
+void nde_bands_end(NdeEngine *e, NdeFlow *f)
+{
+    const NdeLanes *l = f->lanes;
+    size_t bytes = 0;
+    for (int i = 0; i < l->bands; i++) {
+        e->allocations += l->band[i].has_grown;
+        bytes += l->band[i].room * l->record_bytes;
+    }
+    if (bytes > f->tape.most)
+        f->tape.most = bytes;
 }
 
 /* ---- wanted times ---- */

@@ -1,9 +1,10 @@
 /* lanes.h: solves in which each sample has its own time, steps and errors (`batching sample`).
  *
- * A sample under way is in one lane of a tile. Each run of the step function is a row: one attempt of every sample that
- * is under way, whatever its time. Those are in the first lanes: where one ends, the one in the last lane takes its
- * place, so that tiles empty from the end and cost nothing then. Lanes do not mix and every tile runs the same code, so
- * the numbers of a sample do not depend on what it shares its batch with.
+ * A sample under way is in one lane of a tile. A band is some tiles of the batch, whose samples one thread solves. Each
+ * of its runs of the step function is a row: one attempt of every sample under way, whatever its time. Those are in the
+ * first lanes: where one ends, the one in the last lane takes its place, which may have been waiting so far, so that
+ * tiles empty from the end and cost nothing then. Lanes do not mix and every tile runs the same code, so the numbers of
+ * a sample do not depend on what it shares its batch with, nor on bands.
  *
  * Owns: lanes, what is known of each sample, and the record of its accepted steps. Included after run.h.
  * Elsewhere: the loop over rows (solve_sample.c), its reverse (adjoint_sample.c). */
@@ -21,7 +22,15 @@
 #define nde_lanes_args NDE_NAME(nde_lanes_args)
 #define nde_lanes_pad NDE_NAME(nde_lanes_pad)
 #define nde_lanes_dense NDE_NAME(nde_lanes_dense)
-#define nde_record_add NDE_NAME(nde_record_add)
+#define nde_course_read NDE_NAME(nde_course_read)
+#define nde_records_room NDE_NAME(nde_records_room)
+#define nde_records_none NDE_NAME(nde_records_none)
+#define nde_bands_most NDE_NAME(nde_bands_most)
+#define nde_bands_begin NDE_NAME(nde_bands_begin)
+#define nde_bands_end NDE_NAME(nde_bands_end)
+#define nde_results_clear NDE_NAME(nde_results_clear)
+#define nde_results_pad NDE_NAME(nde_results_pad)
+#define nde_record_write NDE_NAME(nde_record_write)
 #define nde_record_bytes NDE_NAME(nde_record_bytes)
 #define nde_record_at NDE_NAME(nde_record_at)
 #define nde_record_state NDE_NAME(nde_record_state)
@@ -66,10 +75,25 @@ typedef struct NdeCourse { /* one sample */
     int seen;              /* wanted times that were looked at for this step, `first` at its beginning */
     NdeMoment moment;
     bool is_inside; /* moment is inside the step, and its state is being worked out */
+    NdeOutcome why; /* there is no next step */
+    int band;       /* that has its records */
 } NdeCourse;
 
+/* Samples that are solved beside each other, by one thread, without regard to the rest of the batch. */
+typedef struct NdeBand {
+    int first, n;    /* its lanes in use: first is the first one of a tile */
+    double executed; /* evaluations, one for each lane of a tile */
+    int stopped;     /* the lane that cannot go on: for what its course says, or, not 0, an exit code */
+    int status;
+    char *record;
+    size_t n_record, room;
+    bool has_grown;
+} NdeBand;
+
 struct NdeLanes {
-    int n;             /* lanes in use */
+    int n; /* lanes in use, where a row is one of the whole batch */
+    NdeBand *band;
+    int bands;
     int *who;          /* [lane]: the sample */
     Real *takes;       /* [lane]: 1: its step was accepted, 0: not */
     NdeCourse *course; /* [sample] */
@@ -83,8 +107,7 @@ struct NdeLanes {
     /* Reverse, beside what every flow has: cotangents of the starts, by samples; of results inside a step, of
      * quantities, of arguments; residuals. */
     NdeRef *start, *seed, *seed_quantity, *g_arg, *residual;
-    char *record;
-    size_t record_bytes, n_record, room;
+    size_t record_bytes;
     /* With a bound there are no records: slot k of the tape holds the states of all samples after k accepted steps, of
      * those that took so many; step: [slot][sample]. */
     NdeLaneStep *step;
@@ -93,12 +116,21 @@ struct NdeLanes {
     long again;       /* evaluations of all lanes of steps that were */
 };
 
+/* The span and the saved times of a sample, whose flight is that of the batch so far. 0 or an exit code. */
+int nde_course_read(NdeEngine *e, NdeFlow *f, const NdeRef *in, NdeCourse *c, int sample);
 /* One lane of a value of each sample to another; zeros; a scalar of it. */
 void nde_lane_copy(const NdeEngine *e, NdeValue v, NdeRef to, int to_lane, NdeRef from, int from_lane);
-/* All lanes of the tiles that are run for which takes[lane] is 1. */
-void nde_lanes_take(const NdeEngine *e, NdeValue v, NdeRef to, NdeRef from, const Real *takes);
+/* The states and carries of `next` to `now` in the tiles of n lanes, and, if `chooses`, there only in those for which
+ * takes[lane] is 1. */
+void nde_lanes_take(const NdeEngine *e, const NdeFlow *f, int first, int n, bool chooses);
 void nde_lane_zero(const NdeEngine *e, NdeValue v, NdeRef to, int lane);
 Real *nde_lane_number(const NdeEngine *e, NdeRef scalar, int lane);
+
+/* [lane], of t, h, span, theta, err or a quantity: such tiles follow each other. */
+static inline Real *nde_lane_scalar(NdeRef of_lanes)
+{
+    return of_lanes.at;
+}
 
 /* Functions run over the tiles of the whole batch, or over those that hold lanes in use. */
 void nde_lanes_all(NdeEngine *e);
@@ -108,10 +140,23 @@ void nde_lanes_args(NdeEngine *e, NdeFlow *f, const NdeRef *in);
 /* Fills the lanes behind the last sample, which repeat it. */
 void nde_lanes_pad(const NdeEngine *e, NdeValue v, NdeRef at);
 
-/* Appends what lane `lane` holds now as the sample's latest record. 0 or an exit code. */
-int nde_record_add(NdeEngine *e, NdeFlow *f, NdeCourse *c, int lane);
+/* Saved states and rates of a solve to 0, for those behind a sample's last one are; at the end, the lanes behind the
+ * last sample of all results. */
+void nde_results_clear(NdeEngine *e, const NdeSolve *s, const NdeRef *out);
+void nde_results_pad(const NdeEngine *e, const NdeSolve *s, const NdeRef *out);
+
+/* Bands for a solve of the batch, which do not depend on the number of threads, or a single one; what they have used.
+ */
+int nde_bands_most(const NdeEngine *e);
+void nde_bands_begin(const NdeEngine *e, NdeLanes *l, bool is_single);
+void nde_bands_end(NdeEngine *e, NdeFlow *f);
+/* Appends n records, of nothing yet. 0, or NDE_EXIT_MEMORY, of which nde_records_none writes the message. */
+int nde_records_room(const NdeLanes *l, NdeBand *b, int n);
+int nde_records_none(NdeError *e);
+/* What lane `lane` holds now, in this record, which is the sample's latest from now on. */
+void nde_record_write(const NdeEngine *e, NdeFlow *f, NdeCourse *c, int lane, size_t record);
 size_t nde_record_bytes(const NdeSolve *s);
-NdeRecord *nde_record_at(const NdeLanes *l, size_t record);
+NdeRecord *nde_record_at(const NdeLanes *l, const NdeCourse *c, size_t record);
 /* Is the memory of the solve's tape bounded, so that it has slots in place of records? */
 bool nde_lanes_bounded(const NdeEngine *e, const NdeFlow *f);
 NdeLaneStep *nde_lanes_step(const NdeEngine *e, const NdeFlow *f, int slot, int sample);
@@ -126,7 +171,8 @@ int nde_slots_keep(NdeEngine *e, NdeFlow *f, int lane);
 /* Sets the inputs of dense for the lanes at hand; their number. */
 int nde_lanes_dense(NdeFlow *f);
 /* Of the first n values, those that are recorded, to a lane of `to`. */
-void nde_record_state(const NdeEngine *e, const NdeFlow *f, size_t record, int n, const NdeRef *to, int lane);
+void nde_record_state(const NdeEngine *e, const NdeFlow *f, const NdeCourse *c, size_t record, int n, const NdeRef *to,
+                      int lane);
 
 /* The step that is looked at starts at t: a neighbour of the one before. */
 void nde_moments_from(NdeCourse *c, double t);

@@ -166,10 +166,10 @@ typedef struct Packing {
     Real *packed;
 } Packing;
 
-#define PACK_BLOCK(R)                                                                   \
-    INLINE void pack_##R(const Product *p, int k, const Real *w, Real *packed)          \
-    {                                                                                   \
-        for (int l = 0; l < k; l++, w += p->w_col, packed += R)                         \
+#define PACK_BLOCK(R)                                                                  \
+    INLINE void pack_##R(const Product *p, int k, const Real *w, Real *packed)         \
+    {                                                                                  \
+        for (int l = 0; l < k; l++, w += p->w_col, packed += R)                        \
             UNROLL for (int r = 0; r < R; r++) packed[r] = w[(ptrdiff_t)r * p->w_row]; \
     }
 PACK_BLOCK(6)

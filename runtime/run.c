@@ -136,6 +136,7 @@ static NdeLanes *lay_lanes(NdeEngine *e, Room *room, const NdeSolve *s, NdeRef *
 {
     size_t lanes = (size_t)e->tiles * (size_t)e->model->tile, samples = (size_t)e->most;
     NdeLanes *to = take(room, 1, sizeof *to), l = {.next = next};
+    l.band = take(room, (size_t)nde_bands_most(e), sizeof *l.band);
     l.who = take(room, lanes, sizeof *l.who);
     l.takes = take(room, lanes, sizeof *l.takes);
     l.course = take(room, samples, sizeof *l.course);
@@ -299,7 +300,8 @@ void nde_engine_close(NdeEngine *e)
     for (int i = 0; e->block && i < e->model->n_solve; i++) {
         nde_tape_free(&e->flow[i].tape);
         if (e->flow[i].lanes) {
-            free(e->flow[i].lanes->record);
+            for (int band = 0; band < nde_bands_most(e); band++)
+                free(e->flow[i].lanes->band[band].record);
             free(e->flow[i].lanes->step);
         }
     }
@@ -467,19 +469,25 @@ static int first_tile(int group, int groups, int tiles)
     return (int)(((long)group * tiles + groups - 1) / groups);
 }
 
-/* The group's sums start at zero here, where they stay in the cache of who adds to them. */
-static void run_group(NdeEngine *e, const NdeFn *fn, const NdePart *part, int group, int thread)
+/* Tiles first .. behind - 1, which add to the sums of a group. */
+static void part_tiles(NdeEngine *e, const NdeFn *fn, const NdePart *part, int group, int first, int behind, int thread)
 {
-    zero_sums(e, fn, part, false, group);
     const NdeFrame *frame = &e->frame[fn->index];
-    int tiles = e->run.n_tile, groups = group_count(fn, tiles), behind = first_tile(group + 1, groups, tiles);
     NdeTile at = {.frame = frame, .run = &e->run, .sum = group_sum(e, fn, group), .work = e->work[thread]};
-    for (int k = first_tile(group, groups, tiles); k < behind; k++) {
+    for (int k = first; k < behind; k++) {
         at.tile = k;
         at.kept = frame->kept + (size_t)k * fn->kept_bytes;
         at.mask = e->mask + (size_t)k * (size_t)e->model->tile;
         part->tile(&at);
     }
+}
+
+/* The group's sums start at zero here, where they stay in the cache of who adds to them. */
+static void run_group(NdeEngine *e, const NdeFn *fn, const NdePart *part, int group, int thread)
+{
+    int tiles = e->run.n_tile, groups = group_count(fn, tiles);
+    zero_sums(e, fn, part, false, group);
+    part_tiles(e, fn, part, group, first_tile(group, groups, tiles), first_tile(group + 1, groups, tiles), thread);
 }
 
 typedef struct TileJob {
@@ -508,13 +516,19 @@ void nde_sums_begin(NdeEngine *e, const NdeFn *fn)
             zero_sums(e, fn, &fn->part[i], true, g);
 }
 
-int nde_sums_run(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *out)
+static NdeFrame *frame_for(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *out)
 {
     NdeFrame *frame = &e->frame[fn->index];
     frame->in = in;
     frame->out = out;
     frame->is_fresh = frame->solve != e->solves;
     frame->solve = e->solves;
+    return frame;
+}
+
+int nde_sums_run(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *out)
+{
+    NdeFrame *frame = frame_for(e, fn, in, out);
     for (int i = 0; i < fn->n_part; i++) {
         const NdePart *part = &fn->part[i];
         int status = part->shared ? part->shared(frame) : 0;
@@ -525,6 +539,20 @@ int nde_sums_run(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *
         reduce_sums(e, fn, part, out, false);
     }
     return 0;
+}
+
+int nde_frame_ready(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *out)
+{
+    NdeFrame *frame = frame_for(e, fn, in, out);
+    if (fn->n_part != 1 || fn->part->n_sum > 0)
+        return nde_fail(e->error, NDE_EXIT_MEMORY, "%s of a sample depends on others: this is a fault of ndec", fn->name);
+    return fn->part->shared ? fn->part->shared(frame) : 0;
+}
+
+void nde_frame_tiles(NdeEngine *e, const NdeFn *fn, int first, int behind, int thread)
+{
+    if (fn->part->tile)
+        part_tiles(e, fn, fn->part, 0, first, behind, thread);
 }
 
 void nde_sums_end(NdeEngine *e, const NdeFn *fn, const NdeRef *out)

@@ -29,6 +29,8 @@
 #define nde_value_add NDE_NAME(nde_value_add)
 #define nde_value_get NDE_NAME(nde_value_get)
 #define nde_share NDE_NAME(nde_share)
+#define nde_frame_ready NDE_NAME(nde_frame_ready)
+#define nde_frame_tiles NDE_NAME(nde_frame_tiles)
 #define nde_where NDE_NAME(nde_where)
 #define nde_saves_in NDE_NAME(nde_saves_in)
 #define nde_moments_begin NDE_NAME(nde_moments_begin)
@@ -233,6 +235,7 @@ struct NdeFlow {
     double warm;                            /* what the first step of the solve before could have been; 0: none */
     double evaluations, accepted, rejected; /* means over samples, where each has its own steps */
     bool is_stepping;                       /* step_in is that of the last attempt; else the solve has not got so far */
+    NdeControl control;                     /* the row that flights follow */
     NdeLatency latency;                     /* what the solve's latency form is given, and its memory */
     void *latency_work;
     NdeSpan bounds;     /* of this flight */
@@ -244,6 +247,13 @@ struct NdeFlow {
     NdeLanes *lanes;    /* of a solve in which each sample has its own steps (lanes.h), or NULL */
     int lane;           /* of the sample that t, h and the counts are of; -1: they are of all */
 };
+
+typedef enum NdeOutcome {
+#define STATUS(id, sentence, setting, value, first, second) NDE_FAIL_##id,
+#include "status.def"
+#undef STATUS
+    NDE_OUTCOMES
+} NdeOutcome;
 
 /* A solve under way: of a batch, or of one sample that has its own steps. */
 typedef struct NdeFlight {
@@ -279,9 +289,8 @@ double nde_flight_first(const NdeFlight *w);
 double nde_flight_warm(const NdeFlight *w);
 /* Sets `end` of the next attempt: the wanted step cut to a stop, or stretched so that no sliver is left. */
 void nde_flight_choose(NdeFlight *w);
-/* After the attempt that the flow's h and err tell of: the next wanted step. 0, or the exit code after a message why
- * there is none. */
-int nde_flight_propose(NdeFlight *w, bool is_accepted);
+/* After an attempt of size h with scaled norm err: the next wanted step. False: there is none, for the reason *why. */
+bool nde_flight_propose(NdeFlight *w, bool is_accepted, double h, double err, NdeOutcome *why);
 
 /* Where the solution of one sample is collected, for the command `solve`. */
 typedef struct NdeTrace {
@@ -387,6 +396,10 @@ void nde_engine_share(NdeEngine *e, double flops, int n, NdeJob *job, void *cont
 
 /* Runs fn: outputs below n_set are set, the others added to. 0 or an exit code. */
 int nde_frame_run(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *out);
+/* The same for a few tiles at a time, of a function whose samples have nothing to do with each other: first its shared
+ * values, then, by any thread, tiles first .. behind - 1. 0 or an exit code. */
+int nde_frame_ready(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *out);
+void nde_frame_tiles(NdeEngine *e, const NdeFn *fn, int first, int behind, int thread);
 /* The same in three parts for a function that is run many times: sums that are nothing but an added output are formed
  * over all runs and reduced once, at the end. */
 void nde_sums_begin(NdeEngine *e, const NdeFn *fn);
@@ -488,12 +501,6 @@ NdePoint nde_solve_before(const NdeEngine *e, const NdeFlow *f, double end);
 /* Forms a slot of a tape that is undone from the next one, and its point if that is not there. 0 or an exit code. */
 int nde_solve_undo(NdeEngine *e, NdeFlow *f, int slot);
 
-typedef enum NdeOutcome {
-#define STATUS(id, sentence, setting, value, first, second) NDE_FAIL_##id,
-#include "status.def"
-#undef STATUS
-    NDE_OUTCOMES
-} NdeOutcome;
 /* Writes the message about a solve that cannot go on (runs the failing step once more, watching) and returns 3. */
 int nde_solve_fails(NdeEngine *e, NdeFlow *f, NdeOutcome outcome);
 

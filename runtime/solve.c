@@ -245,10 +245,21 @@ static double next_stop(const Flight *w)
     return stop;
 }
 
+/* Of two numbers, the second where the first is none: fmax and fmin are calls. */
+static double larger(double x, double y)
+{
+    return x > y ? x : y;
+}
+
+static double smaller(double x, double y)
+{
+    return x < y ? x : y;
+}
+
 void nde_flight_choose(NdeFlight *w)
 {
     double stop = next_stop(w), left = (stop - w->t) * w->way;
-    double sliver = 100 * DBL_EPSILON * fmax(fabs(w->t), fabs(stop));
+    double sliver = 100 * DBL_EPSILON * larger(fabs(w->t), fabs(stop));
     if (w->fixed > 0) { /* the k-th grid point, by multiplication; shortened before the end */
         double k = floor((w->t - w->t0) * w->way / w->fixed + 1e-9) + 1;
         w->end = w->t0 + w->way * k * w->fixed;
@@ -257,10 +268,10 @@ void nde_flight_choose(NdeFlight *w)
         w->h = w->way * w->fixed;
         return;
     }
-    double h = fmin(w->most, fmax(w->least, fabs(w->h)));
+    double h = smaller(larger(fabs(w->h), w->least), w->most);
     w->h = w->way * h;
-    double stretch = w->control.is_after_rejection ? 1 : w->control.row.stretch; /* or it would try the same again */
-    double reach = fmax(h, fmin(h * stretch, w->most));
+    double stretch = w->control.is_after_rejection ? 1 : w->control.row->stretch; /* or it would try the same again */
+    double reach = larger(h, smaller(h * stretch, w->most));
     w->end = left <= reach || left - h <= sliver ? stop : w->t + w->h;
 }
 
@@ -299,22 +310,18 @@ static int try_once(Flight *w, bool *is_accepted)
     return 0;
 }
 
-int nde_flight_propose(NdeFlight *w, bool is_accepted)
+bool nde_flight_propose(NdeFlight *w, bool is_accepted, double h, double err, NdeOutcome *why)
 {
-    NdeFlow *f = w->f;
     if (w->fixed > 0 || w->e->replay.mode == NDE_REPLAY)
-        return 0;
-    bool is_cut = is_accepted && fabs(f->h) < 0.999 * fabs(w->h); /* cut to a stop: not the size that was wanted */
-    double next = fabs(f->h) * nde_control_factor(&w->control, f->err, f->h);
-    w->h = w->way * (is_cut ? fmax(next, fabs(w->h)) : next);
+        return true;
+    bool is_cut = is_accepted && fabs(h) < 0.999 * fabs(w->h); /* cut to a stop: not the size that was wanted */
+    double next = fabs(h) * nde_control_factor(&w->control, err, h);
+    w->h = w->way * (is_cut ? larger(next, fabs(w->h)) : next);
     if (is_accepted)
-        return 0;
-    NdeOutcome why = isfinite(f->err) ? NDE_FAIL_SMALL_STEP : NDE_FAIL_NOT_FINITE;
-    if (is_too_small(w))
-        return nde_solve_fails(w->e, f, why);
-    if (fabs(w->h) < w->least && fabs(f->h) <= w->least)
-        return nde_solve_fails(w->e, f, isfinite(f->err) ? NDE_FAIL_MIN_STEP : NDE_FAIL_NOT_FINITE);
-    return 0;
+        return true;
+    bool is_least = fabs(w->h) < w->least && fabs(h) <= w->least;
+    *why = !isfinite(err) ? NDE_FAIL_NOT_FINITE : is_too_small(w) ? NDE_FAIL_SMALL_STEP : NDE_FAIL_MIN_STEP;
+    return !is_too_small(w) && !is_least;
 }
 
 static void count_quantities(Flight *w)
@@ -358,9 +365,9 @@ int nde_flight_steps(Flight *w)
         int status = try_once(w, &is_accepted);
         if (status)
             return status;
-        status = nde_flight_propose(w, is_accepted);
-        if (status)
-            return status;
+        NdeOutcome why;
+        if (!nde_flight_propose(w, is_accepted, w->f->h, w->f->err, &why))
+            return nde_solve_fails(w->e, w->f, why);
         if (!is_accepted)
             w->f->rejected++;
         else if ((status = accept(w)) != 0)
@@ -438,8 +445,8 @@ int nde_flight_prepare(NdeFlight *w)
     if (!s->is_adaptive && !(w->fixed > 0))
         return nde_fail(e->error, NDE_EXIT_FILE,
                         "'%s' needs a step size: method %s has no error estimate to choose one", s->name, s->method);
-    NdeControl row = nde_solve_control(e, s);
-    nde_control_begin(&w->control, &row, s->order, s->embedded);
+    w->f->control = nde_solve_control(e, s);
+    nde_control_begin(&w->control, &w->f->control, s->order, s->embedded);
     memset(w->f->sum, 0, (size_t)s->n_quantity * sizeof(double));
     memset(w->f->most, 0, (size_t)s->n_quantity * sizeof(int));
     return 0;

@@ -8,7 +8,9 @@
 #include "rng.h"
 #include "run.h"
 
+#include <limits.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 typedef struct Rows {
@@ -21,7 +23,12 @@ typedef struct Rows {
     bool records; /* accepted steps will be read again */
     bool is_bounded;
     bool is_traced;
-    double executed; /* evaluations, one for each lane of a tile */
+    bool has_moments;                           /* times are wanted */
+    bool is_serial;                             /* all samples are one band, and what they do goes to one list */
+    NdeBand *b;                                 /* whose rows these are */
+    int thread;                                 /* that runs them */
+    bool has_arrived, has_inside, has_rejected; /* a lane, in this row */
+    size_t record;                              /* of the row's first lane; the others follow */
 } Rows;
 
 /* Are states inside steps wanted, whoever looks on? */
@@ -43,16 +50,10 @@ static void speak_for(const Rows *r, int lane)
     f->lane = lane;
     f->t = c->w.t;
     f->h = c->h;
-    f->err = (double)*nde_lane_number(r->e, r->l->err, lane);
+    f->err = (double)nde_lane_scalar(r->l->err)[lane];
     f->accepted = (double)c->accepted;
     f->rejected = (double)c->rejected;
     f->broken_h = c->broken_h;
-}
-
-/* Lanes that a function is run for now, in use or not. */
-static double lanes_run(const Rows *r)
-{
-    return (double)r->e->run.n_tile * r->e->model->tile;
 }
 
 static int fails(Rows *r, int lane, NdeOutcome why)
@@ -61,79 +62,51 @@ static int fails(Rows *r, int lane, NdeOutcome why)
     return nde_solve_fails(r->e, r->f, why);
 }
 
-/* ---- what differs between samples ---- */
+/* ---- passes over the lanes under way ---- */
 
-static int check_save(const Rows *r, const NdeCourse *c, int sample, int i)
+/* The others in use wait for one of these to end: what few samples read and write stays in a cache. */
+static int lanes_under_way(const Rows *r)
 {
-    int code = r->s->dense_rate || r->s->is_learned ? NDE_EXIT_NUMERICAL : NDE_EXIT_DATA; /* it need not be the data */
-    NdeSpan span = r->f->bounds;
-    const char *name = r->s->name;
-    const NdeFlight *w = &c->w;
-    double time = c->save[i];
-    long row = r->e->row[sample];
-    if (isnan(time) && !r->s->is_learned)
-        return nde_fail(r->e->error, code,
-                        "sample %ld of the data: entry %d of the save times of '%s' is not a number\n  try: a count "
-                        "of those that are times, `save … count …`",
-                        row, i, name);
-    if (time != w->t0 && nde_where(w->t0, w->t1, time) == NDE_ELSEWHERE)
-        return nde_fail(r->e->error, code,
-                        "sample %ld of the data: entry %d of the save times of '%s' is %g, outside of the span %g .. "
-                        "%g",
-                        row, i, name, span.start + span.length * time, span.start + span.length * w->t0,
-                        span.start + span.length * w->t1);
-    if (i > 0 && (time - c->save[i - 1]) * w->way < 0)
-        return nde_fail(r->e->error, code,
-                        "sample %ld of the data: entry %d of the save times of '%s' is %g, but the one before it is "
-                        "%g: they follow the direction of the span",
-                        row, i, name, span.start + span.length * time, span.start + span.length * c->save[i - 1]);
-    return 0;
+    enum { WIDTH = 4 /* tiles */ };
+    int most = r->is_serial ? r->b->n : WIDTH * r->e->model->tile;
+    return r->b->n < most ? r->b->n : most;
 }
 
-static int read_count(const Rows *r, NdeCourse *c, int sample)
+/* False: the solve cannot go on, as the course says, or the band's status. */
+typedef bool LaneWork(Rows *r, int lane);
+
+static bool goes_on(Rows *r, int status)
 {
-    const NdeSolve *s = r->s;
-    double count = nde_value_get(r->e, s->arg[s->arg_count], r->in[s->n_state + s->arg_count], sample, 0);
-    if (!(count >= 0 && count <= s->n_save) || count != floor(count))
-        return nde_fail(r->e->error, NDE_EXIT_DATA,
-                        "sample %ld of the data: the count of the save times of '%s' is %g, not a whole number from 0 "
-                        "to %d",
-                        r->e->row[sample], s->name, count, s->n_save);
-    c->n_save = (int)count;
-    return 0;
+    r->b->status = status;
+    return status == 0;
 }
 
-static int read_saves(const Rows *r, NdeCourse *c, int sample)
+static bool stops(NdeCourse *c, NdeOutcome why)
 {
-    const NdeSolve *s = r->s;
-    double *save = r->l->save + (size_t)sample * (size_t)s->n_save;
-    c->save = c->w.save;
-    c->n_save = s->n_save;
-    int status = s->arg_count < 0 ? 0 : read_count(r, c, sample);
-    for (int i = 0; i < s->n_save && (s->arg_save >= 0 || s->is_learned); i++) {
-        const NdeRef *arg = r->in + s->n_state;
-        save[i] = s->arg_save < 0
-                      ? c->w.save[i] /* the sample's own part of its span */
-                      : nde_flight_time(&c->w, nde_value_get(r->e, s->arg[s->arg_save], arg[s->arg_save], sample, i));
-        c->save = save;
-    }
-    for (int i = 0; !status && i < c->n_save; i++)
-        status = check_save(r, c, sample, i);
-    return status;
+    c->why = why;
+    return false;
 }
 
-static int read_end(const Rows *r, NdeFlight *w, int sample)
+/* For n lanes of the band. */
+static bool each_lane(Rows *r, int n, LaneWork *work)
 {
-    const NdeSolve *s = r->s;
-    if (s->arg_end < 0)
-        return 0;
-    w->t1 = nde_value_get(r->e, s->arg[s->arg_end], r->in[s->n_state + s->arg_end], sample, 0);
-    w->way = w->t1 < w->t0 ? -1 : 1;
-    if (isfinite(w->t1))
-        return 0;
-    return nde_fail(r->e->error, NDE_EXIT_DATA, "sample %ld of the data: the end of the span of '%s' is not finite",
-                    r->e->row[sample], s->name);
+    for (int lane = r->b->first; lane < r->b->first + n; lane++)
+        if (!work(r, lane)) {
+            r->b->stopped = lane;
+            return false;
+        }
+    return true;
 }
+
+/* Runs a function, which is ready, for n lanes; how many there are in their tiles. */
+static int run_tiles(Rows *r, int n, const NdeFn *fn)
+{
+    int tile = r->e->model->tile, first = r->b->first / tile, tiles = (n + tile - 1) / tile;
+    nde_frame_tiles(r->e, fn, first, first + tiles, r->thread);
+    return tiles * tile;
+}
+
+/* ---- the start ---- */
 
 static void draw_times(const Rows *r, const NdeFlight *w, int sample)
 {
@@ -156,16 +129,13 @@ static int begin(Rows *r)
     NdeFlight w = {.e = e, .f = r->f, .s = r->s, .in = r->in, .out = r->out};
     int status = nde_flight_open(&w, 0);
     l->n = e->count;
-    l->n_record = 0;
     nde_lanes_all(e);
     w.t = w.t0;
     for (int i = 0; !status && i < e->count; i++) {
         NdeCourse *c = &l->course[i];
         *c = (NdeCourse){.w = w};
         l->who[i] = i;
-        status = r->s->is_learned ? nde_flight_open(&c->w, i) : read_end(r, &c->w, i);
-        if (!status)
-            status = read_saves(r, c, i);
+        status = nde_course_read(e, r->f, r->in, c, i);
         draw_times(r, &c->w, i);
     }
     if (status)
@@ -176,9 +146,9 @@ static int begin(Rows *r)
         nde_value_copy(e, r->s->state[i], l->now[i], r->in[i]);
     for (int i = 0; i < e->run.n_tile * e->model->tile; i++) {
         const NdeFlight *of = &l->course[i < e->count ? i : e->count - 1].w;
-        *nde_lane_number(e, l->t, i) = (Real)of->t0;
-        *nde_lane_number(e, l->span, i) = (Real)(of->t1 - of->t0);
-        *nde_lane_number(e, l->h, i) = 0;
+        nde_lane_scalar(l->t)[i] = (Real)of->t0;
+        nde_lane_scalar(l->span)[i] = (Real)(of->t1 - of->t0);
+        nde_lane_scalar(l->h)[i] = 0;
     }
     nde_lanes_args(e, r->f, r->in);
     r->f->is_stepping = false;
@@ -205,7 +175,6 @@ static int first_sizes(Rows *r)
 {
     bool guesses = false;
     int status = r->s->init ? run_start(r, r->s->init, false, r->l->now + r->s->n_state) : 0;
-    r->executed = lanes_run(r) * r->s->evaluations_init;
     for (int lane = 0; lane < r->l->n; lane++) {
         NdeCourse *c = course_in(r, lane);
         c->w.h = nde_flight_first(&c->w);
@@ -218,12 +187,11 @@ static int first_sizes(Rows *r)
         NdeCourse *c = course_in(r, lane);
         if (c->w.h != 0 || c->w.t1 == c->w.t0)
             continue;
-        c->w.h = fabs((double)*nde_lane_number(r->e, r->l->h, lane));
+        c->w.h = fabs((double)nde_lane_scalar(r->l->h)[lane]);
         if (!isfinite(c->w.h) || c->w.h == 0)
             status = fails(r, lane, NDE_FAIL_NOT_FINITE);
     }
     r->f->evaluations = r->s->evaluations_init + r->s->evaluations_guess;
-    r->executed += lanes_run(r) * r->s->evaluations_guess;
     return status;
 }
 
@@ -259,7 +227,7 @@ static void note_draw(Rows *r, int lane, const NdeMoment *m)
 }
 
 /* Wanted times that are the start of the span. */
-static int deliver_start(Rows *r, int lane)
+static bool deliver_start(Rows *r, int lane)
 {
     const NdeCourse *c = course_in(r, lane);
     int status = 0;
@@ -274,56 +242,46 @@ static int deliver_start(Rows *r, int lane)
         r->e->trace->t1 = c->w.t1;
         status = nde_trace_row(r->e, r->f, c->w.t0, r->l->now, lane);
     }
-    return status;
+    return goes_on(r, status);
 }
 
-static int run_dense(Rows *r)
-{
-    nde_lanes_dense(r->f);
-    return nde_frame_run(r->e, r->s->dense, r->f->call_in, r->l->inside);
-}
-
-/* The next time inside each sample's accepted step; those at its end are delivered on the way. */
-static int seek(Rows *r, NdeMoment *inside, bool *is_inside, int lane)
+/* The next time inside the lane's accepted step; those at its end are delivered on the way. */
+static bool seek(Rows *r, int lane)
 {
     NdeCourse *c = course_in(r, lane);
-    *is_inside = false;
-    while (!*is_inside && nde_moment_next(r->e, r->f, r->l->who[lane], c->w.t, c->w.end, c->h, inside)) {
-        note_draw(r, lane, inside);
-        *is_inside = inside->where == NDE_INSIDE;
-        int status = *is_inside ? 0 : deliver(r, lane, inside, r->l->next);
-        if (status)
-            return status;
+    c->is_inside = false;
+    while (c->is_accepted && !c->is_inside &&
+           nde_moment_next(r->e, r->f, r->l->who[lane], c->w.t, c->w.end, c->h, &c->moment)) {
+        note_draw(r, lane, &c->moment);
+        c->is_inside = c->moment.where == NDE_INSIDE;
+        if (!c->is_inside && !goes_on(r, deliver(r, lane, &c->moment, r->l->next)))
+            return false;
     }
-    return 0;
+    if (c->is_inside)
+        r->has_inside = true;
+    nde_lane_scalar(r->l->theta)[lane] = c->is_inside ? (Real)c->moment.theta : 0;
+    return true;
+}
+
+static bool deliver_one(Rows *r, int lane)
+{
+    const NdeCourse *c = course_in(r, lane);
+    return !c->is_inside || goes_on(r, deliver(r, lane, &c->moment, r->l->inside));
 }
 
 /* Each run of `dense` is for one wanted time of each sample. */
-static int deliver_inside(Rows *r)
+static bool deliver_inside(Rows *r, int n)
 {
-    NdeLanes *l = r->l;
-    for (bool any = true; any;) {
-        int status = 0;
-        any = false;
-        for (int lane = 0; !status && lane < l->n; lane++) {
-            NdeCourse *c = course_in(r, lane);
-            c->moment.where = NDE_ELSEWHERE;
-            if (c->is_accepted)
-                status = seek(r, &c->moment, &c->is_inside, lane);
-            else
-                c->is_inside = false;
-            any |= c->is_inside;
-            *nde_lane_number(r->e, l->theta, lane) = c->is_inside ? (Real)c->moment.theta : 0;
-        }
-        if (!status && any)
-            status = run_dense(r);
-        for (int lane = 0; !status && any && lane < l->n; lane++)
-            if (course_in(r, lane)->is_inside)
-                status = deliver(r, lane, &course_in(r, lane)->moment, l->inside);
-        if (status)
-            return status;
-    }
-    return 0;
+    do {
+        r->has_inside = false;
+        if (!each_lane(r, n, seek))
+            return false;
+        if (r->has_inside)
+            run_tiles(r, n, r->s->dense);
+        if (r->has_inside && !each_lane(r, n, deliver_one))
+            return false;
+    } while (r->has_inside);
+    return true;
 }
 
 /* The saved time whose rate is the n-th of the lane's accepted step, or -1: its end belongs to it, and the start of the
@@ -342,27 +300,25 @@ static double rate_theta(const NdeCourse *c, int i)
 
 /* How saved states change with their times, as the interpolants say: each run of `dense_rate` is for one of each
  * sample. */
-static int deliver_rates(Rows *r)
+static void deliver_rates(Rows *r, int lanes)
 {
     const NdeSolve *s = r->s;
+    int from = r->b->first, behind = from + lanes;
     for (int n = 0, any = 1; s->dense_rate && any; n++) {
         any = 0;
-        for (int lane = 0; lane < r->l->n; lane++) {
+        for (int lane = from; lane < behind; lane++) {
             int i = rate_entry(r, lane, n);
             any |= i >= 0;
-            *nde_lane_number(r->e, r->l->theta, lane) = i >= 0 ? (Real)rate_theta(course_in(r, lane), i) : 0;
+            nde_lane_scalar(r->l->theta)[lane] = i >= 0 ? (Real)rate_theta(course_in(r, lane), i) : 0;
         }
-        nde_lanes_dense(r->f);
-        int status = any ? nde_frame_run(r->e, s->dense_rate, r->f->call_in, r->l->inside) : 0;
-        if (status)
-            return status;
-        for (int lane = 0; any && lane < r->l->n; lane++) {
+        if (any)
+            run_tiles(r, lanes, s->dense_rate);
+        for (int lane = from; any && lane < behind; lane++) {
             int i = rate_entry(r, lane, n);
             if (i >= 0)
                 deliver_entry(r, lane, nde_result_saved_rate(s, 0), i, r->l->inside);
         }
     }
-    return 0;
 }
 
 /* ---- the end of a sample ---- */
@@ -383,10 +339,10 @@ static void draw_accepted(Rows *r, int sample, int draw)
     long slot = c->accepted > 1 ? 1 + (long)(u * (double)(c->accepted - 1)) : 0;
     size_t record = c->last;
     for (long i = c->accepted; i > slot; i--)
-        record = nde_record_at(r->l, record)->before;
-    const NdeRecord *at = nde_record_at(r->l, record);
+        record = nde_record_at(r->l, c, record)->before;
+    const NdeRecord *at = nde_record_at(r->l, c, record);
     r->l->drawn[sample * s->n_draw + draw] = (NdeDrawn){.t = at->t, .left = c->w.t1 - at->t, .h = at->h};
-    nde_record_state(r->e, r->f, record, s->n_state, r->out + nde_result_drawn(s, draw), sample);
+    nde_record_state(r->e, r->f, c, record, s->n_state, r->out + nde_result_drawn(s, draw), sample);
 }
 
 static void put_results(Rows *r, int lane)
@@ -422,53 +378,52 @@ static void leave(Rows *r, int lane)
 {
     const NdeSolve *s = r->s;
     NdeLanes *l = r->l;
-    int last = --l->n;
+    int last = r->b->first + --r->b->n;
     for (int i = 0; lane != last && i < s->n_state + s->n_carry; i++)
         nde_lane_copy(r->e, nde_slot_value(s, i), l->now[i], lane, l->now[i], last);
     for (int i = 0; lane != last && i < s->n_arg; i++)
         if (s->arg[i].is_batched)
             nde_lane_copy(r->e, s->arg[i], l->arg[i], lane, l->arg[i], last);
     l->who[lane] = l->who[last];
-    *nde_lane_number(r->e, l->h, last) = 0; /* what runs on there is a step of no length */
+    nde_lane_scalar(l->h)[last] = 0; /* what runs on there is a step of no length */
 }
 
-static int finish(Rows *r, int lane)
+static bool finish(Rows *r, int lane)
 {
-    int status = r->records ? nde_record_add(r->e, r->f, course_in(r, lane), lane) : 0;
-    if (status)
-        return status;
+    if (r->records && !goes_on(r, nde_records_room(r->l, r->b, 1)))
+        return false;
+    if (r->records)
+        nde_record_write(r->e, r->f, course_in(r, lane), lane, r->b->n_record);
     put_results(r, lane);
     leave(r, lane);
-    return 0;
+    return true;
 }
 
-/* From the last lane on, for those behind a lane that is left have been looked at. */
-static int finish_arrived(Rows *r)
+/* Of n lanes, from the last one on, for those behind a lane that is left have been looked at. */
+static bool finish_arrived(Rows *r, int n)
 {
-    int status = 0;
-    for (int lane = r->l->n - 1; !status && lane >= 0; lane--)
-        if (course_in(r, lane)->w.t == course_in(r, lane)->w.t1)
-            status = finish(r, lane);
-    return status;
+    for (int lane = r->b->first + n - 1; lane >= r->b->first; lane--)
+        if (course_in(r, lane)->w.t == course_in(r, lane)->w.t1 && !finish(r, lane))
+            return false;
+    return true;
 }
 
 /* ---- rows ---- */
 
-static int choose(Rows *r, int lane)
+static bool choose(Rows *r, int lane)
 {
     NdeCourse *c = course_in(r, lane);
     NdeReplay *replay = &r->e->replay;
     if (c->accepted + c->rejected >= c->w.limit)
-        return fails(r, lane, NDE_FAIL_MANY_STEPS);
+        return stops(c, NDE_FAIL_MANY_STEPS);
     nde_moments_from(c, c->w.t);
     c->w.save = c->save + c->first; /* the next one may be a stop */
     c->w.n_save = c->first < c->n_save;
     nde_flight_choose(&c->w);
     if (replay->mode == NDE_REPLAY) {
         NdeAttempt a = {0};
-        int status = nde_attempt_next(r->e, &a);
-        if (status)
-            return status;
+        if (!goes_on(r, nde_attempt_next(r->e, &a)))
+            return false;
         c->w.h = a.h;
         c->w.end = a.end;
         c->is_accepted = a.is_accepted;
@@ -477,12 +432,12 @@ static int choose(Rows *r, int lane)
     c->h = (double)(Real)(is_wanted ? c->w.h : c->w.end - c->w.t);
     if (is_wanted && !(c->w.fixed > 0) && replay->mode != NDE_REPLAY)
         c->w.end = c->w.t + c->h; /* the size as the step is given it */
-    *nde_lane_number(r->e, r->l->t, lane) = (Real)c->w.t;
-    *nde_lane_number(r->e, r->l->h, lane) = (Real)c->h;
-    return c->w.end == c->w.t ? fails(r, lane, NDE_FAIL_SMALL_STEP) : 0;
+    nde_lane_scalar(r->l->t)[lane] = (Real)c->w.t;
+    nde_lane_scalar(r->l->h)[lane] = (Real)c->h;
+    return c->w.end != c->w.t || stops(c, NDE_FAIL_SMALL_STEP);
 }
 
-static int run_step(Rows *r)
+static void fill_step(Rows *r)
 {
     NdeFlow *f = r->f;
     const NdeSolve *s = r->s;
@@ -495,28 +450,47 @@ static int run_step(Rows *r)
     memcpy(f->step_out + n + 1, r->l->quantity, (size_t)s->n_quantity * sizeof *f->step_out);
     memcpy(f->step_out + n + 1 + s->n_quantity, f->dense, (size_t)s->n_dense * sizeof *f->step_out);
     f->is_stepping = true;
-    r->executed += lanes_run(r) * s->evaluations_step;
-    return nde_frame_run(r->e, r->keeps ? s->step_keep : s->step, f->step_in, f->step_out);
 }
 
-static int judge(Rows *r, int lane)
+static const NdeFn *step_fn(const Rows *r)
+{
+    return r->keeps ? r->s->step_keep : r->s->step;
+}
+
+/* The functions of the rows. */
+static int ready(Rows *r)
+{
+    const NdeSolve *s = r->s;
+    fill_step(r);
+    int status = nde_frame_ready(r->e, step_fn(r), r->f->step_in, r->f->step_out);
+    if (status || !r->has_moments || !s->dense)
+        return status;
+    nde_lanes_dense(r->f);
+    status = nde_frame_ready(r->e, s->dense, r->f->call_in, r->l->inside);
+    return status || !s->dense_rate ? status : nde_frame_ready(r->e, s->dense_rate, r->f->call_in, r->l->inside);
+}
+
+static bool judge(Rows *r, int lane)
 {
     NdeCourse *c = course_in(r, lane);
     NdeReplay *replay = &r->e->replay;
     bool is_free = c->w.fixed > 0 || !r->s->is_adaptive;
-    speak_for(r, lane);
-    if (!isfinite(r->f->err))
-        r->f->broken_h = c->broken_h = c->h;
+    double err = (double)nde_lane_scalar(r->l->err)[lane];
+    if (!isfinite(err))
+        c->broken_h = c->h;
     if (replay->mode != NDE_REPLAY)
-        c->is_accepted = is_free || r->f->err <= 1;
+        c->is_accepted = is_free || err <= 1;
     if (replay->mode == NDE_RECORD) {
         NdeAttempt a = {c->w.h, c->w.end, c->is_accepted};
-        int status = nde_attempt_next(r->e, &a);
-        if (status)
-            return status;
+        if (!goes_on(r, nde_attempt_next(r->e, &a)))
+            return false;
     }
-    c->rejected += !c->is_accepted;
-    return nde_flight_propose(&c->w, c->is_accepted);
+    r->l->takes[lane] = c->is_accepted;
+    if (!c->is_accepted) {
+        c->rejected++;
+        r->has_rejected = true;
+    }
+    return nde_flight_propose(&c->w, c->is_accepted, c->h, err, &c->why);
 }
 
 static void count_quantities(Rows *r, int lane)
@@ -525,7 +499,7 @@ static void count_quantities(Rows *r, int lane)
     const NdeCourse *c = course_in(r, lane);
     for (int i = 0; i < s->n_quantity; i++) {
         int k = r->l->who[lane] * s->n_quantity + i;
-        double q = (double)*nde_lane_number(r->e, r->l->quantity[i], lane);
+        double q = (double)nde_lane_scalar(r->l->quantity[i])[lane];
         if (s->quantity_how[i] != 2)
             r->l->sum[k] += q;
         else if (c->accepted == 0 || q > r->l->sum[k]) {
@@ -536,83 +510,92 @@ static void count_quantities(Rows *r, int lane)
 }
 
 /* The sample goes on from the end of its step, once its states are taken. */
-static int accept(Rows *r, int lane)
+static bool accept(Rows *r, int lane)
 {
     NdeCourse *c = course_in(r, lane);
-    int status = r->records      ? nde_record_add(r->e, r->f, c, lane)
-                 : r->is_bounded ? nde_slots_keep(r->e, r->f, lane)
-                                 : 0;
-    if (status)
-        return status;
+    if (!c->is_accepted)
+        return true;
+    if (r->records)
+        nde_record_write(r->e, r->f, c, lane, r->record + (size_t)(lane - r->b->first));
+    if (r->is_bounded && !goes_on(r, nde_slots_keep(r->e, r->f, lane)))
+        return false;
     count_quantities(r, lane);
     if (c->accepted == 0)
         c->warm = nde_flight_warm(&c->w);
     c->accepted++;
     c->broken_h = 0;
     c->w.t = c->w.end;
+    if (c->w.t == c->w.t1)
+        r->has_arrived = true;
     if (r->is_traced && !r->e->trace->points && r->l->who[lane] == r->e->trace->sample)
-        return nde_trace_row(r->e, r->f, c->w.t, r->l->next, lane);
-    return 0;
+        return goes_on(r, nde_trace_row(r->e, r->f, c->w.t, r->l->next, lane));
+    return true;
 }
 
-static int run_row(Rows *r)
+static bool judge_and_accept(Rows *r, int lane)
 {
-    int status = 0;
-    nde_lanes_used(r->e, r->l);
-    for (int lane = 0; !status && lane < r->l->n; lane++)
-        status = choose(r, lane);
-    if (!status)
-        status = run_step(r);
-    for (int lane = 0; !status && lane < r->l->n; lane++)
-        status = judge(r, lane);
-    if (!status)
-        status = deliver_inside(r);
-    if (!status)
-        status = deliver_rates(r);
-    for (int lane = 0; !status && lane < r->l->n; lane++) {
-        r->l->takes[lane] = course_in(r, lane)->is_accepted;
-        if (course_in(r, lane)->is_accepted)
-            status = accept(r, lane);
+    return judge(r, lane) && accept(r, lane);
+}
+
+static bool run_row(Rows *r)
+{
+    int n = lanes_under_way(r);
+    r->has_rejected = r->has_arrived = false;
+    r->record = r->b->n_record + 1; /* a lane whose step is rejected leaves its one empty */
+    if (r->records && !goes_on(r, nde_records_room(r->l, r->b, n)))
+        return false;
+    if (!each_lane(r, n, choose))
+        return false;
+    r->b->executed += (double)run_tiles(r, n, step_fn(r)) * r->s->evaluations_step;
+    if (!each_lane(r, n, r->has_moments ? judge : judge_and_accept))
+        return false;
+    if (r->has_moments) {
+        if (!deliver_inside(r, n))
+            return false;
+        deliver_rates(r, n);
+        if (!each_lane(r, n, accept))
+            return false;
     }
-    for (int i = 0; !status && i < r->s->n_state + r->s->n_carry; i++)
-        nde_lanes_take(r->e, nde_slot_value(r->s, i), r->l->now[i], r->l->next[i], r->l->takes);
-    return status ? status : finish_arrived(r);
+    nde_lanes_take(r->e, r->f, r->b->first, n, r->has_rejected);
+    return !r->has_arrived || finish_arrived(r, n);
 }
 
-/* The series of saved states and of their rates, in the order of the results behind the ends. */
-static int n_series(const NdeSolve *s)
+/* ---- bands ---- */
+
+typedef struct Job {
+    Rows rows;
+    atomic_int stopped; /* the first band that could not go on: those behind it need not */
+} Job;
+
+static void solve_band(void *context, int band, int thread)
 {
-    return nde_result_drawn(s, 0) - s->n_state;
+    Job *job = context;
+    Rows r = job->rows;
+    r.b = &r.l->band[band];
+    r.thread = thread;
+    bool goes_on = each_lane(&r, r.b->n, deliver_start) && finish_arrived(&r, r.b->n);
+    while (goes_on && r.b->n > 0 && atomic_load(&job->stopped) > band)
+        goes_on = run_row(&r);
+    int first = atomic_load(&job->stopped);
+    while (!goes_on && band < first && !atomic_compare_exchange_weak(&job->stopped, &first, band))
+        continue;
 }
 
-static NdeValue series_value(const NdeSolve *s, int series)
+static int solve_bands(Rows *r)
 {
-    return (NdeValue){s->state[series % s->n_state].n * s->n_save, true};
-}
-
-/* Saved states behind the last are 0; lanes behind the last sample repeat it. */
-static void clear_saved(Rows *r)
-{
-    const NdeRef *out = r->out + r->s->n_state;
-    for (int i = 0; i < n_series(r->s); i++)
-        if (out[i].at)
-            nde_value_zero(r->e, series_value(r->s, i), out[i]);
-}
-
-static void pad_results(Rows *r)
-{
-    const NdeSolve *s = r->s;
-    int k = 0;
-    for (; k < s->n_state; k++)
-        nde_lanes_pad(r->e, s->state[k], r->out[k]);
-    for (int i = 0; i < n_series(s); i++)
-        nde_lanes_pad(r->e, series_value(s, i), r->out[k++]);
-    for (int i = 0; i < s->n_draw * (s->n_state + 3); i++) {
-        int state = i % (s->n_state + 3);
-        nde_lanes_pad(r->e, state < s->n_state ? s->state[state] : (NdeValue){1, true}, r->out[k++]);
-    }
-    for (int i = 0; i < s->n_quantity + 3; i++)
-        nde_lanes_pad(r->e, (NdeValue){1, true}, r->out[k++]);
+    enum { STEPS = 8 /* as many at least */ };
+    Job job = {*r, INT_MAX};
+    NdeLanes *l = r->l;
+    nde_bands_begin(r->e, l, r->is_serial);
+    nde_engine_share(r->e, STEPS * step_fn(r)->flops * r->e->count, l->bands, solve_band, &job);
+    nde_bands_end(r->e, r->f);
+    int stopped = atomic_load(&job.stopped);
+    if (stopped == INT_MAX)
+        return 0;
+    const NdeBand *b = &l->band[stopped];
+    if (b->status == NDE_EXIT_MEMORY && !r->is_serial)
+        return nde_records_none(r->e->error);
+    return b->status ? b->status : fails(r, b->stopped, course_in(r, b->stopped)->why);
 }
 
 /* The first step of the next solve: the geometric mean of what those of the samples could have been. On four models it
@@ -635,20 +618,23 @@ static void remember_first(const Rows *r)
 /* The flow tells of a usual sample again. */
 static void count_means(Rows *r)
 {
-    double accepted = 0, rejected = 0;
+    double accepted = 0, rejected = 0, executed = 0;
     NdeFlow *f = r->f;
     int n = r->e->count;
     for (int i = 0; i < n; i++) {
         accepted += (double)r->l->course[i].accepted;
         rejected += (double)r->l->course[i].rejected;
     }
+    for (int i = 0; i < r->l->bands; i++)
+        executed += r->l->band[i].executed;
+    executed += f->evaluations * r->e->run.n_tile * r->e->model->tile;
     f->lane = -1;
     f->evaluations += r->s->evaluations_step * (accepted + rejected) / n;
     f->accepted = accepted / n;
     f->rejected = rejected / n;
-    NdeRef executed = r->out[nde_result_quantity(r->s, r->s->n_quantity) + 3];
-    if (executed.at)
-        *(double *)executed.at = r->executed / n;
+    NdeRef to = r->out[nde_result_quantity(r->s, r->s->n_quantity) + 3];
+    if (to.at)
+        *(double *)to.at = executed / n;
 }
 
 int nde_lanes_again(NdeEngine *e, NdeFlow *f, int slot)
@@ -659,7 +645,8 @@ int nde_lanes_again(NdeEngine *e, NdeFlow *f, int slot)
     nde_lanes_from(e, f, slot);
     nde_lanes_fetch(e, f, slot);
     l->again += (long)l->n * s->evaluations_step;
-    int status = run_step(&r);
+    fill_step(&r);
+    int status = nde_frame_run(e, step_fn(&r), f->step_in, f->step_out);
     for (int lane = 0; !status && lane < l->n; lane++)
         for (int k = 0; k < s->n_state + s->n_carry; k++)
             nde_lane_copy(e, nde_slot_value(s, k), nde_tape_state(&f->tape, slot + 1, k), l->who[lane], l->next[k],
@@ -675,6 +662,8 @@ int nde_solve_lanes(NdeEngine *e, NdeFlow *f, const NdeRef *in, const NdeRef *ou
     r.keeps = keeps_dense(s) || (r.is_traced && e->trace->points);
     r.is_bounded = nde_lanes_bounded(e, f);
     r.records = (e->is_taping && !s->forgets_steps && !r.is_bounded) || s->n_unbiased < s->n_draw;
+    r.has_moments = s->n_save > 0 || s->n_draw > 0 || r.is_traced;
+    r.is_serial = r.is_traced || r.is_bounded || e->replay.mode != NDE_LIVE;
     f->evaluations = s->evaluations_init;
     int status = begin(&r);
     if (!status)
@@ -682,16 +671,13 @@ int nde_solve_lanes(NdeEngine *e, NdeFlow *f, const NdeRef *in, const NdeRef *ou
     if (!status && r.is_bounded)
         status = nde_slots_begin(e, f);
     if (!status)
-        clear_saved(&r);
-    for (int lane = 0; !status && lane < r.l->n; lane++)
-        status = deliver_start(&r, lane);
+        nde_results_clear(e, s, out);
     if (!status)
-        status = finish_arrived(&r);
-    while (!status && r.l->n > 0)
-        status = run_row(&r);
-    nde_lanes_all(e);
+        status = ready(&r);
+    if (!status)
+        status = solve_bands(&r);
     if (!status) {
-        pad_results(&r);
+        nde_results_pad(e, s, out);
         count_means(&r);
         remember_first(&r);
     }

@@ -56,6 +56,25 @@ for i in 2 18 33 34 60 76; do
     sed -n "${i}p" one.csv >>some.csv
 done
 same 'samples alone' some.csv alone.csv
+# So many samples that threads have bands of them to themselves. The one that cannot go on is named, the first of two, whoever
+# came to it first.
+{ cat all.csv; for i in $(seq 19); do sed 1d all.csv; done; } >many.csv
+predict -i many.csv --threads 1 -o one_many.csv
+predict -i many.csv --threads 3 -o three_many.csv
+same 'predictions for 1500 samples by one thread and by three' one_many.csv three_many.csv
+{ cat one.csv; for i in $(seq 19); do sed 1d one.csv; done; } >repeated.csv
+same 'samples of other bands' one_many.csv repeated.csv
+sed 's/all.csv/many.csv/; s/batch 75/batch 1500/; s/steps 3/steps 2/; s/SAMPLING/unbiased(2)/' model.nde >many.nde
+"$ndec" build many.nde -o many >out 2>err || fail 'build many'
+for n in 1 3; do ./many train --quiet --threads $n --out many$n >out 2>err || fail "many: $n threads"; done
+same 'training with 1500 samples by one thread and by three' many1/weights.safetensors many3/weights.safetensors
+awk -F, -v OFS=, 'NR == 801 || NR == 1301 { $3 = 1e30 } 1' many.csv >broken.csv
+for n in 1 3; do
+    ./flow predict --weights run1/weights.safetensors -i broken.csv --threads $n -o none.csv >out 2>broken$n
+    holds "threads $n: exit code $?" "$? == 3"
+done
+grep -q 'sample 799 of the data' broken1 || fail "no sample 799 in $(cat broken1)"
+same 'the sample that cannot go on, by one thread and by three' broken1 broken3
 most=$(sed 1d one.csv | awk -F, 'BEGIN { least = 1e9 } { n = $(NF - 2); if (n > most) most = n; if (n < least) least = n }
     END { print most / least }')
 holds "evaluations of samples differ by a factor of $most" "$most > 4"
