@@ -165,7 +165,7 @@ int nde_records_room(const NdeLanes *l, NdeBand *b, int n)
     if (room > b->room) {
         char *grown = nde_enlarge(b->record, room, l->record_bytes, &unheard);
         if (!grown)
-            return NDE_EXIT_MEMORY;
+            return NDE_NO_ROOM;
         b->record = grown;
         b->room = room;
         b->has_grown = true;

@@ -79,6 +79,10 @@ typedef struct NdeCourse { /* one sample */
     int band;       /* that has its records */
 } NdeCourse;
 
+/* Operations of a sample's step beside which the control of its steps is nothing. Rows of the whole batch then serve
+ * best: threads share its tiles, and fewer of them are not full. */
+enum { NDE_HEAVY = 20000 };
+
 /* Samples that are solved beside each other, by one thread, without regard to the rest of the batch. */
 typedef struct NdeBand {
     int first, n;    /* its lanes in use: first is the first one of a tile */
@@ -150,7 +154,9 @@ void nde_results_pad(const NdeEngine *e, const NdeSolve *s, const NdeRef *out);
 int nde_bands_most(const NdeEngine *e);
 void nde_bands_begin(const NdeEngine *e, NdeLanes *l, bool is_single);
 void nde_bands_end(NdeEngine *e, NdeFlow *f);
-/* Appends n records, of nothing yet. 0, or NDE_EXIT_MEMORY, of which nde_records_none writes the message. */
+/* Appends n records, of nothing yet. 0, or NDE_NO_ROOM, of which nde_records_none writes the message and returns the
+ * exit code: threads would meet in it. */
+enum { NDE_NO_ROOM = -1 };
 int nde_records_room(const NdeLanes *l, NdeBand *b, int n);
 int nde_records_none(NdeError *e);
 /* What lane `lane` holds now, in this record, which is the sample's latest from now on. */

@@ -494,6 +494,7 @@ typedef struct TileJob {
     NdeEngine *e;
     const NdeFn *fn;
     const NdePart *part;
+    int tiles, pieces;
 } TileJob;
 
 static void do_group(void *context, int group, int thread)
@@ -504,9 +505,9 @@ static void do_group(void *context, int group, int thread)
 
 static void run_tiles(NdeEngine *e, const NdeFn *fn, const NdePart *part)
 {
-    TileJob job = {e, fn, part};
+    TileJob job = {e, fn, part, e->run.n_tile, group_count(fn, e->run.n_tile)};
     double flops = e->run.is_watching ? 0 : fn->flops * e->run.batch;
-    nde_engine_share(e, flops, group_count(fn, e->run.n_tile), do_group, &job);
+    nde_engine_share(e, flops, job.pieces, do_group, &job);
 }
 
 void nde_sums_begin(NdeEngine *e, const NdeFn *fn)
@@ -553,6 +554,22 @@ void nde_frame_tiles(NdeEngine *e, const NdeFn *fn, int first, int behind, int t
 {
     if (fn->part->tile)
         part_tiles(e, fn, fn->part, 0, first, behind, thread);
+}
+
+static void do_piece_of_tiles(void *context, int item, int thread)
+{
+    const TileJob *job = context;
+    part_tiles(job->e, job->fn, job->part, 0, first_tile(item, job->pieces, job->tiles),
+               first_tile(item + 1, job->pieces, job->tiles), thread);
+}
+
+void nde_frame_share(NdeEngine *e, const NdeFn *fn, int tiles)
+{
+    enum { PIECES = 64 };
+    TileJob job = {e, fn, fn->part, tiles, tiles < PIECES ? tiles : PIECES};
+    double flops = e->run.is_watching ? 0 : fn->flops * tiles * e->model->tile;
+    if (fn->part->tile)
+        nde_engine_share(e, flops, job.pieces, do_piece_of_tiles, &job);
 }
 
 void nde_sums_end(NdeEngine *e, const NdeFn *fn, const NdeRef *out)

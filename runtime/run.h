@@ -31,6 +31,7 @@
 #define nde_share NDE_NAME(nde_share)
 #define nde_frame_ready NDE_NAME(nde_frame_ready)
 #define nde_frame_tiles NDE_NAME(nde_frame_tiles)
+#define nde_frame_share NDE_NAME(nde_frame_share)
 #define nde_where NDE_NAME(nde_where)
 #define nde_saves_in NDE_NAME(nde_saves_in)
 #define nde_moments_begin NDE_NAME(nde_moments_begin)
@@ -397,9 +398,10 @@ void nde_engine_share(NdeEngine *e, double flops, int n, NdeJob *job, void *cont
 /* Runs fn: outputs below n_set are set, the others added to. 0 or an exit code. */
 int nde_frame_run(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *out);
 /* The same for a few tiles at a time, of a function whose samples have nothing to do with each other: first its shared
- * values, then, by any thread, tiles first .. behind - 1. 0 or an exit code. */
+ * values, 0 or an exit code; then, by any thread, tiles first .. behind - 1, or, by all of them, the first ones. */
 int nde_frame_ready(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *out);
 void nde_frame_tiles(NdeEngine *e, const NdeFn *fn, int first, int behind, int thread);
+void nde_frame_share(NdeEngine *e, const NdeFn *fn, int tiles);
 /* The same in three parts for a function that is run many times: sums that are nothing but an added output are formed
  * over all runs and reduced once, at the end. */
 void nde_sums_begin(NdeEngine *e, const NdeFn *fn);

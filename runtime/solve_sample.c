@@ -24,7 +24,7 @@ typedef struct Rows {
     bool is_bounded;
     bool is_traced;
     bool has_moments;                           /* times are wanted */
-    bool is_serial;                             /* all samples are one band, and what they do goes to one list */
+    bool is_whole;                              /* all samples are one band, whose tiles the threads share */
     NdeBand *b;                                 /* whose rows these are */
     int thread;                                 /* that runs them */
     bool has_arrived, has_inside, has_rejected; /* a lane, in this row */
@@ -68,7 +68,7 @@ static int fails(Rows *r, int lane, NdeOutcome why)
 static int lanes_under_way(const Rows *r)
 {
     enum { WIDTH = 4 /* tiles */ };
-    int most = r->is_serial ? r->b->n : WIDTH * r->e->model->tile;
+    int most = r->is_whole ? r->b->n : WIDTH * r->e->model->tile;
     return r->b->n < most ? r->b->n : most;
 }
 
@@ -102,7 +102,10 @@ static bool each_lane(Rows *r, int n, LaneWork *work)
 static int run_tiles(Rows *r, int n, const NdeFn *fn)
 {
     int tile = r->e->model->tile, first = r->b->first / tile, tiles = (n + tile - 1) / tile;
-    nde_frame_tiles(r->e, fn, first, first + tiles, r->thread);
+    if (r->is_whole)
+        nde_frame_share(r->e, fn, tiles);
+    else
+        nde_frame_tiles(r->e, fn, first, first + tiles, r->thread);
     return tiles * tile;
 }
 
@@ -586,14 +589,14 @@ static int solve_bands(Rows *r)
     enum { STEPS = 8 /* as many at least */ };
     Job job = {*r, INT_MAX};
     NdeLanes *l = r->l;
-    nde_bands_begin(r->e, l, r->is_serial);
+    nde_bands_begin(r->e, l, r->is_whole);
     nde_engine_share(r->e, STEPS * step_fn(r)->flops * r->e->count, l->bands, solve_band, &job);
     nde_bands_end(r->e, r->f);
     int stopped = atomic_load(&job.stopped);
     if (stopped == INT_MAX)
         return 0;
     const NdeBand *b = &l->band[stopped];
-    if (b->status == NDE_EXIT_MEMORY && !r->is_serial)
+    if (b->status == NDE_NO_ROOM)
         return nde_records_none(r->e->error);
     return b->status ? b->status : fails(r, b->stopped, course_in(r, b->stopped)->why);
 }
@@ -663,7 +666,7 @@ int nde_solve_lanes(NdeEngine *e, NdeFlow *f, const NdeRef *in, const NdeRef *ou
     r.is_bounded = nde_lanes_bounded(e, f);
     r.records = (e->is_taping && !s->forgets_steps && !r.is_bounded) || s->n_unbiased < s->n_draw;
     r.has_moments = s->n_save > 0 || s->n_draw > 0 || r.is_traced;
-    r.is_serial = r.is_traced || r.is_bounded || e->replay.mode != NDE_LIVE;
+    r.is_whole = r.is_traced || r.is_bounded || e->replay.mode != NDE_LIVE || step_fn(&r)->flops > NDE_HEAVY;
     f->evaluations = s->evaluations_init;
     int status = begin(&r);
     if (!status)
