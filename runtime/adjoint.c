@@ -83,16 +83,16 @@ static int begin_dense(Reverse *r)
     return r->vjp->reads_dense ? nde_dense_again(r->e, r->f) : 0;
 }
 
-void nde_dense_out(NdeFlow *f, const NdeRef *after)
+void nde_dense_out(const NdeFlow *f, const NdeRef *after, NdeRef *out)
 {
     const NdeSolve *s = f->solve;
     int o = 0;
     for (int i = 0; i < s->n_state; i++)
-        f->call_out[o++] = f->extra[i];
+        out[o++] = f->extra[i];
     for (int i = 0; i < s->n_state; i++)
-        f->call_out[o++] = after[i];
+        out[o++] = after[i];
     for (int i = 0; i < s->n_dense; i++)
-        f->call_out[o++] = f->g_dense[i];
+        out[o++] = f->g_dense[i];
 }
 
 static int add_through_dense(Reverse *r, Moment m, int slot, double theta)
@@ -115,7 +115,7 @@ static int add_through_dense(Reverse *r, Moment m, int slot, double theta)
         }
         f->call_in[k++] = seed;
     }
-    nde_dense_out(f, r->after);
+    nde_dense_out(f, r->after, f->call_out);
     return nde_frame_run(r->e, r->vjp->dense_vjp, f->call_in, f->call_out);
 }
 

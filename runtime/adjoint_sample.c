@@ -9,6 +9,7 @@
 #include "run.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 typedef struct Back {
@@ -22,6 +23,9 @@ typedef struct Back {
     long evaluations; /* of all lanes with work */
     bool is_bounded;  /* slots in place of records */
     int slot;         /* then: that of the row */
+    bool is_whole;    /* a row is one of the whole batch, whose tiles the threads share */
+    int first, n;     /* the lanes in use; first is the first one of a tile */
+    int band, thread; /* whose rows these are, and who runs them */
 } Back;
 
 static NdeCourse *course_in(const Back *r, int lane)
@@ -134,33 +138,63 @@ static void begin_sums(Back *r)
         }
 }
 
-/* Each sample that took a step in a lane, with the cotangents at its end. */
-static void begin_lanes(Back *r)
+/* Each sample of the band that took a step in a lane, with the cotangents at its end. */
+static void begin_lanes(Back *r, int behind)
 {
     NdeLanes *l = r->l;
-    l->n = 0;
-    for (int sample = 0; sample < r->e->count; sample++)
+    r->n = 0;
+    for (int sample = r->first; sample < behind; sample++)
         if (l->course[sample].accepted > 0)
-            l->who[l->n++] = sample;
-    for (int lane = 0; lane < l->n; lane++)
+            l->who[r->first + r->n++] = sample;
+    for (int lane = r->first; lane < r->first + r->n; lane++)
         for (int i = 0; i < r->s->n_state; i++)
             nde_lane_copy(r->e, r->s->state[i], r->after[i], lane, l->start[i], l->who[lane]);
-    nde_lanes_used(r->e, l);
-    if (l->n > 0)
-        nde_lanes_args(r->e, r->f, r->in);
+    nde_lanes_args(r->e, r->f, r->in, r->first, r->n);
 }
 
-/* ---- wanted states ---- */
+/* ---- the functions of a row ---- */
+
+static int behind_tiles(const Back *r)
+{
+    int tile = r->e->model->tile;
+    return (r->first + r->n + tile - 1) / tile;
+}
+
+static int run(Back *r, const NdeFn *fn, const NdeRef *in, const NdeRef *out)
+{
+    int first = r->first / r->e->model->tile;
+    if (r->is_whole)
+        return fn == r->vjp->step_vjp ? nde_sums_run(r->e, fn, in, out) : nde_frame_run(r->e, fn, in, out);
+    nde_frame_tiles(r->e, fn, r->band, first, behind_tiles(r), r->thread);
+    return 0;
+}
+
+static int run_dense_again(Back *r)
+{
+    return run(r, r->s->step_keep, r->f->step_in, r->f->step_out);
+}
 
 static int run_dense_vjp(Back *r)
 {
-    NdeFlow *f = r->f;
-    int k = nde_lanes_dense(f);
-    for (int i = 0; i < r->s->n_state; i++)
-        f->call_in[k++] = r->l->seed[i];
-    nde_dense_out(f, r->after);
-    return nde_frame_run(r->e, r->vjp->dense_vjp, f->call_in, f->call_out);
+    return run(r, r->vjp->dense_vjp, r->l->dense_in, r->l->dense_out);
 }
+
+static int run_again(Back *r)
+{
+    return run(r, r->s->again, r->f->step_in, r->l->residual);
+}
+
+static int run_step_vjp(Back *r)
+{
+    return run(r, r->vjp->step_vjp, r->f->call_in, r->f->call_out);
+}
+
+static void zero_tiles(const Back *r, NdeValue v, NdeRef to)
+{
+    nde_tiles_move(v, to, (NdeRef){0}, r->e, r->first / r->e->model->tile, behind_tiles(r));
+}
+
+/* ---- wanted states ---- */
 
 /* The next wanted time inside the lane's step, and its cotangents as seeds; else seeds of 0. True: there is one. */
 static bool seed_lane(Back *r, int lane)
@@ -183,19 +217,27 @@ static bool seed_lane(Back *r, int lane)
     return is_inside;
 }
 
+static void zero_dense(const Back *r)
+{
+    for (int i = 0; i < r->s->n_state; i++)
+        zero_tiles(r, r->s->state[i], r->f->extra[i]);
+    for (int i = 0; i < r->s->n_dense; i++)
+        zero_tiles(r, r->s->dense_value[i], r->f->g_dense[i]);
+}
+
 /* Cotangents of all states after the starts of the lanes' steps and not after their ends. */
 static int add_moments(Back *r)
 {
     bool has_dense = false;
     if (r->vjp->seed_dense)
-        nde_dense_zero(r->e, r->f);
+        zero_dense(r);
     for (bool any = true; any;) {
         any = false;
         for (int i = 0; i < r->s->n_state; i++)
-            nde_value_zero(r->e, r->s->state[i], r->l->seed[i]);
-        for (int lane = 0; lane < r->l->n; lane++)
+            zero_tiles(r, r->s->state[i], r->l->seed[i]);
+        for (int lane = r->first; lane < r->first + r->n; lane++)
             any |= seed_lane(r, lane);
-        int status = any && !has_dense && r->vjp->reads_dense ? nde_dense_again(r->e, r->f) : 0;
+        int status = any && !has_dense && r->vjp->reads_dense ? run_dense_again(r) : 0;
         has_dense |= any;
         if (!status && any)
             status = run_dense_vjp(r);
@@ -211,8 +253,8 @@ static void fetch_records(Back *r, bool is_first)
 {
     NdeFlow *f = r->f;
     NdeLanes *l = r->l;
-    int n = n_slot(r);
-    for (int lane = 0; lane < l->n; lane++) {
+    int n = n_slot(r), behind = r->first + r->n;
+    for (int lane = r->first; lane < behind; lane++) {
         NdeCourse *c = course_in(r, lane);
         size_t start = nde_record_at(l, c, c->last)->before;
         nde_record_state(r->e, f, c, start, n, l->now, lane);
@@ -222,35 +264,20 @@ static void fetch_records(Back *r, bool is_first)
         *nde_lane_number(r->e, l->h, lane) = (Real)nde_record_at(l, c, start)->h;
         nde_moments_from(c, nde_record_at(l, c, start)->t);
     }
-    for (int lane = l->n; is_first && lane < r->e->run.n_tile * r->e->model->tile; lane++)
-        copy_step(r, lane, l->n - 1);
+    for (int lane = behind; is_first && lane < behind_tiles(r) * r->e->model->tile; lane++)
+        copy_step(r, lane, behind - 1);
 }
 
 static void fetch_slot(Back *r)
 {
     NdeFlow *f = r->f;
     nde_lanes_fetch(r->e, f, r->slot);
-    for (int lane = 0; lane < r->l->n; lane++) {
+    for (int lane = 0; lane < r->n; lane++) {
         int sample = r->l->who[lane];
         for (int k = 0; r->vjp->dense_vjp && k < r->s->n_state; k++)
             nde_lane_copy(r->e, r->s->state[k], r->l->next[k], lane, nde_tape_state(&f->tape, r->slot + 1, k), sample);
         nde_moments_from(course_in(r, lane), nde_lanes_step(r->e, f, r->slot, sample)->t);
     }
-}
-
-/* What the steps of the lanes started from. */
-static void fetch(Back *r, bool is_first)
-{
-    NdeFlow *f = r->f;
-    NdeLanes *l = r->l;
-    int n = n_slot(r);
-    if (r->is_bounded)
-        fetch_slot(r);
-    else
-        fetch_records(r, is_first);
-    memcpy(f->step_in, l->now, (size_t)n * sizeof *f->step_in);
-    f->step_in[n] = l->t;
-    f->step_in[n + 1] = l->h;
 }
 
 /* What the step's quantities add to the accumulated ones; slot c->accepted - 1 is being reversed. */
@@ -259,7 +286,7 @@ static void seed_quantities(Back *r)
     const NdeSolve *s = r->s;
     for (int i = 0; i < s->n_quantity; i++) {
         NdeRef seed = seed_of(r, nde_result_quantity(s, i));
-        for (int lane = 0; seed.at && lane < r->l->n; lane++) {
+        for (int lane = r->first; seed.at && lane < r->first + r->n; lane++) {
             int sample = r->l->who[lane];
             const NdeCourse *c = course_in(r, lane);
             Real g = *nde_lane_number(r->e, seed, sample);
@@ -272,7 +299,7 @@ static void seed_quantities(Back *r)
     }
 }
 
-static int fill_step_vjp(Back *r)
+static void fill_step_vjp(Back *r)
 {
     NdeFlow *f = r->f;
     const NdeSolve *s = r->s;
@@ -286,15 +313,28 @@ static int fill_step_vjp(Back *r)
             f->call_in[k++] = r->l->seed_quantity[i];
     for (int i = 0; r->vjp->seed_dense && i < s->n_dense; i++)
         f->call_in[k++] = f->g_dense[i];
-    if (!s->record)
-        return 0;
-    memcpy(f->call_in + k, r->l->residual, (size_t)s->n_residual * sizeof *f->call_in);
-    return nde_frame_run(r->e, s->again, f->step_in, r->l->residual);
+    if (s->record)
+        memcpy(f->call_in + k, r->l->residual, (size_t)s->n_residual * sizeof *f->call_in);
+    nde_reverse_out(f, r->vjp, r->before, true, r->l->g_arg, r->out);
 }
 
-static void fill_out(Back *r, const NdeRef *lambda, bool with_carry, bool is_by_lane)
+/* What the functions of a row are given, the same for all rows. */
+static void fill_calls(Back *r)
 {
-    nde_reverse_out(r->f, r->vjp, lambda, with_carry, is_by_lane ? r->l->g_arg : NULL, r->out);
+    NdeFlow *f = r->f;
+    int n = n_slot(r);
+    memcpy(f->step_in, r->l->now, (size_t)n * sizeof *f->step_in);
+    f->step_in[n] = r->l->t;
+    f->step_in[n + 1] = r->l->h;
+    nde_lanes_arg_refs(f, r->in);
+    fill_step_vjp(r);
+    if (!r->vjp->dense_vjp)
+        return;
+    int k = nde_lanes_dense(f, r->l->dense_in);
+    for (int i = 0; i < r->s->n_state; i++)
+        r->l->dense_in[k++] = r->l->seed[i];
+    nde_dense_out(f, r->after, r->l->dense_out);
+    nde_dense_refs(f);
 }
 
 /* Gradients of the lane's own arguments, to the place of its sample. */
@@ -321,7 +361,7 @@ static void leave_args(Back *r, int lane, int last)
 static void leave(Back *r, int lane)
 {
     NdeLanes *l = r->l;
-    int last = --l->n;
+    int last = r->first + --r->n;
     for (int i = 0; i < n_slot(r); i++) {
         NdeValue v = nde_slot_value(r->s, i);
         nde_lane_copy(r->e, v, l->start[i], l->who[lane], r->after[i], lane);
@@ -333,35 +373,106 @@ static void leave(Back *r, int lane)
     zero_lane(r, last);
 }
 
+/* The cotangents at the starts of the steps are those at the ends of the steps before. */
+static void pass_cotangents(Back *r)
+{
+    int first = r->first / r->e->model->tile, behind = behind_tiles(r);
+    for (int i = 0; i < n_slot(r); i++)
+        nde_tiles_move(nde_slot_value(r->s, i), r->after[i], r->before[i], r->e, first, behind);
+    for (int i = 0; r->vjp->seed_dense && i < r->s->n_state; i++)
+        nde_tiles_add(r->s->state[i], r->after[i], r->f->extra[i], r->e, first, behind);
+}
+
 static int reverse_row(Back *r, bool is_first)
 {
-    NdeFlow *f = r->f;
-    nde_lanes_used(r->e, r->l);
-    fetch(r, is_first);
+    if (r->is_whole)
+        nde_lanes_used(r->e, r->n);
+    if (r->is_bounded)
+        fetch_slot(r);
+    else
+        fetch_records(r, is_first);
     int status = add_moments(r);
     if (status)
         return status;
     seed_quantities(r);
-    status = fill_step_vjp(r);
+    status = r->s->record ? run_again(r) : 0;
+    if (!status)
+        status = run_step_vjp(r);
     if (status)
         return status;
-    fill_out(r, r->before, true, true);
-    r->evaluations += (long)r->l->n * r->s->evaluations_step * (r->s->record ? 2 : 1); /* `again` is one */
-    status = nde_sums_run(r->e, r->vjp->step_vjp, f->call_in, f->call_out);
-    if (status)
-        return status;
-    for (int i = 0; r->vjp->seed_dense && i < r->s->n_state; i++)
-        nde_value_add(r->e, r->s->state[i], r->before[i], f->extra[i]);
-    NdeRef *swap = r->after;
-    r->after = r->before;
-    r->before = swap;
-    for (int lane = r->l->n - 1; lane >= 0 && !r->is_bounded; lane--) {
+    r->evaluations += (long)r->n * r->s->evaluations_step * (r->s->record ? 2 : 1); /* `again` is one */
+    pass_cotangents(r);
+    for (int lane = r->first + r->n - 1; lane >= r->first && !r->is_bounded; lane--) {
         NdeCourse *c = course_in(r, lane);
         c->last = nde_record_at(r->l, c, c->last)->before;
         if (--c->left == 0)
             leave(r, lane);
     }
     return 0;
+}
+
+/* ---- bands ---- */
+
+typedef struct Job {
+    const Back *back;
+    int bands;
+    atomic_long evaluations;
+    int status; /* of the only band, if it is one of the whole batch */
+} Job;
+
+static void reverse_band(void *context, int band, int thread)
+{
+    Job *job = context;
+    Back r = *job->back;
+    int behind = 0, status = 0;
+    nde_band_range(r.e, band, job->bands, &r.first, &behind);
+    r.band = band;
+    r.thread = thread;
+    begin_lanes(&r, behind);
+    for (bool is_first = true; !status && r.n > 0; is_first = false)
+        status = reverse_row(&r, is_first);
+    atomic_fetch_add(&job->evaluations, r.evaluations);
+    if (r.is_whole)
+        job->status = status;
+}
+
+/* Can tiles of all functions of a row be run on their own, the sums of the last one apart? */
+static bool is_local(const Back *r)
+{
+    const NdeSolve *s = r->s;
+    for (int i = 0; i < s->n_dense; i++)
+        if (!s->dense_value[i].is_batched)
+            return false;
+    return nde_frame_is_local(r->vjp->step_vjp, true) && (!s->record || nde_frame_is_local(s->again, false)) &&
+           (!r->vjp->dense_vjp ||
+            (nde_frame_is_local(r->vjp->dense_vjp, false) && nde_frame_is_local(s->step_keep, false)));
+}
+
+static int ready(Back *r)
+{
+    NdeFlow *f = r->f;
+    const NdeSolve *s = r->s;
+    int status = nde_frame_ready(r->e, r->vjp->step_vjp, f->call_in, f->call_out);
+    if (!status && s->record)
+        status = nde_frame_ready(r->e, s->again, f->step_in, r->l->residual);
+    if (!status && r->vjp->dense_vjp)
+        status = nde_frame_ready(r->e, r->vjp->dense_vjp, r->l->dense_in, r->l->dense_out);
+    if (!status && r->vjp->dense_vjp)
+        status = nde_frame_ready(r->e, s->step_keep, f->step_in, f->step_out);
+    return status;
+}
+
+static int reverse_bands(Back *r)
+{
+    enum { STEPS = 8 /* as many at least */ };
+    int groups = nde_frame_groups(r->e, r->vjp->step_vjp), bands = nde_bands_of(r->e);
+    Job job = {.back = r, .bands = r->is_whole ? 1 : bands < groups ? bands : groups};
+    int status = r->is_whole ? 0 : ready(r);
+    if (status)
+        return status;
+    nde_engine_share(r->e, STEPS * r->vjp->step_vjp->flops * r->e->count, job.bands, reverse_band, &job);
+    r->evaluations = atomic_load(&job.evaluations);
+    return job.status;
 }
 
 /* ---- slots, the last first ---- */
@@ -380,7 +491,7 @@ static void move_value(Back *r, NdeValue v, NdeRef of_samples, NdeRef of_lanes, 
 static void move_cotangents(Back *r, bool is_back)
 {
     const NdeSolve *s = r->s;
-    for (int lane = 0; lane < r->l->n; lane++) {
+    for (int lane = 0; lane < r->n; lane++) {
         int o = first_arg_out(r);
         for (int i = 0; i < n_slot(r); i++)
             move_value(r, nde_slot_value(s, i), r->l->start[i], r->after[i], lane, is_back);
@@ -397,7 +508,7 @@ static void move_cotangents(Back *r, bool is_back)
 /* Lanes behind those in use have cotangents of 0, so that they add nothing to any sum. */
 static void zero_unused(Back *r)
 {
-    for (int lane = r->l->n; lane < r->e->run.n_tile * r->e->model->tile; lane++)
+    for (int lane = r->n; lane < r->e->run.n_tile * r->e->model->tile; lane++)
         zero_lane(r, lane);
 }
 
@@ -408,10 +519,10 @@ static int reverse_slot(Back *r, int slot)
     if (status)
         return status;
     r->slot = slot;
-    nde_lanes_from(r->e, r->f, slot);
+    r->n = nde_lanes_from(r->e, r->f, slot);
     move_cotangents(r, false);
     zero_unused(r);
-    for (int lane = 0; lane < r->l->n; lane++)
+    for (int lane = 0; lane < r->n; lane++)
         course_in(r, lane)->left = slot + 1;
     status = reverse_row(r, true);
     if (status)
@@ -468,7 +579,7 @@ static int reverse_init(Back *r)
     for (int i = 0; i < s->n_carry; i++)
         if (r->vjp->seed_carry[i])
             f->call_in[k++] = r->l->start[s->n_state + i];
-    fill_out(r, r->l->start, false, false);
+    nde_reverse_out(f, r->vjp, r->l->start, false, NULL, r->out);
     return nde_frame_run(r->e, r->vjp->init_vjp, f->call_in, f->call_out);
 }
 
@@ -480,23 +591,19 @@ int nde_reverse_lanes(NdeEngine *e, NdeFlow *f, const NdeSolveVjp *vjp, const Nd
     r.after = f->lambda;
     r.before = f->lambda_new;
     r.is_bounded = nde_lanes_bounded(e, f);
+    r.is_whole = r.is_bounded || nde_lanes_heavy(s) || !is_local(&r);
     int status = 0, o = 0;
     e->solves++;
     nde_lanes_all(e);
     begin_sums(&r);
     for (int i = 0; i < e->count; i++)
         r.l->course[i].left = r.l->course[i].accepted;
+    fill_calls(&r);
     nde_sums_begin(e, vjp->step_vjp);
-    if (r.is_bounded)
-        status = reverse_slots(&r);
-    else
-        begin_lanes(&r);
-    for (bool is_first = true; !status && !r.is_bounded && r.l->n > 0; is_first = false)
-        status = reverse_row(&r, is_first);
+    status = r.is_bounded ? reverse_slots(&r) : reverse_bands(&r);
     nde_lanes_all(e);
     if (status)
         return status;
-    fill_out(&r, r.before, true, true);
     nde_sums_end(e, vjp->step_vjp, f->call_out);
     add_starts(&r);
     for (int i = 0; i < s->n_state + s->n_carry; i++)

@@ -66,12 +66,12 @@ void nde_lane_zero(const NdeEngine *e, NdeValue v, NdeRef to, int lane)
 
 void nde_lanes_all(NdeEngine *e)
 {
-    e->run.n_tile = (e->count + e->model->tile - 1) / e->model->tile;
+    nde_lanes_used(e, e->count);
 }
 
-void nde_lanes_used(NdeEngine *e, const NdeLanes *l)
+void nde_lanes_used(NdeEngine *e, int n)
 {
-    e->run.n_tile = (l->n + e->model->tile - 1) / e->model->tile;
+    e->run.n_tile = (n + e->model->tile - 1) / e->model->tile;
 }
 
 void nde_lanes_pad(const NdeEngine *e, NdeValue v, NdeRef at)
@@ -81,17 +81,22 @@ void nde_lanes_pad(const NdeEngine *e, NdeValue v, NdeRef at)
         nde_lane_copy(e, v, at, lane, at, e->count - 1);
 }
 
-void nde_lanes_args(NdeEngine *e, NdeFlow *f, const NdeRef *in)
+void nde_lanes_arg_refs(NdeFlow *f, const NdeRef *in)
 {
     const NdeSolve *s = f->solve;
-    NdeLanes *l = f->lanes;
-    int lanes = e->run.n_tile * e->model->tile;
-    for (int i = 0; i < s->n_arg; i++) {
-        NdeRef *to = &f->step_in[s->n_state + s->n_carry + 2 + i], from = in[s->n_state + i];
-        *to = s->arg[i].is_batched ? l->arg[i] : from;
-        for (int lane = 0; s->arg[i].is_batched && lane < lanes; lane++)
-            nde_lane_copy(e, s->arg[i], *to, lane, from, l->who[lane < l->n ? lane : l->n - 1]);
-    }
+    for (int i = 0; i < s->n_arg; i++)
+        f->step_in[s->n_state + s->n_carry + 2 + i] = s->arg[i].is_batched ? f->lanes->arg[i] : in[s->n_state + i];
+}
+
+void nde_lanes_args(const NdeEngine *e, const NdeFlow *f, const NdeRef *in, int first, int n)
+{
+    const NdeSolve *s = f->solve;
+    const NdeLanes *l = f->lanes;
+    int tile = e->model->tile, behind = n > 0 ? (first + n + tile - 1) / tile * tile : first;
+    for (int i = 0; i < s->n_arg; i++)
+        for (int lane = first; s->arg[i].is_batched && lane < behind; lane++)
+            nde_lane_copy(e, s->arg[i], l->arg[i], lane, in[s->n_state + i],
+                          l->who[lane < first + n ? lane : first + n - 1]);
 }
 
 /* ---- results ---- */
@@ -225,16 +230,39 @@ int nde_bands_most(const NdeEngine *e)
     return band_count(e->tiles);
 }
 
+static int tiles_of(const NdeEngine *e)
+{
+    return (e->count + e->model->tile - 1) / e->model->tile;
+}
+
+int nde_bands_of(const NdeEngine *e)
+{
+    return band_count(tiles_of(e));
+}
+
+void nde_band_range(const NdeEngine *e, int i, int n, int *first, int *behind)
+{
+    long tiles = tiles_of(e);
+    int tile = e->model->tile;
+    *first = (int)(tiles * i / n) * tile;
+    *behind = (int)(tiles * (i + 1) / n) * tile;
+    *behind = *behind < e->count ? *behind : e->count;
+}
+
+bool nde_lanes_heavy(const NdeSolve *s)
+{
+    enum { HEAVY = 20000 /* operations of a step */ };
+    return (s->step ? s->step : s->step_keep)->flops > HEAVY;
+}
+
 void nde_bands_begin(const NdeEngine *e, NdeLanes *l, bool is_single)
 {
-    int tiles = (e->count + e->model->tile - 1) / e->model->tile;
-    l->bands = is_single ? 1 : band_count(tiles);
+    l->bands = is_single ? 1 : nde_bands_of(e);
     for (int i = 0; i < l->bands; i++) {
         NdeBand *b = &l->band[i];
-        int first = (int)((long)tiles * i / l->bands), behind = (int)((long)tiles * (i + 1) / l->bands);
-        int lanes = (behind - first) * e->model->tile, left = e->count - first * e->model->tile;
-        *b = (NdeBand){
-            .first = first * e->model->tile, .n = lanes < left ? lanes : left, .record = b->record, .room = b->room};
+        int first, behind;
+        nde_band_range(e, i, l->bands, &first, &behind);
+        *b = (NdeBand){.first = first, .n = behind - first, .record = b->record, .room = b->room};
         for (int sample = b->first; sample < b->first + b->n; sample++)
             l->course[sample].band = i;
     }
@@ -303,18 +331,18 @@ bool nde_moment_next(const NdeEngine *e, const NdeFlow *f, int sample, double t,
     return false;
 }
 
-int nde_lanes_dense(NdeFlow *f)
+int nde_lanes_dense(const NdeFlow *f, NdeRef *in)
 {
     const NdeSolve *s = f->solve;
     const NdeLanes *l = f->lanes;
     int k = 0;
     for (int i = 0; i < s->n_state; i++)
-        f->call_in[k++] = l->now[i];
+        in[k++] = l->now[i];
     for (int i = 0; i < s->n_state; i++)
-        f->call_in[k++] = l->next[i];
+        in[k++] = l->next[i];
     for (int i = 0; i < s->n_dense; i++)
-        f->call_in[k++] = f->dense[i];
-    f->call_in[k++] = l->h;
-    f->call_in[k++] = l->theta;
+        in[k++] = f->dense[i];
+    in[k++] = l->h;
+    in[k++] = l->theta;
     return k;
 }

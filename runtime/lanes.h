@@ -26,6 +26,10 @@
 #define nde_records_room NDE_NAME(nde_records_room)
 #define nde_records_none NDE_NAME(nde_records_none)
 #define nde_bands_most NDE_NAME(nde_bands_most)
+#define nde_bands_of NDE_NAME(nde_bands_of)
+#define nde_band_range NDE_NAME(nde_band_range)
+#define nde_lanes_heavy NDE_NAME(nde_lanes_heavy)
+#define nde_lanes_arg_refs NDE_NAME(nde_lanes_arg_refs)
 #define nde_bands_begin NDE_NAME(nde_bands_begin)
 #define nde_bands_end NDE_NAME(nde_bands_end)
 #define nde_results_clear NDE_NAME(nde_results_clear)
@@ -79,10 +83,6 @@ typedef struct NdeCourse { /* one sample */
     int band;       /* that has its records */
 } NdeCourse;
 
-/* Operations of a sample's step beside which the control of its steps is nothing. Rows of the whole batch then serve
- * best: threads share its tiles, and fewer of them are not full. */
-enum { NDE_HEAVY = 20000 };
-
 /* Samples that are solved beside each other, by one thread, without regard to the rest of the batch. */
 typedef struct NdeBand {
     int first, n;    /* its lanes in use: first is the first one of a tile */
@@ -111,6 +111,7 @@ struct NdeLanes {
     /* Reverse, beside what every flow has: cotangents of the starts, by samples; of results inside a step, of
      * quantities, of arguments; residuals. */
     NdeRef *start, *seed, *seed_quantity, *g_arg, *residual;
+    NdeRef *dense_in, *dense_out; /* of the reverse of dense */
     size_t record_bytes;
     /* With a bound there are no records: slot k of the tape holds the states of all samples after k accepted steps, of
      * those that took so many; step: [slot][sample]. */
@@ -138,9 +139,11 @@ static inline Real *nde_lane_scalar(NdeRef of_lanes)
 
 /* Functions run over the tiles of the whole batch, or over those that hold lanes in use. */
 void nde_lanes_all(NdeEngine *e);
-void nde_lanes_used(NdeEngine *e, const NdeLanes *l);
-/* Per-sample arguments of the lanes' samples; shared ones as they are. */
-void nde_lanes_args(NdeEngine *e, NdeFlow *f, const NdeRef *in);
+void nde_lanes_used(NdeEngine *e, int n);
+/* The arguments of a step's functions: shared ones as they are, the others from the lanes; and those of the samples in
+ * n lanes. The lanes behind them in the last tile repeat the last one. */
+void nde_lanes_arg_refs(NdeFlow *f, const NdeRef *in);
+void nde_lanes_args(const NdeEngine *e, const NdeFlow *f, const NdeRef *in, int first, int n);
 /* Fills the lanes behind the last sample, which repeat it. */
 void nde_lanes_pad(const NdeEngine *e, NdeValue v, NdeRef at);
 
@@ -149,9 +152,15 @@ void nde_lanes_pad(const NdeEngine *e, NdeValue v, NdeRef at);
 void nde_results_clear(NdeEngine *e, const NdeSolve *s, const NdeRef *out);
 void nde_results_pad(const NdeEngine *e, const NdeSolve *s, const NdeRef *out);
 
-/* Bands for a solve of the batch, which do not depend on the number of threads, or a single one; what they have used.
- */
+/* Is a step that much work that the control of steps is nothing beside it? Rows of the whole batch then serve best:
+ * threads share its tiles, and fewer of them are not full. */
+bool nde_lanes_heavy(const NdeSolve *s);
+/* Bands for a solve of the largest batch and of that at hand, which do not depend on the number of threads. Lanes
+ * *first .. *behind - 1, as many as there are samples, are those of band i of n. */
 int nde_bands_most(const NdeEngine *e);
+int nde_bands_of(const NdeEngine *e);
+void nde_band_range(const NdeEngine *e, int i, int n, int *first, int *behind);
+/* All of them, or a single one, without a record; what they have used. */
 void nde_bands_begin(const NdeEngine *e, NdeLanes *l, bool is_single);
 void nde_bands_end(NdeEngine *e, NdeFlow *f);
 /* Appends n records, of nothing yet. 0, or NDE_NO_ROOM, of which nde_records_none writes the message and returns the
@@ -166,8 +175,8 @@ NdeRecord *nde_record_at(const NdeLanes *l, const NdeCourse *c, size_t record);
 /* Is the memory of the solve's tape bounded, so that it has slots in place of records? */
 bool nde_lanes_bounded(const NdeEngine *e, const NdeFlow *f);
 NdeLaneStep *nde_lanes_step(const NdeEngine *e, const NdeFlow *f, int slot, int sample);
-/* The samples with a step from that slot, in the first lanes, with their arguments. */
-void nde_lanes_from(NdeEngine *e, NdeFlow *f, int slot);
+/* The samples with a step from that slot, in the first lanes, with their arguments; how many. */
+int nde_lanes_from(NdeEngine *e, NdeFlow *f, int slot);
 /* Values of a slot to the lanes' samples in `to`, t and h of their steps; lanes out of use repeat the last one. */
 void nde_lanes_fetch(NdeEngine *e, NdeFlow *f, int slot);
 /* Slot 0 from the lanes, and room for as many steps as the solve may take. 0 or an exit code. */
@@ -175,7 +184,7 @@ int nde_slots_begin(NdeEngine *e, NdeFlow *f);
 /* The lane's step has been accepted: its size, and its end in a slot that is a checkpoint, or the last so far. */
 int nde_slots_keep(NdeEngine *e, NdeFlow *f, int lane);
 /* Sets the inputs of dense for the lanes at hand; their number. */
-int nde_lanes_dense(NdeFlow *f);
+int nde_lanes_dense(const NdeFlow *f, NdeRef *in);
 /* Of the first n values, those that are recorded, to a lane of `to`. */
 void nde_record_state(const NdeEngine *e, const NdeFlow *f, const NdeCourse *c, size_t record, int n, const NdeRef *to,
                       int lane);

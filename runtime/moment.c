@@ -50,7 +50,7 @@ NdeRef nde_saved_ref(const NdeEngine *e, NdeValue state, NdeRef series, int i)
     return (NdeRef){(char *)series.at + (size_t)i * bytes, series.step};
 }
 
-int nde_dense_again(NdeEngine *e, NdeFlow *f)
+void nde_dense_refs(NdeFlow *f)
 {
     const NdeSolve *s = f->solve;
     int n = s->n_state + s->n_carry;
@@ -61,7 +61,12 @@ int nde_dense_again(NdeEngine *e, NdeFlow *f)
         f->step_out[n + 1 + i] = f->lanes ? f->lanes->quantity[i] : (NdeRef){&f->quantity[i], 0};
     for (int i = 0; i < s->n_dense; i++)
         f->step_out[n + 1 + s->n_quantity + i] = f->dense[i];
-    return nde_frame_run(e, s->step_keep, f->step_in, f->step_out);
+}
+
+int nde_dense_again(NdeEngine *e, NdeFlow *f)
+{
+    nde_dense_refs(f);
+    return nde_frame_run(e, f->solve->step_keep, f->step_in, f->step_out);
 }
 
 static int run_dense(NdeEngine *e, NdeFlow *f, const NdeFn *fn, int slot, const NdeRef *d, double theta,

@@ -157,6 +157,8 @@ static NdeLanes *lay_lanes(NdeEngine *e, Room *room, const NdeSolve *s, NdeRef *
         l.seed_quantity = take_scalars(e, room, s->n_quantity);
         l.g_arg = take_values(e, room, s->n_arg, s->arg);
         l.residual = take_values(e, room, s->n_residual, s->residual);
+        l.dense_in = take(room, (size_t)(3 * s->n_state + s->n_dense + 2), sizeof *l.dense_in);
+        l.dense_out = take(room, (size_t)(2 * s->n_state + s->n_dense), sizeof *l.dense_out);
     }
     l.record_bytes = nde_record_bytes(s);
     if (to)
@@ -545,15 +547,29 @@ int nde_sums_run(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *
 int nde_frame_ready(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *out)
 {
     NdeFrame *frame = frame_for(e, fn, in, out);
-    if (fn->n_part != 1 || fn->part->n_sum > 0)
-        return nde_fail(e->error, NDE_EXIT_MEMORY, "%s of a sample depends on others: this is a fault of ndec", fn->name);
     return fn->part->shared ? fn->part->shared(frame) : 0;
 }
 
-void nde_frame_tiles(NdeEngine *e, const NdeFn *fn, int first, int behind, int thread)
+bool nde_frame_is_local(const NdeFn *fn, bool may_sum)
+{
+    for (int i = 0; i < fn->part->n_sum; i++)
+        if (!may_sum || !is_gathered(fn, &fn->part->sum[i]))
+            return false;
+    for (int i = 1; i < fn->n_part; i++)
+        if (fn->part[i].shared || fn->part[i].tile)
+            return false;
+    return true;
+}
+
+int nde_frame_groups(const NdeEngine *e, const NdeFn *fn)
+{
+    return group_count(fn, e->run.n_tile);
+}
+
+void nde_frame_tiles(NdeEngine *e, const NdeFn *fn, int group, int first, int behind, int thread)
 {
     if (fn->part->tile)
-        part_tiles(e, fn, fn->part, 0, first, behind, thread);
+        part_tiles(e, fn, fn->part, group, first, behind, thread);
 }
 
 static void do_piece_of_tiles(void *context, int item, int thread)

@@ -30,7 +30,12 @@
 #define nde_value_get NDE_NAME(nde_value_get)
 #define nde_share NDE_NAME(nde_share)
 #define nde_frame_ready NDE_NAME(nde_frame_ready)
+#define nde_frame_is_local NDE_NAME(nde_frame_is_local)
+#define nde_frame_groups NDE_NAME(nde_frame_groups)
 #define nde_frame_tiles NDE_NAME(nde_frame_tiles)
+#define nde_tiles_move NDE_NAME(nde_tiles_move)
+#define nde_tiles_add NDE_NAME(nde_tiles_add)
+#define nde_dense_refs NDE_NAME(nde_dense_refs)
 #define nde_frame_share NDE_NAME(nde_frame_share)
 #define nde_where NDE_NAME(nde_where)
 #define nde_saves_in NDE_NAME(nde_saves_in)
@@ -397,10 +402,13 @@ void nde_engine_share(NdeEngine *e, double flops, int n, NdeJob *job, void *cont
 
 /* Runs fn: outputs below n_set are set, the others added to. 0 or an exit code. */
 int nde_frame_run(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *out);
-/* The same for a few tiles at a time, of a function whose samples have nothing to do with each other: first its shared
- * values, 0 or an exit code; then, by any thread, tiles first .. behind - 1, or, by all of them, the first ones. */
+/* The same for a few tiles at a time, of a function that is local, which has nothing to do but in one part, and no sums but,
+ * if it may have them, those that are outputs: first its shared values, 0 or an exit code; then, by any thread, tiles
+ * first .. behind - 1, which add to the sums of one of the groups; or, by all threads, the first tiles. */
+bool nde_frame_is_local(const NdeFn *fn, bool may_sum);
+int nde_frame_groups(const NdeEngine *e, const NdeFn *fn);
 int nde_frame_ready(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *out);
-void nde_frame_tiles(NdeEngine *e, const NdeFn *fn, int first, int behind, int thread);
+void nde_frame_tiles(NdeEngine *e, const NdeFn *fn, int group, int first, int behind, int thread);
 void nde_frame_share(NdeEngine *e, const NdeFn *fn, int tiles);
 /* The same in three parts for a function that is run many times: sums that are nothing but an added output are formed
  * over all runs and reduced once, at the end. */
@@ -411,6 +419,9 @@ void nde_sums_end(NdeEngine *e, const NdeFn *fn, const NdeRef *out);
 /* Values: bytes for the largest batch; a reference to memory that holds one. */
 size_t nde_value_bytes(const NdeEngine *e, NdeValue v);
 NdeRef nde_value_ref(const NdeEngine *e, NdeValue v, void *at);
+/* Of a value of each sample, tiles first .. behind - 1: copied, or 0 without a `from`; added. */
+void nde_tiles_move(NdeValue v, NdeRef to, NdeRef from, const NdeEngine *e, int first, int behind);
+void nde_tiles_add(NdeValue v, NdeRef to, NdeRef from, const NdeEngine *e, int first, int behind);
 void nde_value_zero(NdeEngine *e, NdeValue v, NdeRef to);
 void nde_value_copy(NdeEngine *e, NdeValue v, NdeRef to, NdeRef from);
 void nde_value_add(NdeEngine *e, NdeValue v, NdeRef to, NdeRef from);
@@ -443,6 +454,8 @@ int nde_dense_at(NdeEngine *e, NdeFlow *f, int slot, const NdeRef *d, double the
 int nde_trace_row(NdeEngine *e, NdeFlow *f, double t, const NdeRef *state, int lane);
 /* The d.. of the step that step_in describes, by running it once more. */
 int nde_dense_again(NdeEngine *e, NdeFlow *f);
+/* Sets the outputs of a step for that. */
+void nde_dense_refs(NdeFlow *f);
 /* The series' entry for save number i of a state. */
 NdeRef nde_saved_ref(const NdeEngine *e, NdeValue state, NdeRef series, int i);
 
@@ -525,7 +538,7 @@ void nde_reverse_out(NdeFlow *f, const NdeSolveVjp *vjp, const NdeRef *lambda, b
                      const NdeRef *out);
 /* Sets call_out to what dense_vjp adds to: the cotangents of the states at the start of the step (through dense,
  * apart), at its end, and of d. */
-void nde_dense_out(NdeFlow *f, const NdeRef *after);
+void nde_dense_out(const NdeFlow *f, const NdeRef *after, NdeRef *out);
 /* Zeros what it adds to: the cotangents of u, but for `after`, and of d. */
 void nde_dense_zero(NdeEngine *e, NdeFlow *f);
 

@@ -20,15 +20,17 @@ NdeLaneStep *nde_lanes_step(const NdeEngine *e, const NdeFlow *f, int slot, int 
     return &f->lanes->step[(size_t)slot * (size_t)e->count + (size_t)sample];
 }
 
-void nde_lanes_from(NdeEngine *e, NdeFlow *f, int slot)
+int nde_lanes_from(NdeEngine *e, NdeFlow *f, int slot)
 {
     NdeLanes *l = f->lanes;
     l->n = 0;
     for (int sample = 0; sample < e->count; sample++)
         if (l->course[sample].accepted > slot)
             l->who[l->n++] = sample;
-    nde_lanes_used(e, l);
-    nde_lanes_args(e, f, l->in);
+    nde_lanes_used(e, l->n);
+    nde_lanes_arg_refs(f, l->in);
+    nde_lanes_args(e, f, l->in, 0, l->n);
+    return l->n;
 }
 
 void nde_lanes_fetch(NdeEngine *e, NdeFlow *f, int slot)

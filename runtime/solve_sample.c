@@ -105,7 +105,7 @@ static int run_tiles(Rows *r, int n, const NdeFn *fn)
     if (r->is_whole)
         nde_frame_share(r->e, fn, tiles);
     else
-        nde_frame_tiles(r->e, fn, first, first + tiles, r->thread);
+        nde_frame_tiles(r->e, fn, 0, first, first + tiles, r->thread);
     return tiles * tile;
 }
 
@@ -153,7 +153,8 @@ static int begin(Rows *r)
         nde_lane_scalar(l->span)[i] = (Real)(of->t1 - of->t0);
         nde_lane_scalar(l->h)[i] = 0;
     }
-    nde_lanes_args(e, r->f, r->in);
+    nde_lanes_arg_refs(r->f, r->in);
+    nde_lanes_args(e, r->f, r->in, 0, e->count);
     r->f->is_stepping = false;
     return 0;
 }
@@ -460,6 +461,13 @@ static const NdeFn *step_fn(const Rows *r)
     return r->keeps ? r->s->step_keep : r->s->step;
 }
 
+static bool is_local(const Rows *r)
+{
+    const NdeSolve *s = r->s;
+    return nde_frame_is_local(step_fn(r), false) && (!s->dense || nde_frame_is_local(s->dense, false)) &&
+           (!s->dense_rate || nde_frame_is_local(s->dense_rate, false));
+}
+
 /* The functions of the rows. */
 static int ready(Rows *r)
 {
@@ -468,7 +476,7 @@ static int ready(Rows *r)
     int status = nde_frame_ready(r->e, step_fn(r), r->f->step_in, r->f->step_out);
     if (status || !r->has_moments || !s->dense)
         return status;
-    nde_lanes_dense(r->f);
+    nde_lanes_dense(r->f, r->f->call_in);
     status = nde_frame_ready(r->e, s->dense, r->f->call_in, r->l->inside);
     return status || !s->dense_rate ? status : nde_frame_ready(r->e, s->dense_rate, r->f->call_in, r->l->inside);
 }
@@ -666,7 +674,7 @@ int nde_solve_lanes(NdeEngine *e, NdeFlow *f, const NdeRef *in, const NdeRef *ou
     r.is_bounded = nde_lanes_bounded(e, f);
     r.records = (e->is_taping && !s->forgets_steps && !r.is_bounded) || s->n_unbiased < s->n_draw;
     r.has_moments = s->n_save > 0 || s->n_draw > 0 || r.is_traced;
-    r.is_whole = r.is_traced || r.is_bounded || e->replay.mode != NDE_LIVE || step_fn(&r)->flops > NDE_HEAVY;
+    r.is_whole = r.is_traced || r.is_bounded || e->replay.mode != NDE_LIVE || nde_lanes_heavy(s) || !is_local(&r);
     f->evaluations = s->evaluations_init;
     int status = begin(&r);
     if (!status)

@@ -71,6 +71,20 @@ static bool is_double(NdeValue v)
     return !v.is_batched && v.n == 1;
 }
 
+void nde_tiles_move(NdeValue v, NdeRef to, NdeRef from, const NdeEngine *e, int first, int behind)
+{
+    const Move m = {.to = to, .from = from, .n = tile_count(e, v)};
+    for (int k = first; k < behind; k++)
+        move_tile(&m, k);
+}
+
+void nde_tiles_add(NdeValue v, NdeRef to, NdeRef from, const NdeEngine *e, int first, int behind)
+{
+    const Move m = {.to = to, .from = from, .n = tile_count(e, v), .adds = true, .times = 1};
+    for (int k = first; k < behind; k++)
+        move_tile(&m, k);
+}
+
 void nde_value_zero(NdeEngine *e, NdeValue v, NdeRef to)
 {
     if (is_double(v))
