@@ -50,7 +50,7 @@ static double of_ratio(double gain, double one, double other)
 static void reject(NdeController *c)
 {
     if (!c->is_after_rejection)
-        c->safety = fmax(c->row->lowest, c->safety * c->row->caution);
+        c->safety = nde_larger(c->row->lowest, c->safety * c->row->caution);
     c->is_after_rejection = true;
 }
 
@@ -64,17 +64,17 @@ double nde_control_factor(NdeController *c, double err, double h)
     double e = log2(err); /* of an error of exactly 0 minus infinity, which asks for the most */
     if (err > 1) {
         reject(c);
-        return fmin(1, fmax(r->least, c->safety * exp2(-r->b0 / c->k * e)));
+        return nde_smaller(1, nde_larger(r->least, c->safety * exp2(-r->b0 / c->k * e)));
     }
     double most = c->is_after_rejection ? r->again : r->most, factor = most;
-    c->safety = fmin(r->safety, c->safety * r->trust);
+    c->safety = nde_smaller(r->safety, c->safety * r->trust);
     if (err > 0)
         factor = c->safety * exp2((r->b2 * c->before[0] - r->b1 * e - r->b3 * c->before[1]) / c->k -
                                   of_ratio(r->a1, fabs(h), c->size[0]) - of_ratio(r->a2, c->size[0], c->size[1]));
     c->size[1] = c->size[0];
     c->size[0] = fabs(h);
     c->before[1] = c->before[0];
-    c->before[0] = fmax(e, c->floor);
+    c->before[0] = nde_larger(e, c->floor);
     c->is_after_rejection = false;
-    return fmin(most, fmax(r->least, factor));
+    return nde_smaller(most, nde_larger(r->least, factor));
 }

@@ -7,6 +7,17 @@
 
 #include <stdbool.h>
 
+/* Of two numbers; the second where the first is none. (fmax and fmin are calls.) */
+static inline double nde_larger(double x, double y)
+{
+    return x > y ? x : y;
+}
+
+static inline double nde_smaller(double x, double y)
+{
+    return x < y ? x : y;
+}
+
 typedef enum NdeOrderKind { NDE_LOWER, NDE_ORDER } NdeOrderKind;
 
 typedef struct NdeControl { /* a row of control.def */

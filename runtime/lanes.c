@@ -298,15 +298,6 @@ static double wished_time(const NdeEngine *e, const NdeFlow *f, const NdeCourse 
     return m.index == last ? c->w.t1 : c->w.t0 + (c->w.t1 - c->w.t0) * m.index / last;
 }
 
-void nde_moments_from(NdeCourse *c, double t)
-{
-    while (c->first < c->n_save && (c->save[c->first] - t) * c->w.way <= 0)
-        c->first++;
-    while (c->first > 0 && (c->save[c->first - 1] - t) * c->w.way > 0)
-        c->first--;
-    c->seen = c->first;
-}
-
 bool nde_moment_next(const NdeEngine *e, const NdeFlow *f, int sample, double t, double end, double h, NdeMoment *m)
 {
     NdeCourse *c = &f->lanes->course[sample];

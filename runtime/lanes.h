@@ -44,7 +44,6 @@
 #define nde_slots_begin NDE_NAME(nde_slots_begin)
 #define nde_slots_keep NDE_NAME(nde_slots_keep)
 #define nde_lanes_fetch NDE_NAME(nde_lanes_fetch)
-#define nde_moments_from NDE_NAME(nde_moments_from)
 #define nde_moment_next NDE_NAME(nde_moment_next)
 
 /* An end of an accepted step, with the states and carries there: numbers follow it. */
@@ -190,7 +189,14 @@ void nde_record_state(const NdeEngine *e, const NdeFlow *f, const NdeCourse *c, 
                       int lane);
 
 /* The step that is looked at starts at t: a neighbour of the one before. */
-void nde_moments_from(NdeCourse *c, double t);
+static inline void nde_moments_from(NdeCourse *c, double t)
+{
+    while (c->first < c->n_save && (c->save[c->first] - t) * c->w.way <= 0)
+        c->first++;
+    while (c->first > 0 && (c->save[c->first - 1] - t) * c->w.way > 0)
+        c->first--;
+    c->seen = c->first;
+}
 /* The next wanted time after the start of the sample's step from t to end, and not after its end; each call goes on
  * where the one before ended (c->seen). False: there is no other. */
 bool nde_moment_next(const NdeEngine *e, const NdeFlow *f, int sample, double t, double end, double h, NdeMoment *m);

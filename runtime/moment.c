@@ -10,14 +10,6 @@
 
 #include <string.h>
 
-NdeWhere nde_where(double t, double end, double time)
-{
-    if (time == end)
-        return NDE_AT_END;
-    double way = end < t ? -1 : 1;
-    return (time - t) * way > 0 && (end - time) * way > 0 ? NDE_INSIDE : NDE_ELSEWHERE;
-}
-
 static bool is_behind(const NdeFlow *f, int i, double t, double way)
 {
     return (f->save[i] - t) * way > 0;

@@ -37,7 +37,6 @@
 #define nde_tiles_add NDE_NAME(nde_tiles_add)
 #define nde_dense_refs NDE_NAME(nde_dense_refs)
 #define nde_frame_share NDE_NAME(nde_frame_share)
-#define nde_where NDE_NAME(nde_where)
 #define nde_saves_in NDE_NAME(nde_saves_in)
 #define nde_moments_begin NDE_NAME(nde_moments_begin)
 #define nde_moments_at_start NDE_NAME(nde_moments_at_start)
@@ -436,7 +435,13 @@ double nde_value_get(const NdeEngine *e, NdeValue v, NdeRef from, int sample, in
 
 typedef enum NdeWhere { NDE_ELSEWHERE, NDE_INSIDE, NDE_AT_END } NdeWhere;
 /* Where `time` lies in the step from t to end; its start belongs to the step before. */
-NdeWhere nde_where(double t, double end, double time);
+static inline NdeWhere nde_where(double t, double end, double time)
+{
+    if (time == end)
+        return NDE_AT_END;
+    double way = end < t ? -1 : 1;
+    return (time - t) * way > 0 && (end - time) * way > 0 ? NDE_INSIDE : NDE_ELSEWHERE;
+}
 /* The entries of f->save from `from` on, before `to`, that can lie in it: all of them if they are in no order. */
 typedef struct NdeRange {
     int from, to;

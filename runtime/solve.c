@@ -245,21 +245,10 @@ static double next_stop(const Flight *w)
     return stop;
 }
 
-/* Of two numbers, the second where the first is none: fmax and fmin are calls. */
-static double larger(double x, double y)
-{
-    return x > y ? x : y;
-}
-
-static double smaller(double x, double y)
-{
-    return x < y ? x : y;
-}
-
 void nde_flight_choose(NdeFlight *w)
 {
     double stop = next_stop(w), left = (stop - w->t) * w->way;
-    double sliver = 100 * DBL_EPSILON * larger(fabs(w->t), fabs(stop));
+    double sliver = 100 * DBL_EPSILON * nde_larger(fabs(w->t), fabs(stop));
     if (w->fixed > 0) { /* the k-th grid point, by multiplication; shortened before the end */
         double k = floor((w->t - w->t0) * w->way / w->fixed + 1e-9) + 1;
         w->end = w->t0 + w->way * k * w->fixed;
@@ -268,16 +257,16 @@ void nde_flight_choose(NdeFlight *w)
         w->h = w->way * w->fixed;
         return;
     }
-    double h = smaller(larger(fabs(w->h), w->least), w->most);
+    double h = nde_smaller(nde_larger(fabs(w->h), w->least), w->most);
     w->h = w->way * h;
     double stretch = w->control.is_after_rejection ? 1 : w->control.row->stretch; /* or it would try the same again */
-    double reach = larger(h, smaller(h * stretch, w->most));
+    double reach = nde_larger(h, nde_smaller(h * stretch, w->most));
     w->end = left <= reach || left - h <= sliver ? stop : w->t + w->h;
 }
 
 static bool is_too_small(const Flight *w)
 {
-    double h = fabs(w->h), scale = fmax(fabs(w->t), fabs(w->t1 - w->t0));
+    double h = fabs(w->h), scale = nde_larger(fabs(w->t), fabs(w->t1 - w->t0));
     return h <= 16 * DBL_EPSILON * scale || w->t + w->h == w->t;
 }
 
@@ -316,7 +305,7 @@ bool nde_flight_propose(NdeFlight *w, bool is_accepted, double h, double err, Nd
         return true;
     bool is_cut = is_accepted && fabs(h) < 0.999 * fabs(w->h); /* cut to a stop: not the size that was wanted */
     double next = fabs(h) * nde_control_factor(&w->control, err, h);
-    w->h = w->way * (is_cut ? larger(next, fabs(w->h)) : next);
+    w->h = w->way * (is_cut ? nde_larger(next, fabs(w->h)) : next);
     if (is_accepted)
         return true;
     bool is_least = fabs(w->h) < w->least && fabs(h) <= w->least;

@@ -23,7 +23,7 @@ typedef struct Rows {
     bool records; /* accepted steps will be read again */
     bool is_bounded;
     bool is_traced;
-    bool has_moments;                           /* times are wanted */
+    bool has_moments, has_saves_alone;          /* times are wanted, or no others than saved ones */
     bool is_whole;                              /* all samples are one band, whose tiles the threads share */
     NdeBand *b;                                 /* whose rows these are */
     int thread;                                 /* that runs them */
@@ -249,12 +249,18 @@ static bool deliver_start(Rows *r, int lane)
     return goes_on(r, status);
 }
 
+/* Is the next saved time behind the step, and nothing else wanted? */
+static bool has_none(const Rows *r, const NdeCourse *c)
+{
+    return r->has_saves_alone && (c->seen >= c->n_save || (c->save[c->seen] - c->w.end) * c->w.way > 0);
+}
+
 /* The next time inside the lane's accepted step; those at its end are delivered on the way. */
 static bool seek(Rows *r, int lane)
 {
     NdeCourse *c = course_in(r, lane);
     c->is_inside = false;
-    while (c->is_accepted && !c->is_inside &&
+    while (c->is_accepted && !c->is_inside && !has_none(r, c) &&
            nde_moment_next(r->e, r->f, r->l->who[lane], c->w.t, c->w.end, c->h, &c->moment)) {
         note_draw(r, lane, &c->moment);
         c->is_inside = c->moment.where == NDE_INSIDE;
@@ -673,7 +679,8 @@ int nde_solve_lanes(NdeEngine *e, NdeFlow *f, const NdeRef *in, const NdeRef *ou
     r.keeps = keeps_dense(s) || (r.is_traced && e->trace->points);
     r.is_bounded = nde_lanes_bounded(e, f);
     r.records = (e->is_taping && !s->forgets_steps && !r.is_bounded) || s->n_unbiased < s->n_draw;
-    r.has_moments = s->n_save > 0 || s->n_draw > 0 || r.is_traced;
+    r.has_saves_alone = s->n_draw == 0 && !r.is_traced;
+    r.has_moments = s->n_save > 0 || !r.has_saves_alone;
     r.is_whole = r.is_traced || r.is_bounded || e->replay.mode != NDE_LIVE || nde_lanes_heavy(s) || !is_local(&r);
     f->evaluations = s->evaluations_init;
     int status = begin(&r);
