@@ -191,7 +191,10 @@ static int run_step_vjp(Back *r)
 
 static void zero_tiles(const Back *r, NdeValue v, NdeRef to)
 {
-    nde_tiles_move(v, to, (NdeRef){0}, r->e, r->first / r->e->model->tile, behind_tiles(r));
+    if (!v.is_batched)
+        nde_value_zero(r->e, v, to);
+    else
+        nde_tiles_move(v, to, (NdeRef){0}, r->e, r->first / r->e->model->tile, behind_tiles(r));
 }
 
 /* ---- wanted states ---- */

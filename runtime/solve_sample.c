@@ -455,10 +455,7 @@ static void fill_step(Rows *r)
     memcpy(f->step_in, r->l->now, (size_t)n * sizeof *f->step_in);
     f->step_in[n] = r->l->t;
     f->step_in[n + 1] = r->l->h;
-    memcpy(f->step_out, r->l->next, (size_t)n * sizeof *f->step_out);
-    f->step_out[n] = r->l->err;
-    memcpy(f->step_out + n + 1, r->l->quantity, (size_t)s->n_quantity * sizeof *f->step_out);
-    memcpy(f->step_out + n + 1 + s->n_quantity, f->dense, (size_t)s->n_dense * sizeof *f->step_out);
+    nde_dense_refs(f);
     f->is_stepping = true;
 }
 
@@ -590,11 +587,11 @@ static void solve_band(void *context, int band, int thread)
     Rows r = job->rows;
     r.b = &r.l->band[band];
     r.thread = thread;
-    bool goes_on = each_lane(&r, r.b->n, deliver_start) && finish_arrived(&r, r.b->n);
-    while (goes_on && r.b->n > 0 && atomic_load(&job->stopped) > band)
-        goes_on = run_row(&r);
+    bool is_fine = each_lane(&r, r.b->n, deliver_start) && finish_arrived(&r, r.b->n);
+    while (is_fine && r.b->n > 0 && atomic_load(&job->stopped) > band)
+        is_fine = run_row(&r);
     int first = atomic_load(&job->stopped);
-    while (!goes_on && band < first && !atomic_compare_exchange_weak(&job->stopped, &first, band))
+    while (!is_fine && band < first && !atomic_compare_exchange_weak(&job->stopped, &first, band))
         continue;
 }
 
