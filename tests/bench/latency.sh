@@ -185,4 +185,23 @@ for problem in lorenz vanderpol pleiades; do
         ratio "  over $p, per evaluation" $problem/us/evaluation "$p-$problem/us/evaluation" ''
     done
 done
+
+# ---- many samples, each with its own steps: what they take one by one, and side by side ----
+sed 's/^  tolerance/  batching sample\n&/' lorenz.nde >ensemble.nde
+"$ndec" build ensemble.nde -o ensemble >out 2>err || fail 'build ensemble'
+for i in $(seq 4096); do cat lorenz.csv; done >many.csv
+title 'Lorenz, 1e-6: microseconds of a sample among 4096 that have their own steps'
+for round in $rounds; do
+    for n in 1 "$(getconf _NPROCESSORS_ONLN)"; do
+        ./ensemble bench -i many.csv --batch 4096 --threads "$n" --rounds 3 --seconds 0.2 -o bench.csv >out 2>err </dev/null ||
+            fail 'ensemble: bench'
+        sample "many-$n/us" "$(calc "1000 * $(figure predict ms_least) / 4096")"
+        sample "many-$n/count" "$(figure predict evaluations)"
+    done
+done
+line 'one thread' many-1 ''
+line "$n threads" "many-$n" ''
+ratio '  over one sample after the other' many-1/us lorenz/us ''
+ratio '  all threads over one' "many-$n/us" many-1/us ''
+case " $peers " in *' boost '*) ratio '  over boost, one sample after the other' many-1/us boost-lorenz/us '' ;; esac
 ok 'latency: measured'
