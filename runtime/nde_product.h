@@ -527,6 +527,15 @@ S_PRODUCT(mm_nt, k, 1, 1, k, j, 1)
 
 /* ---- both shared ---- */
 /* y += a b; b(l, c) is b[l * b_row + c * b_col]. */
+INLINE void shared_add_plainly(Real *y, const Real *a, ptrdiff_t a_row, ptrdiff_t a_col, const Real *b, ptrdiff_t b_row,
+                               ptrdiff_t b_col, int m, int k, int j)
+{
+    for (int r = 0; r < m; r++)
+        for (int l = 0; l < k; l++)
+            for (int c = 0; c < j; c++)
+                y[r * j + c] += a[r * a_row + l * a_col] * b[l * b_row + c * b_col];
+}
+
 #if NDE_HAS_VECTORS
 /* Rows l .. of b, one panel. */
 INLINE void panel_pack(const Panel *p, int c, const Real *b, ptrdiff_t b_row, ptrdiff_t b_col, Real *packed)
@@ -545,6 +554,10 @@ KERNEL void shared_add(Real *y, const Real *a, ptrdiff_t a_row, ptrdiff_t a_col,
 {
     enum { ROWS = 128 };
     Vec packed[3 * ROWS];
+    if (k == 1 && j < LANES) { /* a column times a few numbers: panels would be nearly empty */
+        shared_add_plainly(y, a, a_row, a_col, b, b_row, b_col, m, k, j);
+        return;
+    }
     for (int l = 0; l < k; l += ROWS) {
         Panel p = {m, j, k - l < ROWS ? k - l : ROWS, 1, panel_open(m, j), a_row, a_col};
         const Real *left = a + l * a_col;
@@ -555,14 +568,7 @@ KERNEL void shared_add(Real *y, const Real *a, ptrdiff_t a_row, ptrdiff_t a_col,
     }
 }
 #else
-INLINE void shared_add(Real *y, const Real *a, ptrdiff_t a_row, ptrdiff_t a_col, const Real *b, ptrdiff_t b_row,
-                       ptrdiff_t b_col, int m, int k, int j)
-{
-    for (int r = 0; r < m; r++)
-        for (int l = 0; l < k; l++)
-            for (int c = 0; c < j; c++)
-                y[r * j + c] += a[r * a_row + l * a_col] * b[l * b_row + c * b_col];
-}
+#define shared_add shared_add_plainly
 #endif
 
 typedef struct SharedProduct {
