@@ -4,7 +4,7 @@
  * are not taken yet; who takes one down by an atomic exchange has the piece. A round cannot end while a piece is
  * unfinished, so what the round's job is stands still for as long as anybody has a piece of it.
  * A thread without work looks for some for a while, since the next phase of a step is often microseconds away, and
- * then sleeps. */
+ * then sleeps. Between looks it offers its core to others. */
 #include "team.h"
 
 #include "program.h"
@@ -16,7 +16,7 @@
 #include <stdlib.h>
 
 static const double patience = 2e-4; /* seconds: what others do alone between two phases, and to be woken, take less */
-enum { LOOKS = 64 /* between two looks at the clock: some half a microsecond */ };
+enum { LOOKS = 64 /* at a time: half a microsecond, or some */ };
 
 static const uint64_t round_one = (uint64_t)1 << 32; /* the upper half of a ticket counts rounds */
 
@@ -79,6 +79,7 @@ static bool looks(NdeTeam *team)
         for (int i = 0; i < LOOKS; i++, relax())
             if (!is_idle(team))
                 return true;
+        sched_yield(); /* another program may want the core */
     } while (nde_clock() < until);
     return false;
 }
@@ -157,6 +158,6 @@ void nde_team_run(NdeTeam *team, int n, NdeJob *job, void *context)
     while (work(team, 0))
         continue;
     for (int i = 0; atomic_load(&team->done) < n; i++, relax())
-        if (i > 16 * LOOKS) /* who has the last piece may be waiting for this core */
+        if (i > LOOKS) /* who has the last piece may be waiting for this core */
             sched_yield();
 }
