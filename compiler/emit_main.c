@@ -106,6 +106,17 @@ static const char *lifted_table(Emit *e, const Solve *s)
     return table(e, "int", str_format(e->a, "%s_lifted", emit_solve_name(e, s)), s->lifted ? s->n_state : 0, item);
 }
 
+/* The arguments that init gives as they are: it is given the states and the time before them. */
+static const char *carry_arg_table(Emit *e, const Solve *s)
+{
+    const char **item = ARENA_NEW(e->a, const char *, s->n_carry + 1);
+    for (int i = 0; i < s->n_carry; i++) {
+        int arg = (int)s->init->out.at[i] - (s->n_state + 1); /* inputs are the first values */
+        item[i] = str_format(e->a, "%d", arg >= 0 && arg < s->n_arg ? arg : -1);
+    }
+    return table(e, "int", str_format(e->a, "%s_carry_arg", emit_solve_name(e, s)), s->n_carry, item);
+}
+
 static int line_of(const Emit *e, Span span)
 {
     int line = 0, column = 0;
@@ -140,6 +151,7 @@ static void emit_solve_table(Emit *e, const Solve *s, int index, LatencyCode lat
     const char *dense =
         s->step_keep ? value_table(e, s, "dense", s->step_keep, true, before_dense, s->n_dense) : "NULL";
     const char *names = state_names(e, s), *how = quantity_table(e, s), *lifted = lifted_table(e, s);
+    const char *carry_arg = carry_arg_table(e, s);
     const SolveVjp *v = plan_vjp_of(e->p->model, s);
     const char *back = read_back_table(e, s, v), *residual = "NULL";
     if (v && v->record)
@@ -156,6 +168,7 @@ static void emit_solve_table(Emit *e, const Solve *s, int index, LatencyCode lat
     text_line(e->to, ".step = %s, .step_keep = %s,", whole_ref(e, s->step), whole_ref(e, s->step_keep));
     text_line(e->to, ".dense = %s, .scaled = %s,", whole_ref(e, s->dense), whole_ref(e, s->scaled));
     text_line(e->to, ".lift = %s, .inverse = %s,", whole_ref(e, s->lift), whole_ref(e, s->inverse));
+    text_line(e->to, ".carry_arg = %s,", carry_arg);
     if (s->lifted)
         text_line(e->to, ".lifted = %s,", lifted);
     if (s->dense_rate)

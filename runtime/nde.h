@@ -149,6 +149,7 @@ typedef struct NdeSolve {
     bool records_dense;
     const bool *is_read_back;  /* [n_state + n_carry]: is it read after its step, by the reverse or by a drawn
                                 * time? NULL: all are */
+    const int *carry_arg; /* [n_carry]: the argument that init gives as it is for this carry; -1, NULL: none */
     const int *lifted; /* [n_state]: the carry that is the user's form of a reduced state, which is a result; -1, NULL: none */
     int order, embedded, evaluations_step, evaluations_init, evaluations_guess; /* evaluations of an attempt, of init, of guess */
     bool is_adaptive, keeps_dense, saves_exactly, is_initial_warm;

@@ -173,6 +173,8 @@ static void lay_flow(NdeEngine *e, Room *room, NdeFlow *f, const NdeSolve *s)
     g.offset = take(room, (size_t)(n + s->n_residual), sizeof *g.offset);
     g.step = take(room, (size_t)(n + s->n_residual), sizeof *g.step);
     g.is_turning = take(room, (size_t)n, sizeof *g.is_turning);
+    g.tape.first.at = take(room, (size_t)n, sizeof *g.tape.first.at);
+    g.tape.last.at = take(room, (size_t)n, sizeof *g.tape.last.at);
     g.step_in = take(room, (size_t)(nde_first_arg(s) + s->n_arg), sizeof(NdeRef));
     g.step_out = take(room, (size_t)(n + 1 + s->n_quantity + s->n_dense + s->n_residual), sizeof(NdeRef));
     int n_call = nde_first_arg(s) + s->n_arg + n + 1 + s->n_quantity + s->n_dense + s->n_residual;

@@ -120,6 +120,12 @@ typedef struct NdePoint { /* an end of a step; the last one has h 0 */
     int place; /* of its slot in memory; -1: the slot is not there */
 } NdePoint;
 
+/* Values of a slot that lie elsewhere, where they come from or are wanted. */
+typedef struct NdeAway {
+    int slot;   /* -1: none */
+    NdeRef *at; /* [n_state + n_carry]; no memory: in the slot */
+} NdeAway;
+
 /* The states and carries at the ends of accepted steps. A slot holds one of each, in the order state.., carry..; values
  * that the reverse does not read are in two more slots in turn. A solve that nobody reverses has two slots at a time.
  * A tape that is undone has only these two. The residuals of a step, which are many more numbers, are kept for the
@@ -147,6 +153,7 @@ typedef struct NdeTape {
     bool is_kept;             /* all slots, not two */
     bool is_undone;           /* the reverse forms each slot from the next one: none is kept */
     int ring;                 /* points that are there, in turn, where fixed steps give the others; 0: all are */
+    NdeAway first, last;      /* of the first slot; of that which an attempt would end at the end of the span */
 } NdeTape;
 
 static inline NdePoint *nde_tape_point(const NdeTape *tape, int slot)

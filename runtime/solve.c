@@ -63,10 +63,42 @@ static int run_step(NdeEngine *e, NdeFlow *f, int slot, double t, double h)
     return nde_frame_run(e, s->record, f->step_in, f->step_out);
 }
 
+/* ---- states that are in no slot ---- */
+
+/* Does nobody read this state or carry but the next step, and who is given it at the end? A reverse that comes may
+ * start from the last states, whether it reads the tape or not. */
+static bool is_passing(const Flight *w, int k)
+{
+    bool is_carry = k >= w->s->n_state;
+    return !w->f->tape.is_undone && ((is_carry && w->f->is_turning[k]) || !w->e->is_taping);
+}
+
+/* Where it is wanted at the end. */
+static NdeRef wanted(const Flight *w, int k)
+{
+    const NdeSolve *s = w->s;
+    if (k < s->n_state)
+        return w->out[k];
+    for (int i = 0; s->lifted && i < s->n_state; i++)
+        if (s->lifted[i] == k - s->n_state)
+            return w->out[nde_result_lifted(s, i)];
+    return (NdeRef){0};
+}
+
+/* The attempt writes its end where it is wanted, if it is the end of the span. */
+static void aim(const Flight *w)
+{
+    NdeTape *tape = &w->f->tape;
+    tape->last.slot = w->out && w->end == w->t1 ? tape->n + 1 : -1;
+    for (int k = 0; tape->last.slot >= 0 && k < w->s->n_state + w->s->n_carry; k++)
+        tape->last.at[k] = is_passing(w, k) ? wanted(w, k) : (NdeRef){0};
+}
+
 /* Runs the step function from where the tape ends. */
 static int try_step(Flight *w)
 {
     NdeFlow *f = w->f;
+    aim(w);
     f->is_stepping = true;
     f->evaluations += f->solve->evaluations_step;
     return run_step(w->e, f, f->tape.n, w->t, w->end == w->t + w->h ? w->h : w->end - w->t);
@@ -151,8 +183,12 @@ static int run_init(Flight *w)
     f->call_in[k++] = (NdeRef){&f->t, 0};
     for (int i = 0; i < s->n_arg; i++)
         f->call_in[k++] = w->in[s->n_state + i];
-    for (int i = 0; i < s->n_carry; i++)
-        f->call_out[i] = nde_tape_state(&f->tape, 0, s->n_state + i);
+    for (int i = 0; i < s->n_carry; i++) {
+        int arg = s->carry_arg ? s->carry_arg[i] : -1, c = s->n_state + i;
+        bool is_there = arg >= 0 && s->arg[arg].is_batched && is_passing(w, c);
+        f->tape.first.at[c] = is_there ? w->in[s->n_state + arg] : (NdeRef){0};
+        f->call_out[i] = is_there ? (NdeRef){0} : nde_tape_state(&f->tape, 0, c);
+    }
     return nde_frame_run(w->e, s->init, f->call_in, f->call_out);
 }
 
@@ -214,8 +250,14 @@ static int start(Flight *w)
     int status = nde_tape_begin(e, f, is_read || s->n_unbiased < s->n_draw, w->t0);
     if (status)
         return status;
-    for (int i = 0; i < s->n_state; i++)
-        nde_value_copy(e, s->state[i], nde_tape_state(&f->tape, 0, i), w->in[i]);
+    f->tape.first.slot = 0;
+    for (int i = 0; i < s->n_state; i++) {
+        f->tape.first.at[i] = (NdeRef){0};
+        if (is_passing(w, i))
+            f->tape.first.at[i] = w->in[i];
+        else
+            nde_value_copy(e, s->state[i], nde_tape_state(&f->tape, 0, i), w->in[i]);
+    }
     for (int i = 0; i < s->n_arg; i++)
         f->step_in[s->n_state + s->n_carry + 2 + i] = w->in[s->n_state + i];
     f->t = w->t = w->t0;
@@ -378,15 +420,12 @@ static void finish(Flight *w)
     NdeFlow *f = w->f;
     const NdeSolve *s = w->s;
     const NdeRef *out = w->out;
-    for (int i = 0; i < s->n_state; i++)
-        if (out[i].at)
-            nde_value_copy(w->e, s->state[i], out[i], nde_tape_state(&f->tape, f->tape.n, i));
-    for (int i = 0; s->lifted && i < s->n_state; i++) {
-        int k = s->n_state + s->lifted[i];
-        if (s->lifted[i] >= 0 && out[nde_result_lifted(s, i)].at)
-            nde_value_copy(w->e, nde_slot_value(s, k), out[nde_result_lifted(s, i)],
-                           nde_tape_state(&f->tape, f->tape.n, k));
+    for (int k = 0; k < s->n_state + s->n_carry; k++) {
+        NdeRef to = wanted(w, k), at = nde_tape_state(&f->tape, f->tape.n, k);
+        if (to.at && to.at != at.at)
+            nde_value_copy(w->e, nde_slot_value(s, k), to, at);
     }
+    f->tape.first.slot = f->tape.last.slot = -1; /* what lies there is the caller's again */
     for (int i = 0; i < s->n_quantity; i++) {
         bool is_mean = s->quantity_how[i] == 1 && f->accepted > 0;
         put(out[nde_result_quantity(s, i)], is_mean ? f->sum[i] / f->accepted : f->sum[i]);

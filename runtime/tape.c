@@ -240,8 +240,12 @@ static void state_refs(const NdeTape *tape, int slot, int from, int n, NdeRef *t
 {
     char *turn = tape->turn + (size_t)(slot % 2) * tape->turn_bytes;
     char *at = place_memory(tape, nde_tape_point(tape, slot)->place);
-    for (int k = from; k < from + n; k++)
-        *to++ = (NdeRef){(tape->is_turning[k] ? turn : at) + tape->offset[k], tape->step[k]};
+    const NdeAway *away = slot == tape->first.slot ? &tape->first : slot == tape->last.slot ? &tape->last : NULL;
+    for (int k = from; k < from + n; k++, to++)
+        if (away && away->at[k].at)
+            *to = away->at[k];
+        else
+            *to = (NdeRef){(tape->is_turning[k] ? turn : at) + tape->offset[k], tape->step[k]};
 }
 
 NdeRef nde_tape_state(const NdeTape *tape, int slot, int k)
@@ -325,6 +329,7 @@ int nde_tape_begin(NdeEngine *e, NdeFlow *f, bool is_kept, double t0)
     tape->n = tape->rests = tape->places = tape->n_free = 0;
     tape->stride = 1;
     tape->free = -1;
+    tape->first.slot = tape->last.slot = -1;
     tape->is_undone = f->solve->inverse != NULL;
     tape->is_kept = is_kept && !tape->is_undone;
     bool is_fixed = f->solve->set_fixed >= 0 && e->setting[f->solve->set_fixed] > 0;
