@@ -51,6 +51,42 @@ train t3 --threads 2 --seed 7
 if cmp -s t1/weights.safetensors t3/weights.safetensors; then fail 'another seed gives the same weights'
 else ok 'another seed gives other weights'; fi
 
+# Weights and states so large that threads share their packing and copying.
+cat >wide.nde <<'END1'
+data x : real[600]
+fn field(z : real[600]) -> real[600] {
+  layer hidden = dense(100, tanh)
+  layer out    = dense(600)
+  return out(hidden(z))
+}
+solve flow {
+  dz        = field(z) dt
+  z(0)      = x
+  time      0 .. 1
+  tolerance 1e-4
+}
+loss   sum(flow.z(1)^2)
+output flow.z(1)
+train {
+  data  csv("wide.csv")
+  batch 100
+  steps 3
+}
+END1
+awk 'BEGIN { srand(5); for (i = 0; i < 100; i++) for (j = 0; j < 600; j++)
+    printf "%.4f%s", 2 * rand() - 1, j < 599 ? "," : "\n" }' >wide.csv
+for option in '' --no-reduce; do
+    # shellcheck disable=SC2086
+    passes "build wide $option" "$ndec" build $option wide.nde -o wide
+    for n in 1 3; do
+        ./wide train --quiet --threads $n --out "wide$n$option" >out 2>err || fail "wide: train with $n threads"
+        ./wide predict --threads $n --weights "wide$n$option/weights.safetensors" -i wide.csv -o "wide$n$option.csv" >out 2>err ||
+            fail "wide: predict with $n threads"
+    done
+    same "wide $option: weights with 1 and 3 threads" "wide1$option/weights.safetensors" "wide3$option/weights.safetensors"
+    same "wide $option: predictions with 1 and 3 threads" "wide1$option.csv" "wide3$option.csv"
+done
+
 # Half of the steps, then the rest. The rate depends on the number of steps, so the first half is interrupted, not short.
 ./digits train --quiet --data "$examples" --out half --set train.steps=2500 --set train.evaluate=10 --threads 1 >out 2>err &
 pid=$!
