@@ -40,14 +40,15 @@ typedef struct Move {
 static void move_tile(const Move *m, int tile)
 {
     Real *to = tile_at(m->to, tile);
-    const Real *from = m->from.at ? tile_at(m->from, tile) : NULL;
+    const Real *from = m->from.at ? tile_at(m->from, tile) : NULL, times = m->times;
+    const size_t n = m->n;
     if (!from)
-        memset(to, 0, m->n * sizeof *to);
+        memset(to, 0, n * sizeof *to);
     else if (!m->adds)
-        memcpy(to, from, m->n * sizeof *to);
+        memcpy(to, from, n * sizeof *to);
     else
-        for (size_t i = 0; i < m->n; i++)
-            to[i] += m->times * from[i];
+        for (size_t i = 0; i < n; i++)
+            to[i] += times * from[i];
 }
 
 static void move_piece(void *context, int item, int n)
