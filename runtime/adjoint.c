@@ -67,19 +67,16 @@ static void add_direct(Reverse *r, Moment m, NdeRef *lambda)
     }
 }
 
-void nde_dense_zero(NdeEngine *e, NdeFlow *f)
-{
-    const NdeSolve *s = f->solve;
-    for (int i = 0; i < s->n_state; i++)
-        nde_value_zero(e, s->state[i], f->extra[i]);
-    for (int i = 0; i < s->n_dense; i++)
-        nde_value_zero(e, s->dense_value[i], f->g_dense[i]);
-}
-
-/* Zeros for both, and d itself, the first time in a step. */
+/* Zeros for what dense_vjp adds to, the cotangents of u but for `after` and of d, and d itself, the first time in a
+ * step.
+ */
 static int begin_dense(Reverse *r)
 {
-    nde_dense_zero(r->e, r->f);
+    const NdeSolve *s = r->s;
+    for (int i = 0; i < s->n_state; i++)
+        nde_value_zero(r->e, s->state[i], r->f->extra[i]);
+    for (int i = 0; i < s->n_dense; i++)
+        nde_value_zero(r->e, s->dense_value[i], r->f->g_dense[i]);
     return r->vjp->reads_dense ? nde_dense_again(r->e, r->f) : 0;
 }
 

@@ -103,8 +103,8 @@ static void copy_step(Back *r, int lane, int from)
 {
     for (int i = 0; i < n_slot(r); i++)
         nde_lane_copy(r->e, nde_slot_value(r->s, i), r->l->now[i], lane, r->l->now[i], from);
-    *nde_lane_number(r->e, r->l->t, lane) = *nde_lane_number(r->e, r->l->t, from);
-    *nde_lane_number(r->e, r->l->h, lane) = *nde_lane_number(r->e, r->l->h, from);
+    nde_lane_scalar(r->l->t)[lane] = nde_lane_scalar(r->l->t)[from];
+    nde_lane_scalar(r->l->h)[lane] = nde_lane_scalar(r->l->h)[from];
 }
 
 static void zero_lane(Back *r, int lane)
@@ -112,7 +112,7 @@ static void zero_lane(Back *r, int lane)
     for (int i = 0; i < n_slot(r); i++)
         nde_lane_zero(r->e, nde_slot_value(r->s, i), r->after[i], lane);
     for (int i = 0; i < r->s->n_quantity; i++)
-        *nde_lane_number(r->e, r->l->seed_quantity[i], lane) = 0;
+        nde_lane_scalar(r->l->seed_quantity[i])[lane] = 0;
 }
 
 /* Cotangents at the ends of the spans, by samples, to `start`; what is added to begins at 0. */
@@ -211,7 +211,7 @@ static bool seed_lane(Back *r, int lane)
         if (m.where == NDE_AT_END)
             add_direct(r, &m, lane);
     }
-    *nde_lane_number(r->e, r->l->theta, lane) = is_inside ? (Real)m.theta : 0;
+    nde_lane_scalar(r->l->theta)[lane] = is_inside ? (Real)m.theta : 0;
     for (int i = 0; i < r->s->n_state; i++) {
         NdeRef seed = is_inside ? moment_seed(r, &m, i) : (NdeRef){0};
         if (seed.at)
@@ -263,8 +263,8 @@ static void fetch_records(Back *r, bool is_first)
         nde_record_state(r->e, f, c, start, n, l->now, lane);
         if (r->vjp->dense_vjp)
             nde_record_state(r->e, f, c, c->last, r->s->n_state, l->next, lane);
-        *nde_lane_number(r->e, l->t, lane) = (Real)nde_record_at(l, c, start)->t;
-        *nde_lane_number(r->e, l->h, lane) = (Real)nde_record_at(l, c, start)->h;
+        nde_lane_scalar(l->t)[lane] = (Real)nde_record_at(l, c, start)->t;
+        nde_lane_scalar(l->h)[lane] = (Real)nde_record_at(l, c, start)->h;
         nde_moments_from(c, nde_record_at(l, c, start)->t);
     }
     for (int lane = behind; is_first && lane < behind_tiles(r) * r->e->model->tile; lane++)
@@ -297,7 +297,7 @@ static void seed_quantities(Back *r)
                 g /= (Real)c->accepted;
             else if (s->quantity_how[i] == 2 && r->l->most[sample * s->n_quantity + i] != c->left - 1)
                 g = 0;
-            *nde_lane_number(r->e, r->l->seed_quantity[i], lane) = g;
+            nde_lane_scalar(r->l->seed_quantity[i])[lane] = g;
         }
     }
 }
@@ -575,7 +575,7 @@ static int reverse_init(Back *r)
     for (int i = 0; i < s->n_state; i++)
         f->call_in[k++] = r->in[i];
     for (int i = 0; i < r->e->run.n_tile * r->e->model->tile; i++)
-        *nde_lane_number(r->e, r->l->t, i) = (Real)r->l->course[0].w.t0;
+        nde_lane_scalar(r->l->t)[i] = (Real)r->l->course[0].w.t0;
     f->call_in[k++] = r->l->t;
     for (int i = 0; i < s->n_arg; i++)
         f->call_in[k++] = r->in[s->n_state + i];

@@ -120,7 +120,7 @@ struct NdeLanes {
     long again;       /* evaluations of all lanes of steps that were */
 };
 
-/* The span and the saved times of a sample, whose flight is that of the batch so far. 0 or an exit code. */
+/* The span, the saved and the drawn times of a sample, whose flight is that of the batch so far. 0 or an exit code. */
 int nde_course_read(NdeEngine *e, NdeFlow *f, const NdeRef *in, NdeCourse *c, int sample);
 /* One lane of a value of each sample to another; zeros; a scalar of it. */
 void nde_lane_copy(const NdeEngine *e, NdeValue v, NdeRef to, int to_lane, NdeRef from, int from_lane);

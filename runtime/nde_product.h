@@ -19,8 +19,8 @@ typedef struct Product {
     int w_row, w_col, x_row, x_col, y_row, y_col;
 } Product;
 
-/* The inner size k in slices of one length, such that a slice of x stays in the first-level cache (some 12 KiB of it).
- * slice_from: where slice s starts; slice_from(k, n) is k. */
+/* The inner size k in slices of one length, or one more, such that a slice of x stays in the first-level cache (some
+ * 12 KiB of it). slice_from: where slice s of n starts; of s = n it is k. */
 enum { SLICE = 12288 / ROW };
 
 INLINE int slice_count(int k)
@@ -29,9 +29,10 @@ INLINE int slice_count(int k)
     return n > 0 ? n : 1;
 }
 
-INLINE int slice_from(int k, int s)
+INLINE int slice_from(int k, int n, int s)
 {
-    return (int)((long)k * s / slice_count(k));
+    int more = k % n;
+    return s * (k / n) + (s < more ? s : more);
 }
 
 /* The sums of n rows over a slice, added to those of the slices before it: a long sum in pieces rounds less than one
@@ -78,8 +79,9 @@ INLINE int product_sixes(int m)
 INLINE void product_column(const Product *p, const Real *w, const Vec *x, Vec *y)
 {
     int sixes = product_sixes(p->m);
-    for (int s = 0; s < slice_count(p->k); s++) {
-        int from = slice_from(p->k, s), k = slice_from(p->k, s + 1) - from, r = 0;
+    int slices = slice_count(p->k);
+    for (int s = 0; s < slices; s++) {
+        int from = slice_from(p->k, slices, s), k = slice_from(p->k, slices, s + 1) - from, r = 0;
         const Vec *xs = x + (ptrdiff_t)from * p->x_row * NV;
         const Real *ws = w + (ptrdiff_t)from * p->w_col;
         for (; r < 6 * sixes; r += 6)
@@ -182,8 +184,9 @@ KERNEL void pack_piece(void *packing, int item, int n)
     const Packing *from = packing;
     const Product *p = &from->product;
     Real *packed = from->packed;
-    for (int s = 0; s < slice_count(p->k); s++) {
-        int l = slice_from(p->k, s), k = slice_from(p->k, s + 1) - l;
+    int slices = slice_count(p->k);
+    for (int s = 0; s < slices; s++) {
+        int l = slice_from(p->k, slices, s), k = slice_from(p->k, slices, s + 1) - l;
         for (int r = 0, rows = 0; r < p->m; r += rows, packed += rows * k) {
             const Real *w = from->w + (ptrdiff_t)r * p->w_row + (ptrdiff_t)l * p->w_col;
             rows = packed_rows(p->m, r);
@@ -201,8 +204,9 @@ KERNEL void pack_piece(void *packing, int item, int n)
 
 KERNEL void product_packed(const Product *p, const Real *w, const Vec *x, Vec *y)
 {
-    for (int s = 0; s < slice_count(p->k); s++) {
-        int from = slice_from(p->k, s), k = slice_from(p->k, s + 1) - from;
+    int slices = slice_count(p->k);
+    for (int s = 0; s < slices; s++) {
+        int from = slice_from(p->k, slices, s), k = slice_from(p->k, slices, s + 1) - from;
         const Vec *xs = x + (ptrdiff_t)from * p->x_row * NV;
         for (int r = 0, n = 0; r < p->m; r += n, w += n * k) {
             Vec *to = y + (ptrdiff_t)r * p->y_row * NV;

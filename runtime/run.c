@@ -486,32 +486,27 @@ static void part_tiles(NdeEngine *e, const NdeFn *fn, const NdePart *part, int g
     }
 }
 
-/* The group's sums start at zero here, where they stay in the cache of who adds to them. */
-static void run_group(NdeEngine *e, const NdeFn *fn, const NdePart *part, int group, int thread)
-{
-    int tiles = e->run.n_tile, groups = group_count(fn, tiles);
-    zero_sums(e, fn, part, false, group);
-    part_tiles(e, fn, part, group, first_tile(group, groups, tiles), first_tile(group + 1, groups, tiles), thread);
-}
-
 typedef struct TileJob {
     NdeEngine *e;
     const NdeFn *fn;
     const NdePart *part;
-    int tiles, pieces;
+    int tiles, groups;
 } TileJob;
 
+/* The group's sums start at zero here, where they stay in the cache of who adds to them. */
 static void do_group(void *context, int group, int thread)
 {
     const TileJob *job = context;
-    run_group(job->e, job->fn, job->part, group, thread);
+    zero_sums(job->e, job->fn, job->part, false, group);
+    part_tiles(job->e, job->fn, job->part, group, first_tile(group, job->groups, job->tiles),
+               first_tile(group + 1, job->groups, job->tiles), thread);
 }
 
 static void run_tiles(NdeEngine *e, const NdeFn *fn, const NdePart *part)
 {
     TileJob job = {e, fn, part, e->run.n_tile, group_count(fn, e->run.n_tile)};
     double flops = e->run.is_watching ? 0 : fn->flops * e->run.batch;
-    nde_engine_share(e, flops, job.pieces, do_group, &job);
+    nde_engine_share(e, flops, job.groups, do_group, &job);
 }
 
 void nde_sums_begin(NdeEngine *e, const NdeFn *fn)
@@ -572,22 +567,6 @@ void nde_frame_tiles(NdeEngine *e, const NdeFn *fn, int group, int first, int be
 {
     if (fn->part->tile)
         part_tiles(e, fn, fn->part, group, first, behind, thread);
-}
-
-static void do_piece_of_tiles(void *context, int item, int thread)
-{
-    const TileJob *job = context;
-    part_tiles(job->e, job->fn, job->part, 0, first_tile(item, job->pieces, job->tiles),
-               first_tile(item + 1, job->pieces, job->tiles), thread);
-}
-
-void nde_frame_share(NdeEngine *e, const NdeFn *fn, int tiles)
-{
-    enum { PIECES = 64 };
-    TileJob job = {e, fn, fn->part, tiles, tiles < PIECES ? tiles : PIECES};
-    double flops = e->run.is_watching ? 0 : fn->flops * tiles * e->model->tile;
-    if (fn->part->tile)
-        nde_engine_share(e, flops, job.pieces, do_piece_of_tiles, &job);
 }
 
 void nde_sums_end(NdeEngine *e, const NdeFn *fn, const NdeRef *out)

@@ -36,7 +36,6 @@
 #define nde_tiles_move NDE_NAME(nde_tiles_move)
 #define nde_tiles_add NDE_NAME(nde_tiles_add)
 #define nde_dense_refs NDE_NAME(nde_dense_refs)
-#define nde_frame_share NDE_NAME(nde_frame_share)
 #define nde_saves_in NDE_NAME(nde_saves_in)
 #define nde_moments_begin NDE_NAME(nde_moments_begin)
 #define nde_moments_at_start NDE_NAME(nde_moments_at_start)
@@ -69,7 +68,6 @@
 #define nde_seed_of NDE_NAME(nde_seed_of)
 #define nde_reverse_out NDE_NAME(nde_reverse_out)
 #define nde_dense_out NDE_NAME(nde_dense_out)
-#define nde_dense_zero NDE_NAME(nde_dense_zero)
 #define nde_dense_at NDE_NAME(nde_dense_at)
 #define nde_value_add_times NDE_NAME(nde_value_add_times)
 #define nde_value_squares NDE_NAME(nde_value_squares)
@@ -408,14 +406,13 @@ void nde_engine_share(NdeEngine *e, double flops, int n, NdeJob *job, void *cont
 
 /* Runs fn: outputs below n_set are set, the others added to. 0 or an exit code. */
 int nde_frame_run(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *out);
-/* The same for a few tiles at a time, of a function that is local, which has nothing to do but in one part, and no sums but,
- * if it may have them, those that are outputs: first its shared values, 0 or an exit code; then, by any thread, tiles
- * first .. behind - 1, which add to the sums of one of the groups; or, by all threads, the first tiles. */
+/* The same for a few tiles at a time, of a function that is local: it has one part, and no sums but, if it may have them,
+ * those that are outputs. First its shared values, 0 or an exit code; then, by any thread, tiles first .. behind - 1,
+ * which add to the sums of one of the groups. */
 bool nde_frame_is_local(const NdeFn *fn, bool may_sum);
 int nde_frame_groups(const NdeEngine *e, const NdeFn *fn);
 int nde_frame_ready(NdeEngine *e, const NdeFn *fn, const NdeRef *in, const NdeRef *out);
 void nde_frame_tiles(NdeEngine *e, const NdeFn *fn, int group, int first, int behind, int thread);
-void nde_frame_share(NdeEngine *e, const NdeFn *fn, int tiles);
 /* The same in three parts for a function that is run many times: sums that are nothing but an added output are formed
  * over all runs and reduced once, at the end. */
 void nde_sums_begin(NdeEngine *e, const NdeFn *fn);
@@ -548,11 +545,9 @@ NdeRef nde_seed_of(const NdeSolveVjp *vjp, const NdeRef *seed, int result);
  * wanted arguments', which go to out, or to g_arg those of each sample. */
 void nde_reverse_out(NdeFlow *f, const NdeSolveVjp *vjp, const NdeRef *lambda, bool with_carry, const NdeRef *g_arg,
                      const NdeRef *out);
-/* Sets call_out to what dense_vjp adds to: the cotangents of the states at the start of the step (through dense,
+/* Sets out to what dense_vjp adds to: the cotangents of the states at the start of the step (through dense,
  * apart), at its end, and of d. */
 void nde_dense_out(const NdeFlow *f, const NdeRef *after, NdeRef *out);
-/* Zeros what it adds to: the cotangents of u, but for `after`, and of d. */
-void nde_dense_zero(NdeEngine *e, NdeFlow *f);
 
 /* ---- backward.c, path.c, quadrature.c: adjoint systems ---- */
 

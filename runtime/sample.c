@@ -1,10 +1,11 @@
 /* sample.c: what a sample of a batch has to itself in a solve in which each has its own steps: the end of its span, its
- * saved times and how many of them count.
+ * saved times and how many of them count, its drawn times.
  *
  * Needs: the arguments of the solve. Gives: the course of a sample at its start, or what is wrong with its data.
  * Elsewhere: its steps (solve_sample.c). */
 #include "lanes.h"
 
+#include "rng.h"
 #include "run.h"
 
 #include <math.h>
@@ -89,9 +90,26 @@ static int read_end(const Reader *r, NdeFlight *w, int sample)
                     r->e->row[sample], s->name);
 }
 
+static void draw_times(const Reader *r, const NdeFlight *w, int sample)
+{
+    uint64_t stream = nde_stream(NDE_STREAM_DRAW, r->s->index, r->e->run.train_step);
+    int n = r->s->n_draw;
+    for (int i = 0; i < n; i++) {
+        double u = nde_random_uniform(r->e->seed, stream, (uint64_t)sample * (uint64_t)n + (uint64_t)i);
+        double t = w->t0 + (w->t1 - w->t0) * u;
+        if (i >= r->s->n_unbiased) /* known at the end */
+            t = HUGE_VAL;
+        r->f->lanes->drawn[sample * n + i] = (NdeDrawn){.t = t, .left = w->t1 - t};
+    }
+}
+
 int nde_course_read(NdeEngine *e, NdeFlow *f, const NdeRef *in, NdeCourse *c, int sample)
 {
     const Reader r = {e, f, f->solve, in};
     int status = f->solve->is_learned ? nde_flight_open(&c->w, sample) : read_end(&r, &c->w, sample);
-    return status ? status : read_saves(&r, c, sample);
+    if (!status)
+        status = read_saves(&r, c, sample);
+    if (!status)
+        draw_times(&r, &c->w, sample);
+    return status;
 }

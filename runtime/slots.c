@@ -41,8 +41,8 @@ void nde_lanes_fetch(NdeEngine *e, NdeFlow *f, int slot)
         const NdeLaneStep *at = nde_lanes_step(e, f, slot, sample);
         for (int k = 0; k < f->solve->n_state + f->solve->n_carry; k++)
             nde_lane_copy(e, nde_slot_value(f->solve, k), l->now[k], lane, nde_tape_state(&f->tape, slot, k), sample);
-        *nde_lane_number(e, l->t, lane) = (Real)at->t;
-        *nde_lane_number(e, l->h, lane) = (Real)at->h;
+        nde_lane_scalar(l->t)[lane] = (Real)at->t;
+        nde_lane_scalar(l->h)[lane] = (Real)at->h;
     }
 }
 

@@ -98,31 +98,24 @@ static bool each_lane(Rows *r, int n, LaneWork *work)
     return true;
 }
 
-/* Runs a function, which is ready, for n lanes; how many there are in their tiles. */
-static int run_tiles(Rows *r, int n, const NdeFn *fn)
+/* Runs a function for n lanes; where bands run side by side it is ready. */
+static bool run_tiles(Rows *r, int n, const NdeFn *fn, const NdeRef *in, const NdeRef *out)
 {
-    int tile = r->e->model->tile, first = r->b->first / tile, tiles = (n + tile - 1) / tile;
-    if (r->is_whole)
-        nde_frame_share(r->e, fn, tiles);
-    else
-        nde_frame_tiles(r->e, fn, 0, first, first + tiles, r->thread);
-    return tiles * tile;
+    int tile = r->e->model->tile, first = r->b->first / tile;
+    if (r->is_whole) {
+        nde_lanes_used(r->e, n);
+        return goes_on(r, nde_frame_run(r->e, fn, in, out));
+    }
+    nde_frame_tiles(r->e, fn, 0, first, first + (n + tile - 1) / tile, r->thread);
+    return true;
+}
+
+static bool run_dense(Rows *r, int n, const NdeFn *fn)
+{
+    return run_tiles(r, n, fn, r->f->call_in, r->l->inside);
 }
 
 /* ---- the start ---- */
-
-static void draw_times(const Rows *r, const NdeFlight *w, int sample)
-{
-    uint64_t stream = nde_stream(NDE_STREAM_DRAW, r->s->index, r->e->run.train_step);
-    int n = r->s->n_draw;
-    for (int i = 0; i < n; i++) {
-        double u = nde_random_uniform(r->e->seed, stream, (uint64_t)sample * (uint64_t)n + (uint64_t)i);
-        double t = w->t0 + (w->t1 - w->t0) * u;
-        if (i >= r->s->n_unbiased) /* known at the end */
-            t = HUGE_VAL;
-        r->l->drawn[sample * n + i] = (NdeDrawn){.t = t, .left = w->t1 - t};
-    }
-}
 
 /* All samples in their lanes, at the starts of their spans. */
 static int begin(Rows *r)
@@ -139,7 +132,6 @@ static int begin(Rows *r)
         *c = (NdeCourse){.w = w};
         l->who[i] = i;
         status = nde_course_read(e, r->f, r->in, c, i);
-        draw_times(r, &c->w, i);
     }
     if (status)
         return status;
@@ -286,9 +278,7 @@ static bool deliver_inside(Rows *r, int n)
         r->has_inside = false;
         if (!each_lane(r, n, seek))
             return false;
-        if (r->has_inside)
-            run_tiles(r, n, r->s->dense);
-        if (r->has_inside && !each_lane(r, n, deliver_one))
+        if (r->has_inside && !(run_dense(r, n, r->s->dense) && each_lane(r, n, deliver_one)))
             return false;
     } while (r->has_inside);
     return true;
@@ -310,7 +300,7 @@ static double rate_theta(const NdeCourse *c, int i)
 
 /* How saved states change with their times, as the interpolants say: each run of `dense_rate` is for one of each
  * sample. */
-static void deliver_rates(Rows *r, int lanes)
+static bool deliver_rates(Rows *r, int lanes)
 {
     const NdeSolve *s = r->s;
     int from = r->b->first, behind = from + lanes;
@@ -321,14 +311,15 @@ static void deliver_rates(Rows *r, int lanes)
             any |= i >= 0;
             nde_lane_scalar(r->l->theta)[lane] = i >= 0 ? (Real)rate_theta(course_in(r, lane), i) : 0;
         }
-        if (any)
-            run_tiles(r, lanes, s->dense_rate);
+        if (any && !run_dense(r, lanes, s->dense_rate))
+            return false;
         for (int lane = from; any && lane < behind; lane++) {
             int i = rate_entry(r, lane, n);
             if (i >= 0)
                 deliver_entry(r, lane, nde_result_saved_rate(s, 0), i, r->l->inside);
         }
     }
+    return true;
 }
 
 /* ---- the end of a sample ---- */
@@ -471,15 +462,19 @@ static bool is_local(const Rows *r)
            (!s->dense_rate || nde_frame_is_local(s->dense_rate, false));
 }
 
-/* The functions of the rows. */
+/* The functions of the rows, and what they are given. */
 static int ready(Rows *r)
 {
     const NdeSolve *s = r->s;
+    bool has_dense = r->has_moments && s->dense;
     fill_step(r);
+    if (has_dense)
+        nde_lanes_dense(r->f, r->f->call_in);
+    if (r->is_whole)
+        return 0;
     int status = nde_frame_ready(r->e, step_fn(r), r->f->step_in, r->f->step_out);
-    if (status || !r->has_moments || !s->dense)
+    if (status || !has_dense)
         return status;
-    nde_lanes_dense(r->f, r->f->call_in);
     status = nde_frame_ready(r->e, s->dense, r->f->call_in, r->l->inside);
     return status || !s->dense_rate ? status : nde_frame_ready(r->e, s->dense_rate, r->f->call_in, r->l->inside);
 }
@@ -553,23 +548,18 @@ static bool judge_and_accept(Rows *r, int lane)
 
 static bool run_row(Rows *r)
 {
-    int n = lanes_under_way(r);
+    int n = lanes_under_way(r), tile = r->e->model->tile;
     r->has_rejected = r->has_arrived = false;
     r->record = r->b->n_record + 1; /* a lane whose step is rejected leaves its one empty */
     if (r->records && !goes_on(r, nde_records_room(r->l, r->b, n)))
         return false;
-    if (!each_lane(r, n, choose))
+    if (!each_lane(r, n, choose) || !run_tiles(r, n, step_fn(r), r->f->step_in, r->f->step_out))
         return false;
-    r->b->executed += (double)run_tiles(r, n, step_fn(r)) * r->s->evaluations_step;
+    r->b->executed += (double)((n + tile - 1) / tile * tile) * r->s->evaluations_step;
     if (!each_lane(r, n, r->has_moments ? judge : judge_and_accept))
         return false;
-    if (r->has_moments) {
-        if (!deliver_inside(r, n))
-            return false;
-        deliver_rates(r, n);
-        if (!each_lane(r, n, accept))
-            return false;
-    }
+    if (r->has_moments && !(deliver_inside(r, n) && deliver_rates(r, n) && each_lane(r, n, accept)))
+        return false;
     nde_lanes_take(r->e, r->f, r->b->first, n, r->has_rejected);
     return !r->has_arrived || finish_arrived(r, n);
 }
@@ -603,6 +593,7 @@ static int solve_bands(Rows *r)
     nde_bands_begin(r->e, l, r->is_whole);
     nde_engine_share(r->e, STEPS * step_fn(r)->flops * r->e->count, l->bands, solve_band, &job);
     nde_bands_end(r->e, r->f);
+    nde_lanes_all(r->e);
     int stopped = atomic_load(&job.stopped);
     if (stopped == INT_MAX)
         return 0;

@@ -155,7 +155,7 @@ static void look_again(NdeEngine *e, NdeFlow *f, char *out, size_t size)
     if (!found[0] && f->broken_h != 0) {
         f->h = f->broken_h;
         if (f->lane >= 0)
-            *nde_lane_number(e, f->lanes->h, f->lane) = (Real)f->h;
+            nde_lane_scalar(f->lanes->h)[f->lane] = (Real)f->h;
         nde_watch_begin(e);
         e->watch.only = f->lane;
         step_again(e, f);
