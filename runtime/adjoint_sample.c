@@ -467,13 +467,12 @@ static int ready(Back *r)
 
 static int reverse_bands(Back *r)
 {
-    enum { STEPS = 8 /* as many at least */ };
     int groups = nde_frame_groups(r->e, r->vjp->step_vjp), bands = nde_bands_of(r->e);
     Job job = {.back = r, .bands = r->is_whole ? 1 : bands < groups ? bands : groups};
     int status = r->is_whole ? 0 : ready(r);
     if (status)
         return status;
-    nde_engine_share(r->e, STEPS * r->vjp->step_vjp->flops * r->e->count, job.bands, reverse_band, &job);
+    nde_bands_share(r->e, r->vjp->step_vjp, job.bands, reverse_band, &job);
     r->evaluations = atomic_load(&job.evaluations);
     return job.status;
 }

@@ -255,6 +255,12 @@ bool nde_lanes_heavy(const NdeSolve *s)
     return (s->step ? s->step : s->step_keep)->flops > HEAVY;
 }
 
+void nde_bands_share(NdeEngine *e, const NdeFn *step, int bands, NdeJob *job, void *context)
+{
+    enum { STEPS = 8 /* of a sample, as many at least */ };
+    nde_engine_share(e, STEPS * step->flops * e->count, bands, job, context);
+}
+
 void nde_bands_begin(const NdeEngine *e, NdeLanes *l, bool is_single)
 {
     l->bands = is_single ? 1 : nde_bands_of(e);

@@ -30,6 +30,7 @@
 #define nde_band_range NDE_NAME(nde_band_range)
 #define nde_lanes_heavy NDE_NAME(nde_lanes_heavy)
 #define nde_lanes_arg_refs NDE_NAME(nde_lanes_arg_refs)
+#define nde_bands_share NDE_NAME(nde_bands_share)
 #define nde_bands_begin NDE_NAME(nde_bands_begin)
 #define nde_bands_end NDE_NAME(nde_bands_end)
 #define nde_results_clear NDE_NAME(nde_results_clear)
@@ -159,6 +160,9 @@ bool nde_lanes_heavy(const NdeSolve *s);
 int nde_bands_most(const NdeEngine *e);
 int nde_bands_of(const NdeEngine *e);
 void nde_band_range(const NdeEngine *e, int i, int n, int *first, int *behind);
+/* job(context, band, thread) for each, by the threads of the run; step: what a band runs for each step of its samples.
+ */
+void nde_bands_share(NdeEngine *e, const NdeFn *step, int bands, NdeJob *job, void *context);
 /* All of them, or a single one, without a record; what they have used. */
 void nde_bands_begin(const NdeEngine *e, NdeLanes *l, bool is_single);
 void nde_bands_end(NdeEngine *e, NdeFlow *f);

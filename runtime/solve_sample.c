@@ -587,11 +587,10 @@ static void solve_band(void *context, int band, int thread)
 
 static int solve_bands(Rows *r)
 {
-    enum { STEPS = 8 /* as many at least */ };
     Job job = {*r, INT_MAX};
     NdeLanes *l = r->l;
     nde_bands_begin(r->e, l, r->is_whole);
-    nde_engine_share(r->e, STEPS * step_fn(r)->flops * r->e->count, l->bands, solve_band, &job);
+    nde_bands_share(r->e, step_fn(r), l->bands, solve_band, &job);
     nde_bands_end(r->e, r->f);
     nde_lanes_all(r->e);
     int stopped = atomic_load(&job.stopped);
